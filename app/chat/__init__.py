@@ -1,0 +1,1 @@
+"""Conversations: sending, streaming, stopping, branching, searching."""

@@ -1,0 +1,90 @@
+"""Everything that services announce. Frozen values, published on the bus in the core thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from app.chat.records import Conversation, Message
+from app.models.records import LoadedModel
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationChanged:
+    """A conversation was created, renamed, pinned, restored, or got a message."""
+
+    conversation: Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationDeleted:
+    """A conversation was deleted; ``ChatService.undelete`` brings it back."""
+
+    conversation_id: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAdded:
+    """A message joined the chosen branch of its conversation."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class BranchChosen:
+    """The chosen branch of a conversation changed; reload its transcript."""
+
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerGrew:
+    """New text of a streaming answer, to be appended."""
+
+    conversation_id: str
+    message_id: str
+    text: str
+    reasoning: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFinished:
+    """An answer ended: complete, stopped, interrupted or failed; ``message`` holds its whole text."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsChanged:
+    """The list of models on disk changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModelChanged:
+    """The loaded model, its lifecycle state or its plan changed."""
+
+    loaded: LoadedModel
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRaised:
+    """Something the person should know, with what can be done."""
+
+    level: Literal["info", "warning", "error"]
+    code: str
+    sentence: str
+    hint: str = ""
+
+
+Event = (
+    ConversationChanged
+    | ConversationDeleted
+    | MessageAdded
+    | BranchChosen
+    | AnswerGrew
+    | AnswerFinished
+    | ModelsChanged
+    | LoadedModelChanged
+    | NoticeRaised
+)

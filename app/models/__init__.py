@@ -1,0 +1,1 @@
+"""Models: what is on disk, what fits, what is loaded."""

@@ -1,0 +1,1 @@
+"""One client for everything that speaks the OpenAI API."""

@@ -1,0 +1,86 @@
+"""The person's settings: a frozen record in one JSON file, replaced atomically."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsValues:
+    """All settings, with their defaults."""
+
+    appearance: Literal["system", "light", "dark"] = "system"
+    last_model_id: str | None = None
+    last_conversation_id: str | None = None
+    load_last_model: bool = True
+    n_ctx: int | None = None
+    """Context asked of models; ``None`` lets the planner choose."""
+    temperature: float = 0.7
+    top_p: float = 0.9
+    max_tokens: int | None = None
+    welcome_done: bool = False
+    window_geometry: str = ""
+    """Qt's saved geometry, base64."""
+
+
+class Settings:
+    """Reads once, writes each change. Unknown keys in the file are kept, wrong types fall back to the default."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._unknown: dict[str, object] = {}
+        self.values = self._read()
+
+    def update(self, **changes: object) -> SettingsValues:
+        """Replace some values and write them. Raises ``OSError`` when the disk refuses."""
+        self.values = dataclasses.replace(self.values, **changes)  # type: ignore[arg-type]
+        self._write()
+        return self.values
+
+    def _read(self) -> SettingsValues:
+        try:
+            raw = json.loads(self._path.read_text("utf-8"))
+        except (FileNotFoundError, ValueError):
+            return SettingsValues()
+        if not isinstance(raw, dict):
+            return SettingsValues()
+        defaults = SettingsValues()
+        known = {field.name for field in dataclasses.fields(SettingsValues)}
+        self._unknown = {key: value for key, value in raw.items() if key not in known}
+        accepted = {key: value for key, value in raw.items() if key in known and _acceptable(key, value, defaults)}
+        return dataclasses.replace(defaults, **accepted)
+
+    def _write(self) -> None:
+        payload = {**self._unknown, **dataclasses.asdict(self.values)}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=".settings-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(payload, file, indent=2)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(self._path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+_CHOICES = {"appearance": ("system", "light", "dark")}
+_OPTIONAL = {"last_model_id": str, "last_conversation_id": str, "n_ctx": int, "max_tokens": int}
+
+
+def _acceptable(key: str, value: object, defaults: SettingsValues) -> bool:
+    if key in _CHOICES:
+        return value in _CHOICES[key]
+    if key in _OPTIONAL:
+        return value is None or (isinstance(value, _OPTIONAL[key]) and not isinstance(value, bool))
+    default = getattr(defaults, key)
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(default)

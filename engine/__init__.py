@@ -1,0 +1,1 @@
+"""The engine: hardware, GGUF, memory, llama.cpp and tokens. Knows nothing of Qt, SQLite, settings or the cloud."""

@@ -1,0 +1,1 @@
+"""GGUF files, read by our own bounded reader before libllama sees them."""

@@ -1,0 +1,1 @@
+"""The process that hosts one model, and the supervisor that keeps it."""

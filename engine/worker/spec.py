@@ -1,0 +1,73 @@
+"""What a worker is told at birth (one JSON line on its standard input) and what it tells back (JSON lines on its standard output).
+
+Secrets travel here and nowhere else: not in arguments, not in the environment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.fit.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """One worker's whole configuration."""
+
+    plan: Plan
+    model_id: str
+    """The name under which the API offers the model."""
+    host: str
+    port: int
+    """0 lets the system choose."""
+    api_keys: tuple[str, ...]
+    """Accepted bearer tokens. Empty: no token needed; allowed on loopback only."""
+    parent_pid: int
+    """The worker exits when this process is gone."""
+    queue_limit: int = 256
+    rpc_endpoints: tuple[str, ...] = ()
+    """``HOST:PORT`` of ggml RPC servers to add as devices; loopback stand-ins for a card in tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """The process exists; nothing is loaded yet."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Weights are being read."""
+
+    progress_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker answers at ``address`` (``http://127.0.0.1:PORT``)."""
+
+    pid: int
+    address: str
+    load_s: float
+    buffers: tuple[tuple[str, str, int], ...]
+    """What llama.cpp really allocated: (device buffer name, weights | kv | recurrent | compute | output, bytes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The worker is gone, or could not load; ``code`` names the cause and decides whether a smaller plan is tried."""
+
+    code: str
+    sentence: str
+    hint: str
+    evidence: str
+    """Exit code or signal and the last lines of its log, for the details pane."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The worker was asked to end and did."""
+
+
+WorkerState = Starting | Loading | Ready | Failed | Stopped

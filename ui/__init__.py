@@ -1,0 +1,1 @@
+"""The window. Widgets, pictures, keys and words; decisions live in ``app``."""
