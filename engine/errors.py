@@ -51,7 +51,9 @@ class WorkerError(GatehouseError):
 class RequestError(GatehouseError):
     """A request that cannot be served; ``status`` is the HTTP status to answer with."""
 
-    def __init__(self, code: str, sentence: str, hint: str = "", *, status: int = 400, param: str | None = None) -> None:
+    def __init__(
+        self, code: str, sentence: str, hint: str = "", *, status: int = 400, param: str | None = None
+    ) -> None:
         super().__init__(code, sentence, hint)
         self.status = status
         self.param = param
