@@ -1,7 +1,7 @@
 """What the window and the command line may ask of the product.
 
 All coroutines run in the core thread. Errors of the environment are raised as ``engine.errors.GatehouseError``.
-The implementations are ``app.chat.service`` and ``app.models.service``; tests of the window use doubles of these protocols.
+The implementations are ``app.chat.service`` and ``app.models.service``; tests of the window use doubles of them.
 """
 
 from __future__ import annotations
