@@ -1,4 +1,4 @@
-"""What a worker is told at birth (one JSON line on its standard input) and what it tells back (JSON lines on its standard output).
+"""What a worker is told at birth, and what it tells back: one JSON line in, JSON lines out.
 
 Secrets travel here and nowhere else: not in arguments, not in the environment.
 """
@@ -71,3 +71,16 @@ class Stopped:
 
 
 WorkerState = Starting | Loading | Ready | Failed | Stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The heartbeat, each second; not a state. A busy worker whose ``steps`` stand still is hung."""
+
+    busy: bool
+    steps: int
+    """Engine steps since the start."""
+
+
+WorkerEvent = WorkerState | Alive
+"""All that a worker writes to its standard output, one JSON line each: see ``engine.worker.wire``."""
