@@ -40,12 +40,18 @@ class BranchChosen:
 
 @dataclass(frozen=True, slots=True)
 class AnswerGrew:
-    """New text of a streaming answer, to be appended."""
+    """New text of a streaming answer, to be appended.
+
+    The starts are the lengths that the answer had before: a listener that opened the transcript meanwhile already has
+    the part up to its own length and appends only what lies beyond it.
+    """
 
     conversation_id: str
     message_id: str
     text: str
     reasoning: str
+    text_start: int = 0
+    reasoning_start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
