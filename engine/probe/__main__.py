@@ -1,0 +1,75 @@
+"""The probe child: ``python -m engine.probe devices|compute``, one JSON line in, one JSON line out.
+
+It ends when its standard input ends, so that it dies with its parent however that dies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from typing import TextIO
+
+from engine.errors import GatehouseError
+from engine.llama import bindings, devices
+from engine.probe.compute import measure_compute
+from engine.probe.records import decode_question, encode_answer, encode_device
+
+_LINE_LIMIT = 1024 * 1024
+
+
+def main(arguments: list[str]) -> int:
+    """Answer one question. The exit code is 0 when the answer was written, even if the answer is an error."""
+    answers = _take_over_stdout()
+    lines: list[str] = []
+
+    def note(_level: bindings.LogLevel, text: str) -> None:
+        lines.append(text)
+        sys.stderr.write(text + "\n")
+
+    def note_abort(message: str) -> None:
+        sys.stderr.write(message + "\n")
+        sys.stderr.flush()
+
+    bindings.install_log(note)
+    bindings.install_abort(note_abort)
+    raw = sys.stdin.readline(_LINE_LIMIT)
+    threading.Thread(target=_end_with_parent, daemon=True, name="parent-watch").start()
+    try:
+        reply = _answer(arguments[0] if arguments else "", raw, lines)
+    except GatehouseError as error:
+        reply = {"error": {"code": error.code, "sentence": error.sentence, "hint": error.hint}}
+    answers.write(json.dumps(reply) + "\n")
+    answers.flush()
+    # Skip the interpreter's tear-down: drivers have been seen to crash there after the answer was complete.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _answer(probe: str, raw: str, lines: list[str]) -> dict[str, object]:
+    question = json.loads(raw) if raw.strip() else {}
+    if probe == "devices":
+        for endpoint in question.get("rpc_endpoints", []):
+            bindings.add_rpc_server(str(endpoint))
+        return {"devices": [encode_device(device) for device in devices.list_devices()]}
+    if probe == "compute":
+        return encode_answer(measure_compute(decode_question(question), lines))
+    raise SystemExit(f"unknown probe {probe!r}")
+
+
+def _take_over_stdout() -> TextIO:
+    """Keep standard output for the answer; whatever a driver prints goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def _end_with_parent() -> None:
+    while sys.stdin.read(65536):
+        pass
+    os._exit(3)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,99 @@
+"""The no_alloc projection: what llama.cpp would reserve for a context, without the weights. Runs in the child only."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from dataclasses import dataclass
+
+from llama_cpp import llama_cpp as native
+
+from engine.errors import ProbeFailed
+from engine.llama import bindings, parameters
+from engine.probe.records import ComputeAnswer, ComputeQuestion
+
+_COMPUTE = re.compile(r"sched_reserve:\s+(\S+) compute buffer size =\s+([\d.]+) MiB")
+_OUTPUT = re.compile(r"output buffer size =\s+([\d.]+) MiB")
+_SPLITS = re.compile(r"splits = (\d+)(?: / (\d+))?")
+_MIB = 1024 * 1024
+_LOG_ERROR_BYTES = _MIB // 100
+"""The log rounds to 0.01 MiB; a projection adds that much so that it is never below the truth."""
+
+
+def measure_compute(question: ComputeQuestion, lines: list[str]) -> ComputeAnswer:
+    """Load header and context without weights and read the sizes from ``lines``, which the log is appended to.
+
+    Raises: ``ProbeFailed`` with llama.cpp's last complaint.
+    """
+    for endpoint in question.rpc_endpoints:
+        bindings.add_rpc_server(endpoint)
+    devices = bindings.device_list(_wanted_devices(question))
+    model_parameters = parameters.model_parameters(n_gpu_layers=question.n_gpu_layers, load_mode="read")
+    model_parameters.no_alloc = True
+    model_parameters.devices = ctypes.cast(devices, ctypes.c_void_p)
+    native.llama_backend_init()
+    model = native.llama_model_load_from_file(question.model_path.encode(), model_parameters)
+    if not model:
+        raise ProbeFailed("model_refused", f"llama.cpp refused the model: {_last_complaint(lines)}")
+    try:
+        return _measure_context(model, question, lines)
+    finally:
+        native.llama_model_free(model)
+
+
+def _wanted_devices(question: ComputeQuestion) -> list[int]:
+    if question.device is None:
+        return []
+    found = [p for p in bindings.device_pointers() if bindings.device_properties(p).name == question.device.encode()]
+    if not found:
+        raise ProbeFailed("device_missing", f"llama.cpp knows no device {question.device}.")
+    return found[:1]
+
+
+def _measure_context(model: object, question: ComputeQuestion, lines: list[str]) -> ComputeAnswer:
+    context_parameters = parameters.context_parameters(
+        n_ctx=question.n_ctx,
+        n_batch=question.n_batch,
+        n_ubatch=question.n_ubatch,
+        n_seq_max=question.n_seq_max,
+        n_outputs_max=question.n_outputs_max,
+        kv_type=question.kv_type,
+        threads=1,
+    )
+    context = native.llama_init_from_model(model, context_parameters)
+    if not context:
+        raise ProbeFailed("context_refused", f"llama.cpp refused the context: {_last_complaint(lines)}")
+    n_ctx = int(native.llama_n_ctx(context))
+    sizes = parse_sizes(lines)
+    native.llama_free(context)
+    return ComputeAnswer(sizes.compute, sizes.output_bytes, sizes.splits, n_ctx)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedSizes:
+    """What the log said about one context."""
+
+    compute: tuple[tuple[str, int], ...]
+    output_bytes: int
+    splits: int
+
+
+def parse_sizes(lines: list[str]) -> LoggedSizes:
+    """Find compute buffers, output buffer and graph splits. Raises: ``ProbeFailed`` when there is no compute buffer."""
+    compute: dict[str, int] = {}
+    output_bytes = splits = 0
+    for line in lines:
+        if match := _COMPUTE.search(line):
+            compute[match[1]] = int(float(match[2]) * _MIB) + _LOG_ERROR_BYTES
+        elif match := _OUTPUT.search(line):
+            output_bytes = int(float(match[1]) * _MIB) + _LOG_ERROR_BYTES
+        elif match := _SPLITS.search(line):
+            splits = int(match[2] or match[1])
+    if not compute:
+        raise ProbeFailed("no_answer", "llama.cpp named no compute buffer.")
+    return LoggedSizes(tuple(compute.items()), output_bytes, splits)
+
+
+def _last_complaint(lines: list[str]) -> str:
+    complaints = [line for line in lines if "error" in line.lower() or "fail" in line.lower()]
+    return (complaints or lines or ["no reason given"])[-1].strip()[:300]
