@@ -1,0 +1,154 @@
+"""The two threads behind the window: the core thread (an asyncio loop) and the store lane (SQLite).
+
+What runs in them is decided elsewhere; this module owns starting, handing over work and stopping without leftovers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import sqlite3
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from app.store import database, faults
+from engine.errors import StoreError
+
+T = TypeVar("T")
+
+
+class CoreThread:
+    """One thread running one asyncio loop, in which the services live."""
+
+    def __init__(self, name: str = "core") -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._stopping = False
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Run a coroutine in the core thread; callable from any thread. Raises ``RuntimeError`` once stopping."""
+        if self._stopping or not self._thread.is_alive():
+            work.close()
+            raise RuntimeError("The core thread is not running.")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Cancel what runs, end the loop, join the thread. Callable from any thread but the core's, more than once."""
+        if self._stopping:
+            return
+        self._stopping = True
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(timeout_s)
+        elif not self._loop.is_closed():
+            self._loop.close()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._cancel_all()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+
+    def _cancel_all(self) -> None:
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+
+class StoreLane:
+    """One thread that writes and one that reads, each with its own connection; a search never waits for a write."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writes = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="store-write")
+        self._reads = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="store-read")
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``work`` in the writing thread inside one transaction. Raises ``StoreError``; then nothing was changed.
+
+        Work once begun is finished even when the caller is cancelled.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._writes, self._write, work)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``work`` in the reading thread on one snapshot. Raises ``StoreError``."""
+        return await asyncio.get_running_loop().run_in_executor(self._reads, self._read, work)
+
+    async def open(self) -> None:
+        """Open now, migrating if needed, instead of at first use. Raises ``StoreError``."""
+        await asyncio.get_running_loop().run_in_executor(self._writes, self._writing)
+
+    def close(self) -> None:
+        """Finish what was handed over, close both connections, end both threads."""
+        self._reads.submit(self._close_reader)
+        self._reads.shutdown(wait=True)
+        self._writes.submit(self._close_writer)
+        self._writes.shutdown(wait=True)
+
+    def _writing(self) -> sqlite3.Connection:
+        if self._writer is None:
+            self._writer = database.open_writer(self._path)
+        return self._writer
+
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._writing()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(connection)
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:  # not committed; SQLite itself rolls back on some errors
+                    connection.execute("ROLLBACK")
+        except (sqlite3.Error, OSError) as error:
+            raise faults.explain(error, self._path) from error
+        return result
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._reader is None:
+            # The schema must be there first; the writer's thread makes it.
+            self._writes.submit(self._writing).result()
+            self._reader = database.open_reader(self._path)
+        connection = self._reader
+        try:
+            connection.execute("BEGIN")
+            try:
+                return work(connection)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        except (sqlite3.Error, OSError) as error:
+            raise faults.explain(error, self._path) from error
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _close_writer(self) -> None:
+        if self._writer is None:
+            return
+        try:
+            self._writer.execute("PRAGMA optimize")
+        except sqlite3.Error as error:
+            raise StoreError("store_failed", f"The conversations could not be tidied at closing: {error}.") from error
+        finally:
+            self._writer.close()
+            self._writer = None

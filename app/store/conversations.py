@@ -1,0 +1,110 @@
+"""Rows of conversations. Functions run in the store lane's threads; messages are ``app.store.messages``'s."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from app.chat.records import Conversation
+from engine.errors import StoreError
+
+_PREVIEW_CHARACTERS = 160
+
+_SELECT = """
+    SELECT c.id, c.title, c.created_at, c.updated_at, c.pinned, c.model_id, c.system_prompt,
+        (SELECT count(*) FROM messages AS m WHERE m.conversation_id = c.id),
+        (SELECT substr(m.text, 1, 600) FROM messages AS m
+            WHERE m.conversation_id = c.id AND m.chosen = 1 AND m.text <> '' ORDER BY m.seq DESC LIMIT 1)
+    FROM conversations AS c
+"""
+
+
+def every(connection: sqlite3.Connection) -> tuple[Conversation, ...]:
+    """All that are not deleted: pinned first, then the latest first."""
+    rows = connection.execute(
+        _SELECT + " WHERE c.deleted_at IS NULL ORDER BY c.pinned DESC, c.updated_at DESC, c.seq DESC"
+    )
+    return tuple(_conversation(row) for row in rows)
+
+
+def get(connection: sqlite3.Connection, conversation_id: str) -> Conversation:
+    """One that is not deleted. Raises ``StoreError`` when there is none."""
+    row = connection.execute(_SELECT + " WHERE c.id = ? AND c.deleted_at IS NULL", (conversation_id,)).fetchone()
+    if row is None:
+        raise StoreError("no_such_conversation", "This conversation is not there any more.")
+    return _conversation(row)
+
+
+def insert(connection: sqlite3.Connection, conversation: Conversation) -> None:
+    connection.execute(
+        "INSERT INTO conversations (id, title, created_at, updated_at, pinned, model_id, system_prompt)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            conversation.id,
+            conversation.title,
+            conversation.created_at,
+            conversation.updated_at,
+            int(conversation.pinned),
+            conversation.model_id,
+            conversation.system_prompt,
+        ),
+    )
+
+
+def rename(connection: sqlite3.Connection, conversation_id: str, title: str) -> Conversation:
+    connection.execute("UPDATE conversations SET title = ? WHERE id = ?", (title, conversation_id))
+    return get(connection, conversation_id)
+
+
+def pin(connection: sqlite3.Connection, conversation_id: str, pinned: bool) -> Conversation:
+    connection.execute("UPDATE conversations SET pinned = ? WHERE id = ?", (int(pinned), conversation_id))
+    return get(connection, conversation_id)
+
+
+def set_system_prompt(connection: sqlite3.Connection, conversation_id: str, text: str) -> Conversation:
+    connection.execute("UPDATE conversations SET system_prompt = ? WHERE id = ?", (text, conversation_id))
+    return get(connection, conversation_id)
+
+
+def touch(connection: sqlite3.Connection, conversation_id: str, now: float, model_id: str | None = None) -> None:
+    """Note activity, and the model that was used."""
+    connection.execute(
+        "UPDATE conversations SET updated_at = max(updated_at, ?), model_id = ifnull(?, model_id) WHERE id = ?",
+        (now, model_id, conversation_id),
+    )
+
+
+def delete(connection: sqlite3.Connection, conversation_id: str, now: float) -> str:
+    """Hide it until ``undelete`` or ``purge``; returns its title."""
+    title = get(connection, conversation_id).title
+    connection.execute("UPDATE conversations SET deleted_at = ? WHERE id = ?", (now, conversation_id))
+    return title
+
+
+def undelete(connection: sqlite3.Connection, conversation_id: str) -> Conversation:
+    connection.execute("UPDATE conversations SET deleted_at = NULL WHERE id = ?", (conversation_id,))
+    return get(connection, conversation_id)
+
+
+def purge(connection: sqlite3.Connection) -> int:
+    """Destroy what was deleted, with its messages and its words in the index; returns how many conversations."""
+    return connection.execute("DELETE FROM conversations WHERE deleted_at IS NOT NULL").rowcount
+
+
+def preview(text: str) -> str:
+    """The beginning of a text as one line."""
+    return " ".join(text.split())[:_PREVIEW_CHARACTERS]
+
+
+def _conversation(row: tuple[Any, ...]) -> Conversation:
+    return Conversation(
+        id=row[0],
+        title=row[1],
+        created_at=row[2],
+        updated_at=row[3],
+        pinned=bool(row[4]),
+        model_id=row[5],
+        system_prompt=row[6],
+        message_count=row[7],
+        preview=preview(row[8] or ""),
+    )

@@ -1,0 +1,190 @@
+"""Rows of messages: a tree for each conversation, of which one branch is chosen.
+
+Functions run in the store lane's threads; what an answer is while it streams is ``app.chat``'s.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from app.chat.records import AnswerStats, Message, MessageStatus
+from engine.errors import StoreError
+
+_COLUMNS = (
+    "id, conversation_id, parent_id, role, text, reasoning, status, created_at, model_id, error, prompt_tokens,"
+    " cached_tokens, completion_tokens, ttft_s, decode_tok_s, total_s, finish_reason, device, route, chosen"
+)
+_CHOSEN = 19
+_PARENT = 2
+
+_INSERT = f"INSERT INTO messages ({_COLUMNS}) VALUES ({', '.join('?' * 20)})"  # noqa: S608 - our own column names
+_SELECT = f"SELECT {_COLUMNS} FROM messages"  # noqa: S608
+_LINE = f"""
+    WITH RECURSIVE line (message_id, above) AS (
+        SELECT id, parent_id FROM messages WHERE id = ?
+        UNION ALL SELECT m.id, m.parent_id FROM messages AS m JOIN line ON m.id = line.above
+    )
+    {_SELECT} WHERE id IN (SELECT message_id FROM line) ORDER BY seq
+"""  # noqa: S608
+
+
+def branch(connection: sqlite3.Connection, conversation_id: str) -> tuple[Message, ...]:
+    """The chosen branch of a conversation, oldest first."""
+    rows = connection.execute(_SELECT + " WHERE conversation_id = ? ORDER BY seq", (conversation_id,)).fetchall()
+    counts: dict[str | None, int] = {}
+    chosen: dict[str | None, tuple[tuple[Any, ...], int]] = {}
+    for row in rows:
+        parent = row[_PARENT]
+        index = counts.get(parent, 0)
+        counts[parent] = index + 1
+        if row[_CHOSEN]:
+            chosen[parent] = (row, index)
+    messages: list[Message] = []
+    parent = None
+    while (found := chosen.get(parent)) is not None:
+        row, index = found
+        messages.append(_message(row, index, counts[parent]))
+        parent = row[0]
+    return tuple(messages)
+
+
+def get(connection: sqlite3.Connection, message_id: str) -> Message:
+    """Raises ``StoreError`` when there is none."""
+    row = connection.execute(_SELECT + " WHERE id = ?", (message_id,)).fetchone()
+    if row is None:
+        raise StoreError("no_such_message", "This message is not there any more.")
+    index, count = connection.execute(
+        "SELECT count(*) FILTER (WHERE m.seq < me.seq), count(*) FROM messages AS me JOIN messages AS m"
+        " ON m.conversation_id = me.conversation_id AND m.parent_id IS me.parent_id WHERE me.id = ?",
+        (message_id,),
+    ).fetchone()
+    return _message(row, index, count)
+
+
+def path_to(connection: sqlite3.Connection, message_id: str) -> tuple[Message, ...]:
+    """The message and its ancestors, oldest first; whichever branch is chosen."""
+    rows = connection.execute(_LINE, (message_id,))
+    return tuple(_message(row, 0, 1) for row in rows)
+
+
+def leaf(connection: sqlite3.Connection, conversation_id: str) -> Message | None:
+    """The last message of the chosen branch, or ``None`` in an empty conversation."""
+    messages = branch(connection, conversation_id)
+    return messages[-1] if messages else None
+
+
+def insert(connection: sqlite3.Connection, messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Add messages, each becoming the chosen one among its siblings; returns them with their places."""
+    ids = []
+    for message in messages:
+        _unchoose_siblings(connection, message.conversation_id, message.parent_id)
+        connection.execute(_INSERT, (*_values(message), 1))
+        ids.append(message.id)
+    return tuple(get(connection, message_id) for message_id in ids)
+
+
+def save_answer(connection: sqlite3.Connection, message: Message) -> None:
+    """Write what an answer has become. Does nothing when its conversation was purged meanwhile."""
+    stats = message.stats
+    connection.execute(
+        "UPDATE messages SET text = ?, reasoning = ?, status = ?, model_id = ?, error = ?, prompt_tokens = ?,"
+        " cached_tokens = ?, completion_tokens = ?, ttft_s = ?, decode_tok_s = ?, total_s = ?, finish_reason = ?,"
+        " device = ?, route = ? WHERE id = ?",
+        (
+            message.text,
+            message.reasoning,
+            message.status.value,
+            message.model_id,
+            message.error,
+            *_stats_values(stats),
+            message.id,
+        ),
+    )
+
+
+def choose(connection: sqlite3.Connection, message_id: str) -> str:
+    """Put a message, and so all its ancestors, on the chosen branch; returns the conversation's id."""
+    line = path_to(connection, message_id)
+    if not line:
+        raise StoreError("no_such_message", "This message is not there any more.")
+    for message in line:
+        _unchoose_siblings(connection, message.conversation_id, message.parent_id)
+        connection.execute("UPDATE messages SET chosen = 1 WHERE id = ?", (message.id,))
+    return line[0].conversation_id
+
+
+def interrupt_unfinished(connection: sqlite3.Connection, sentence: str) -> int:
+    """Mark answers that a dead process left behind; their text stays. Returns how many."""
+    return connection.execute(
+        "UPDATE messages SET status = ?, error = ? WHERE status IN (?, ?)",
+        (MessageStatus.INTERRUPTED.value, sentence, MessageStatus.PENDING.value, MessageStatus.STREAMING.value),
+    ).rowcount
+
+
+def with_places(messages: Sequence[Message], live: dict[str, Message]) -> tuple[Message, ...]:
+    """``messages`` with newer versions from ``live``, each keeping its place among its siblings."""
+    return tuple(
+        replace(live[m.id], branch_index=m.branch_index, branch_count=m.branch_count) if m.id in live else m
+        for m in messages
+    )
+
+
+def _unchoose_siblings(connection: sqlite3.Connection, conversation_id: str, parent_id: str | None) -> None:
+    connection.execute(
+        "UPDATE messages SET chosen = 0 WHERE conversation_id = ? AND parent_id IS ? AND chosen = 1",
+        (conversation_id, parent_id),
+    )
+
+
+def _values(message: Message) -> tuple[object, ...]:
+    return (
+        message.id,
+        message.conversation_id,
+        message.parent_id,
+        message.role,
+        message.text,
+        message.reasoning,
+        message.status.value,
+        message.created_at,
+        message.model_id,
+        message.error,
+        *_stats_values(message.stats),
+    )
+
+
+def _stats_values(stats: AnswerStats | None) -> tuple[object, ...]:
+    if stats is None:
+        return (None,) * 9
+    return (
+        stats.prompt_tokens,
+        stats.cached_tokens,
+        stats.completion_tokens,
+        stats.ttft_s,
+        stats.decode_tok_s,
+        stats.total_s,
+        stats.finish_reason,
+        stats.device,
+        stats.route,
+    )
+
+
+def _message(row: tuple[Any, ...], branch_index: int, branch_count: int) -> Message:
+    stats = AnswerStats(*row[10:19]) if row[18] is not None else None
+    return Message(
+        id=row[0],
+        conversation_id=row[1],
+        parent_id=row[2],
+        role=row[3],
+        text=row[4],
+        reasoning=row[5],
+        status=MessageStatus(row[6]),
+        created_at=row[7],
+        model_id=row[8],
+        stats=stats,
+        error=row[9],
+        branch_index=branch_index,
+        branch_count=branch_count,
+    )
