@@ -26,14 +26,17 @@ class ConversationDeleted:
 
 @dataclass(frozen=True, slots=True)
 class MessageAdded:
-    """A message joined the chosen branch of its conversation."""
+    """A message joined the end of the chosen branch: after ``send`` first the person's, then the pending answer."""
 
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
 class BranchChosen:
-    """The chosen branch of a conversation changed; reload its transcript."""
+    """The chosen branch of a conversation changed; reload its transcript.
+
+    ``edit`` and ``regenerate`` announce their new messages by this alone, without ``MessageAdded``.
+    """
 
     conversation_id: str
 
