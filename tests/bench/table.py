@@ -29,7 +29,9 @@ def markdown(rows: Sequence[Row]) -> str:
     head = ("Measure", "Gatehouse", "Peer", "Ratio", "Goal", "Met", "How")
     cells = [head, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells
+    ]
     lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
     return "\n".join(lines)
 
@@ -37,7 +39,15 @@ def markdown(rows: Sequence[Row]) -> str:
 def _cells(row: Row) -> tuple[str, str, str, str, str, str, str]:
     ratio = f"{row.ours / row.peer:.2f}" if row.peer else "–"
     peer = f"{_figure(row.peer)} {row.unit}" if row.peer is not None else "–"
-    return (row.measure, f"{_figure(row.ours)} {row.unit}", peer, ratio, row.goal, "yes" if row.met else "**no**", row.note)
+    return (
+        row.measure,
+        f"{_figure(row.ours)} {row.unit}",
+        peer,
+        ratio,
+        row.goal,
+        "yes" if row.met else "**no**",
+        row.note,
+    )
 
 
 def _figure(value: float) -> str:

@@ -1,0 +1,45 @@
+# What one does with Gatehouse. The work itself is in installers/ (set-up), app/ (the program) and tests/.
+
+PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+
+.PHONY: help setup run test check bench screenshots doctor clean
+.DEFAULT_GOAL := help
+
+help: ## Show what can be made
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+setup: ## Make everything ready (the first time about ten minutes, then a second)
+	@$(PYTHON) -m installers
+
+run: setup ## Open the window
+	@$(BIN)/gatehouse
+
+test: setup ## Format, lint, types and every test
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+check: setup ## The fast part of the tests, under two minutes
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/pytest -q -m "not native and not slow"
+
+bench: setup ## Measure, side by side with llama.cpp's own tools, and renew the table in README.md
+	@$(BIN)/python -m tests.bench --write
+
+screenshots: setup ## Render every page into docs/screenshots
+	@$(BIN)/python -m ui.screenshots
+
+doctor: setup ## Say what this machine is and can
+	@$(BIN)/gatehouse doctor
+
+clean: ## Remove the environment and caches of this clone (compiled llama.cpp stays in your cache folder)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What set-up knows about Linux."""
