@@ -23,7 +23,7 @@ class Action:
     """A button on a notice, e.g. *Undo*."""
 
     label: str
-    run: Callable[[], None]
+    run: Callable[[], object]
 
 
 class Notifier(Protocol):
@@ -53,13 +53,16 @@ class Command:
     key: str
     title: str
     section: str
-    run: Callable[[], None]
+    run: Callable[[], object]
     shortcut: str = ""
     icon: str = ""
 
 
 class Page(Protocol):
-    """What the window asks of a page besides being a ``QWidget``."""
+    """What the window asks of a page besides being a ``QWidget``; each is optional.
+
+    The chat page also has ``new_conversation()`` and ``find_everywhere()``, for the window's keys.
+    """
 
     def commands(self) -> Sequence[Command]:
         """What can be done now, in the order to list it."""
@@ -67,5 +70,5 @@ class Page(Protocol):
     def enter(self) -> None:
         """The page came to the front: put the focus where one would type."""
 
-    def find(self) -> None:
+    def open_find(self) -> None:
         """Ctrl+F: find on this page."""

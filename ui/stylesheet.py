@@ -1,15 +1,18 @@
 """The style sheet, built from a theme. It dresses standard widgets; what needs more paints itself.
 
 A widget asks for a dress by a dynamic property: ``kind`` of a button (``primary``, ``quiet``, ``danger``, ``link``) or
-a frame (``card``, ``side``, ``bar``, ``warning``, ``line`` …); ``tone`` of a label (``muted``, ``faint``, ``danger`` …).
+a frame (``card``, ``side``, ``bar``, ``warning``, ``line`` …); ``tone`` of a label (``muted``, ``danger`` …).
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ui.theme import Theme
+
+_ICONS = (Path(__file__).resolve().parent.parent / "resources" / "icons").as_posix()
 
 
 def style_sheet(t: Theme) -> str:
@@ -19,6 +22,7 @@ def style_sheet(t: Theme) -> str:
 
 def _frames(t: Theme) -> str:
     return f"""
+QWidget#page {{ background: {t.surface}; }}
 QWidget#window, QFrame[kind="rail"], QFrame[kind="bar"] {{ background: {t.window}; }}
 QFrame[kind="rail"] {{ border: none; border-right: 1px solid {t.border}; }}
 QFrame[kind="bar"] {{ border: none; border-top: 1px solid {t.border}; }}
@@ -58,6 +62,10 @@ QPushButton[kind="danger"] {{ color: {t.danger}; border-color: {t.danger}; }}
 QPushButton[kind="quiet"] {{ background: transparent; border: 1px solid transparent; color: {t.muted}; }}
 QPushButton[kind="quiet"]:hover {{ background: {t.hover}; color: {t.text}; }}
 QPushButton[kind="quiet"]:focus {{ border: 2px solid {t.focus}; }}
+QPushButton[kind="status"] {{ background: transparent; border: 1px solid transparent; color: {t.muted};
+  padding: 1px 5px; min-height: 18px; }}
+QPushButton[kind="status"]:hover {{ color: {t.text}; background: {t.hover}; }}
+QPushButton[kind="status"]:focus {{ border: 1px solid {t.focus}; }}
 QPushButton[kind="link"] {{ background: transparent; border: 1px solid transparent; color: {t.accent};
   padding: 2px 4px; }}
 QPushButton[kind="link"]:hover {{ text-decoration: underline; }}
@@ -83,7 +91,12 @@ QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {{ border
 QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {{ color: {t.faint};
   background: {t.raised};
   border-color: {t.border}; }}
-QComboBox::drop-down {{ border: none; width: 20px; }}
+QAbstractSpinBox QLineEdit {{ border: none; padding: 0; min-height: 0; background: transparent; }}
+QComboBox {{ padding-right: 24px; }}
+QComboBox::drop-down {{ border: none; width: 24px; }}
+QComboBox::down-arrow {{ image: url("{_ICONS}/chevron-down.{t.name}.svg"); width: 14px; height: 14px; }}
+QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button, QDoubleSpinBox::down-button {{ width: 0;
+  border: none; }}
 QComboBox QAbstractItemView {{ background: {t.surface}; border: 1px solid {t.border}; padding: 4px; outline: none; }}
 QPlainTextEdit, QTextEdit {{ background: {t.surface}; color: {t.text}; border: 1px solid {t.border_strong};
   border-radius: 6px; selection-background-color: {t.selection}; selection-color: {t.text}; }}
@@ -91,6 +104,10 @@ QPlainTextEdit:focus, QTextEdit:focus {{ border: 1px solid {t.focus}; }}
 QCheckBox, QRadioButton {{ color: {t.text}; spacing: 8px; padding: 3px; border: 2px solid transparent;
   border-radius: 6px; }}
 QCheckBox:focus, QRadioButton:focus {{ border: 2px solid {t.focus}; }}
+QCheckBox::indicator {{ width: 16px; height: 16px; border: 1px solid {t.border_strong}; border-radius: 4px;
+  background: {t.surface}; }}
+QCheckBox::indicator:checked {{ background: {t.accent}; border-color: {t.accent};
+  image: url("{_ICONS}/check.{t.name}.svg"); }}
 QSlider {{ min-height: 24px; border: 2px solid transparent; border-radius: 6px; }}
 QSlider:focus {{ border: 2px solid {t.focus}; }}
 QSlider::groove:horizontal {{ height: 4px; background: {t.bar_free}; border: 1px solid {t.border_strong};

@@ -1,0 +1,171 @@
+"""The quiet line at the window's foot: which model, how full the memory is, what runs, and that all stays here."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from PySide6.QtCore import QCoreApplication, QSize, Qt
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton
+
+from app.events import AnswerFinished, AnswerGrew, LoadedModelChanged, MessageAdded
+from app.models.records import LoadedModel
+from engine.errors import GatehouseError
+from engine.hardware.profile import Machine
+from engine.worker.spec import Failed, Loading, Ready, Starting, Stopped
+from ui import display
+from ui.desk import Desk
+from ui.icons import Icons
+from ui.memory import machine_segments
+from ui.theme import GRID, ThemeStore
+from ui.widgets.memory_bar import MemoryBar
+from ui.widgets.parts import label, row
+
+
+class StatusBar(QFrame):
+    """Model · memory · queue · local."""
+
+    def __init__(self, themes: ThemeStore, icons: Icons) -> None:
+        super().__init__()
+        self.setProperty("kind", "bar")
+        self.setFixedHeight(4 * GRID)
+        self._themes, self._icons = themes, icons
+        self._desk: Desk | None = None
+        self._running: set[str] = set()
+        self._machine: Machine | None = None
+        caption = themes.fonts.caption
+        self._dot = QLabel()
+        self._model = QPushButton(self.tr("Starting…"))
+        self._model.setProperty("kind", "status")
+        self._model.setFont(caption)
+        self._model.setFlat(True)
+        self._model.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self._model.setAccessibleName(self.tr("Model in use"))
+        self._model.clicked.connect(self._go_to_models)
+        self._bar = MemoryBar(themes, height=6, legend=False)
+        self._bar.setFixedWidth(14 * GRID)
+        self._free = label("", caption, "muted")
+        self._queue = label("", caption, "muted")
+        self._queue.setAccessibleName(self.tr("Answers under way"))
+        self._lock = QLabel()
+        self._local = label(self.tr("Local only"), caption, "muted")
+        self._local.setToolTip(self.tr("Nothing you write leaves this machine."))
+        layout = row(self._dot, self._model, None, self._bar, self._free, self._queue, self._lock, self._local)
+        layout.setContentsMargins(2 * GRID, 0, 2 * GRID, 0)
+        layout.insertSpacing(layout.indexOf(self._lock), GRID)
+        self.setLayout(layout)
+        self._bar.hide()
+        self._queue.hide()
+        themes.changed.connect(self._draw)
+        self._tone = "faint"
+        self._draw()
+
+    def mount(self, desk: Desk) -> None:
+        """The services are up: show their state and follow it."""
+        self._desk = desk
+        bridge = desk.bridge
+        bridge.loaded_model_changed.connect(self._loaded_changed)
+        bridge.message_added.connect(self._message_added)
+        bridge.answer_grew.connect(self._answer_grew)
+        bridge.answer_finished.connect(self._answer_finished)
+        self._show_loaded(desk.services.models.loaded())
+        self.refresh_memory()
+
+    def refresh_memory(self) -> None:
+        """Measure the machine again; the bar follows."""
+        desk = self._desk
+        if desk is not None:
+            desk.bridge.call(
+                lambda: desk.services.models.machine(refresh=False), self._show_machine, _ignore, owner=self
+            )
+
+    def _loaded_changed(self, event: LoadedModelChanged) -> None:
+        self._show_loaded(event.loaded)
+        if isinstance(event.loaded.state, Ready | Failed | Stopped) or event.loaded.state is None:
+            self.refresh_memory()
+
+    def _show_loaded(self, loaded: LoadedModel) -> None:
+        self._model.setText(model_words(loaded))
+        self._tone = state_tone(loaded)
+        self._draw()
+        self._show_bar()
+
+    def _show_machine(self, machine: Machine) -> None:
+        self._machine = machine
+        self._show_bar()
+
+    def _show_bar(self) -> None:
+        if self._machine is None or self._desk is None:
+            return
+        segments = machine_segments(self._machine, self._desk.services.models.loaded())
+        memory = segments[0]
+        self._bar.show_segments(memory.segments, memory.total_bytes, memory.name)
+        self._bar.show()
+        self._free.setText(self.tr("%1 free").replace("%1", display.byte_size(memory.free_bytes)))
+
+    def _message_added(self, event: MessageAdded) -> None:
+        if event.message.role == "assistant" and event.message.status in ("pending", "streaming"):
+            self._running.add(event.message.id)
+            self._show_queue()
+
+    def _answer_grew(self, event: AnswerGrew) -> None:
+        if event.message_id not in self._running:
+            self._running.add(event.message_id)
+            self._show_queue()
+
+    def _answer_finished(self, event: AnswerFinished) -> None:
+        self._running.discard(event.message.id)
+        self._show_queue()
+
+    def _show_queue(self) -> None:
+        count = len(self._running)
+        text = self.tr("1 answer running") if count == 1 else self.tr("%1 answers running")
+        self._queue.setText("· " + text.replace("%1", display.integer(count)))
+        self._queue.setVisible(count > 0)
+
+    def _draw(self) -> None:
+        density = self.devicePixelRatioF()
+        self._dot.setPixmap(self._icons.pixmap("box", self._tone, 14, density))
+        self._lock.setPixmap(self._icons.pixmap("lock", "success", 14, density))
+        self._lock.setFixedSize(QSize(14, 14))
+
+    def _go_to_models(self) -> None:
+        if self._desk is not None:
+            self._desk.go("models")
+
+
+def model_words(loaded: LoadedModel) -> str:
+    """The model and its state in a few words."""
+    name = loaded.plan.model_name if loaded.plan is not None else loaded.model_id or ""
+    state = loaded.state
+    if state is None:
+        return _tr("No model loaded")
+    if isinstance(state, Starting):
+        return _tr("%1 · starting").replace("%1", name)
+    if isinstance(state, Loading):
+        return _tr("%1 · loading %2").replace("%1", name).replace("%2", display.percent(state.progress_ratio))
+    if isinstance(state, Ready):
+        context = display.tokens_short(loaded.plan.n_ctx) if loaded.plan is not None else ""
+        return _tr("%1 · %2 context").replace("%1", name).replace("%2", context) if context else name
+    if isinstance(state, Failed):
+        return _tr("%1 · failed").replace("%1", name)
+    if isinstance(state, Stopped):
+        return _tr("No model loaded")
+    assert_never(state)
+
+
+def state_tone(loaded: LoadedModel) -> str:
+    """The colour name that says how the model fares."""
+    state = loaded.state
+    if isinstance(state, Ready):
+        return "success"
+    if isinstance(state, Failed):
+        return "danger"
+    return "accent" if isinstance(state, Starting | Loading) else "faint"
+
+
+def _ignore(error: GatehouseError) -> None:
+    """The bar keeps what it showed; the Models page tells of a machine that cannot be measured."""
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("status", text)

@@ -1,0 +1,86 @@
+"""The small parts that pages are put together from: labels by role, buttons by weight, rows and columns on the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from ui.theme import GRID
+
+L = TypeVar("L", bound=QBoxLayout)
+
+
+def label(text: str = "", font: QFont | None = None, tone: str = "", *, wrap: bool = False) -> QLabel:
+    """Text; ``tone`` is one of the style sheet's. Plain text always: nothing from a file is read as HTML."""
+    made = QLabel(text)
+    made.setTextFormat(Qt.TextFormat.PlainText)
+    made.setWordWrap(wrap)
+    if font is not None:
+        made.setFont(font)
+    if tone:
+        made.setProperty("tone", tone)
+    if wrap:
+        made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+    return made
+
+
+def set_tone(widget: QLabel, tone: str) -> None:
+    """Another tone; the style sheet is asked again."""
+    if widget.property("tone") != tone:
+        widget.setProperty("tone", tone)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+
+
+def button(text: str, run: Callable[[], object] | None = None, kind: str = "", *, name: str = "") -> QPushButton:
+    """``kind`` is one of the style sheet's; ``name`` is what a screen reader says when the text alone is too short."""
+    made = QPushButton(text)
+    made.setAutoDefault(False)
+    if kind:
+        made.setProperty("kind", kind)
+    if name:
+        made.setAccessibleName(name)
+    if run is not None:
+        made.clicked.connect(lambda _checked=False: run())
+    return made
+
+
+def frame(kind: str) -> QFrame:
+    made = QFrame()
+    made.setProperty("kind", kind)
+    return made
+
+
+def set_kind(widget: QWidget, kind: str) -> None:
+    """Another dress; the style sheet is asked again."""
+    if widget.property("kind") != kind:
+        widget.setProperty("kind", kind)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+
+
+def row(*items: QWidget | QBoxLayout | None, spacing: int = GRID, margin: int = 0) -> QHBoxLayout:
+    """Side by side; ``None`` is a stretch."""
+    return _fill(QHBoxLayout(), items, spacing, margin)
+
+
+def column(*items: QWidget | QBoxLayout | None, spacing: int = GRID, margin: int = 0) -> QVBoxLayout:
+    """One below the other; ``None`` is a stretch."""
+    return _fill(QVBoxLayout(), items, spacing, margin)
+
+
+def _fill(layout: L, items: tuple[QWidget | QBoxLayout | None, ...], spacing: int, margin: int) -> L:
+    layout.setSpacing(spacing)
+    layout.setContentsMargins(margin, margin, margin, margin)
+    for item in items:
+        if item is None:
+            layout.addStretch(1)
+        elif isinstance(item, QWidget):
+            layout.addWidget(item)
+        else:
+            layout.addLayout(item)
+    return layout

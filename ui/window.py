@@ -1,0 +1,293 @@
+"""The main window: rail, pages, status bar, palette, notices, faults. It is there before the services are.
+
+What a page shows is the page's affair; the window brings it to the front, lends it keys, and keeps its own geometry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from PySide6.QtCore import QByteArray, QSize, Qt, Signal
+from PySide6.QtGui import QCloseEvent, QIcon
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QFrame,
+    QSizePolicy,
+    QStackedLayout,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.settings import SettingsValues
+from ui import shortcuts
+from ui.desk import Command, Desk, Page
+from ui.icons import Icons
+from ui.notices import Notices
+from ui.palette import Palette
+from ui.shortcuts import in_words
+from ui.statusbar import StatusBar
+from ui.theme import GRID, Appearance, ThemeStore
+from ui.widgets.parts import column, frame, row
+
+_RAIL_WIDTH = 9 * GRID
+_FIRST_SIZE = QSize(1180, 760)
+_LEAST_SIZE = QSize(720, 480)
+
+
+@dataclass(frozen=True, slots=True)
+class PageSpec:
+    """A page that the window can build when it is first wanted."""
+
+    key: str
+    title: str
+    icon: str
+    make: Callable[[Desk], QWidget]
+    in_rail: bool = True
+
+
+class Window(QWidget):
+    """One window. ``mount`` gives it services; before that it shows its frame."""
+
+    closing = Signal()
+
+    def __init__(
+        self, specs: Sequence[PageSpec], themes: ThemeStore, icons: Icons, values: SettingsValues | None = None
+    ) -> None:
+        super().__init__()
+        self.setObjectName("window")
+        self.setWindowTitle("Gatehouse")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._specs = {spec.key: spec for spec in specs}
+        self._themes, self._icons = themes, icons
+        self._desk: Desk | None = None
+        self._pages: dict[str, QWidget] = {}
+        self._fault: QWidget | None = None
+        self._wanted = next(iter(self._specs))
+        self._buttons: dict[str, QToolButton] = {}
+        self._stack = QStackedWidget()
+        self._blank = QWidget(objectName="page")
+        self._stack.addWidget(self._blank)
+        self.status = StatusBar(themes, icons)
+        rail = self._build_rail()
+        right = column(self._stack, self.status, spacing=0)
+        right.setStretch(0, 1)
+        self._frame = QWidget()
+        self._frame.setLayout(row(rail, right, spacing=0))
+        self._layers = QStackedLayout(self)
+        self._layers.addWidget(self._frame)
+        self.notices = Notices(self, themes, icons)
+        self.palette_ = Palette(self, themes, icons)
+        self.shortcuts = shortcuts.install(self, self._keys())
+        themes.changed.connect(self._colour_rail)
+        self._restore(values or SettingsValues())
+
+    # pages
+
+    def mount(self, desk: Desk) -> None:
+        """The services are up: build the wanted page."""
+        self._desk = desk
+        self.status.mount(desk)
+        desk.bridge.notice_raised.connect(self.notices.show_event)
+        self.go(self._wanted)
+
+    def go(self, key: str) -> None:
+        """Bring a page to the front; it is built the first time."""
+        self._wanted = key
+        button = self._buttons.get(key)
+        if button is not None:
+            button.setChecked(True)
+        else:
+            self._uncheck()
+        if self._desk is None:
+            return
+        page = self._page(key, self._desk)
+        self._stack.setCurrentWidget(page)
+        enter = getattr(page, "enter", None)
+        if enter is not None:
+            enter()
+
+    def page(self, key: str) -> QWidget | None:
+        """A page, if it was built."""
+        return self._pages.get(key)
+
+    @property
+    def current(self) -> str:
+        return self._wanted
+
+    def commands(self) -> list[Command]:
+        """Everything that can be done now: the front page's first, then the other pages', then the window's own."""
+        if self._desk is None:
+            return []
+        keys = [self._wanted, *(key for key in self._specs if key != self._wanted)]
+        gathered: list[Command] = []
+        for key in keys:
+            page = self._page(key, self._desk) if key == "chat" else self._pages.get(key)
+            gathered += _commands_of(page)
+        return gathered + self._own_commands()
+
+    def show_fault(self, page: QWidget | None) -> None:
+        """Cover everything with a page about a fault; ``None`` uncovers."""
+        if self._fault is not None:
+            self._layers.removeWidget(self._fault)
+            self._fault.deleteLater()
+        self._fault = page
+        if page is not None:
+            self.palette_.hide()
+            self._layers.addWidget(page)
+            self._layers.setCurrentWidget(page)
+            page.setFocus()
+        else:
+            self._layers.setCurrentWidget(self._frame)
+
+    def raise_to_front(self) -> None:
+        """Show ourselves, as a second start asks."""
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.show()
+        self.raise_()
+        self.activateWindow()
+
+    def _page(self, key: str, desk: Desk) -> QWidget:
+        if key not in self._pages:
+            page = self._specs[key].make(desk)
+            self._pages[key] = page
+            self._stack.addWidget(page)
+        return self._pages[key]
+
+    # building
+
+    def _build_rail(self) -> QFrame:
+        rail = frame("rail")
+        rail.setFixedWidth(_RAIL_WIDTH)
+        rail.setAccessibleName(self.tr("Pages"))
+        layout = QVBoxLayout(rail)
+        layout.setContentsMargins(GRID, 12, GRID, 12)
+        layout.setSpacing(GRID // 2)
+        group = QButtonGroup(self)
+        in_rail = [spec for spec in self._specs.values() if spec.in_rail]
+        for spec, keys in zip(in_rail, shortcuts.PAGES, strict=False):
+            button = QToolButton()
+            button.setText(spec.title)
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
+            button.setIconSize(QSize(20, 20))
+            button.setFont(self._themes.fonts.caption)
+            button.setCheckable(True)
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            button.setFixedHeight(7 * GRID)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.setAccessibleName(spec.title)
+            button.setToolTip(f"{spec.title} ({in_words(keys)})")
+            button.clicked.connect(partial(self._clicked, spec.key))
+            group.addButton(button)
+            self._buttons[spec.key] = button
+            if spec.key == "settings":
+                layout.addStretch(1)
+            layout.addWidget(button)
+        self._group = group
+        self._colour_rail()
+        return rail
+
+    def _colour_rail(self) -> None:
+        for key, button in self._buttons.items():
+            button.setIcon(self._icons.icon(self._specs[key].icon))
+        self.setWindowIcon(QIcon(self._icons.pixmap("house", "accent", 64)))
+
+    def _clicked(self, key: str, _checked: bool = False) -> None:
+        self.go(key)
+
+    def _uncheck(self) -> None:
+        self._group.setExclusive(False)
+        for button in self._buttons.values():
+            button.setChecked(False)
+        self._group.setExclusive(True)
+
+    # keys
+
+    def _keys(self) -> dict[str, Callable[[], object]]:
+        keys: dict[str, Callable[[], object]] = {
+            shortcuts.PALETTE: lambda: self.palette_.open(self.commands()),
+            shortcuts.NEW_CHAT: lambda: self._chat("new_conversation"),
+            shortcuts.FIND: self._find,
+            shortcuts.FIND_EVERYWHERE: lambda: self._chat("find_everywhere"),
+            shortcuts.QUIT: self.close,
+        }
+        if "settings" in self._specs:
+            keys[shortcuts.SETTINGS] = lambda: self.go("settings")
+        for spec, sequence in zip(
+            (spec for spec in self._specs.values() if spec.in_rail), shortcuts.PAGES, strict=False
+        ):
+            keys[sequence] = partial(self.go, spec.key)
+        return keys
+
+    def _own_commands(self) -> list[Command]:
+        section = self.tr("Go to")
+        in_rail = [spec for spec in self._specs.values() if spec.in_rail]
+        own = [
+            Command(f"go.{spec.key}", spec.title, section, partial(self.go, spec.key), keys, spec.icon)
+            for spec, keys in zip(in_rail, shortcuts.PAGES, strict=False)
+        ]
+        own += [
+            Command(f"go.{spec.key}", spec.title, section, partial(self.go, spec.key), "", spec.icon)
+            for spec in self._specs.values()
+            if not spec.in_rail
+        ]
+        looks: tuple[tuple[Appearance, str, str], ...] = (
+            ("light", self.tr("Light appearance"), "sun"),
+            ("dark", self.tr("Dark appearance"), "moon"),
+            ("system", self.tr("Appearance as the system has it"), "monitor"),
+        )
+        own += [
+            Command(f"look.{look}", title, self.tr("Appearance"), partial(self._look, look), "", icon)
+            for look, title, icon in looks
+        ]
+        quit_ = Command("quit", self.tr("Quit Gatehouse"), self.tr("Window"), self.close, shortcuts.QUIT, "power-off")
+        return [*own, quit_]
+
+    def _look(self, appearance: Appearance) -> None:
+        self._themes.set_appearance(appearance)
+        self.keep_setting(appearance=appearance)
+
+    def keep_setting(self, **changes: object) -> None:
+        """Store settings; a disk that refuses is a notice."""
+        if self._desk is None:
+            return
+        try:
+            self._desk.services.settings.update(**changes)
+        except OSError as error:
+            self.notices.show("warning", self.tr("The settings could not be saved."), error.strerror or "")
+
+    def _find(self) -> None:
+        find = getattr(self._pages.get(self._wanted), "open_find", None)
+        if find is not None:
+            find()
+
+    def _chat(self, name: str) -> None:
+        self.go("chat")
+        run = getattr(self._pages.get("chat"), name, None)
+        if run is not None:
+            run()
+
+    # geometry and closing
+
+    def geometry_text(self) -> str:
+        """The geometry as settings keep it."""
+        return bytes(self.saveGeometry().toBase64().data()).decode("ascii")
+
+    def _restore(self, values: SettingsValues) -> None:
+        self.setMinimumSize(_LEAST_SIZE)
+        kept = QByteArray.fromBase64(values.window_geometry.encode("ascii", "ignore"))
+        if kept.isEmpty() or not self.restoreGeometry(kept):
+            self.resize(_FIRST_SIZE)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.keep_setting(window_geometry=self.geometry_text())
+        self.closing.emit()
+        event.accept()
+
+
+def _commands_of(page: QWidget | None) -> Sequence[Command]:
+    gather: Callable[[], Sequence[Command]] | None = getattr(page, Page.commands.__name__, None)
+    return gather() if gather is not None else ()
