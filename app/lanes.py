@@ -83,9 +83,9 @@ class StoreLane:
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` in the writing thread inside one transaction. Raises ``StoreError``; then nothing was changed.
 
-        Work once begun is finished even when the caller is cancelled.
+        Work once handed over is done even when the caller is cancelled.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._writes, self._write, work)
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._writes, self._write, work))
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` in the reading thread on one snapshot. Raises ``StoreError``."""

@@ -1,0 +1,261 @@
+"""Conversations and answers: what ``app.services.ChatApi`` promises.
+
+All coroutines run in the core thread. Which model answers is ``app.models``'s, how an answer grows and is saved is
+``app.chat.answer``'s and ``app.chat.saver``'s, rows are ``app.store``'s.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Sequence
+
+from app.bus import Bus
+from app.chat import prompt as prompts
+from app.chat.answer import LiveAnswer
+from app.chat.conversing import Conversing, ModelHost
+from app.chat.records import (
+    ContextUse,
+    Conversation,
+    Message,
+    MessageStatus,
+    SearchHit,
+    Transcript,
+)
+from app.chat.saver import AnswerSaver
+from app.chat.title import DEFAULT_TITLE, shorten, title_from
+from app.events import (
+    AnswerFinished,
+    BranchChosen,
+    ConversationChanged,
+    ConversationDeleted,
+    Event,
+    MessageAdded,
+)
+from app.lanes import StoreLane
+from app.providers.provider import PromptMessage, Provider
+from app.settings import Settings
+from app.store import conversations, messages, search
+from engine.errors import GatehouseError, RequestError
+
+LEFT_BEHIND = "Gatehouse ended while this was being written."
+
+
+class ChatService:
+    """The one implementation of ``ChatApi``."""
+
+    def __init__(self, lane: StoreLane, bus: Bus, host: ModelHost, provider: Provider, settings: Settings) -> None:
+        self._lane = lane
+        self._bus = bus
+        self._host = host
+        self._provider = provider
+        self._saver = AnswerSaver(lane, bus.publish)
+        self._answers = Conversing(host, provider, settings, self._saver, self._finished)
+
+    async def recover(self) -> int:
+        """At the start of the one window: end what a dead process left unfinished; returns how many answers."""
+        return await self._lane.write(lambda connection: messages.interrupt_unfinished(connection, LEFT_BEHIND))
+
+    async def purge(self) -> int:
+        """At the start of the one window: destroy deleted conversations, which nobody can bring back any more."""
+        return await self._lane.write(conversations.purge)
+
+    async def close(self) -> None:
+        """End running answers, keeping their text, and save everything."""
+        await self._answers.close()
+        await self._saver.close()
+
+    async def conversations(self) -> Sequence[Conversation]:
+        return await self._lane.read(conversations.every)
+
+    async def open(self, conversation_id: str) -> Transcript:
+        def work(connection: sqlite3.Connection) -> Transcript:
+            conversation = conversations.get(connection, conversation_id)
+            return Transcript(conversation, messages.branch(connection, conversation_id))
+
+        stored = await self._lane.read(work)
+        # What is newer than the store; nothing is awaited from here on, so no event can fall in between.
+        newer = self._saver.unsaved | self._answers.snapshot()
+        return Transcript(stored.conversation, messages.with_places(stored.messages, newer))
+
+    async def create(self, model_id: str | None = None) -> Conversation:
+        conversation = _new_conversation(DEFAULT_TITLE, model_id)
+        await self._lane.write(lambda connection: conversations.insert(connection, conversation))
+        self._publish(ConversationChanged(conversation))
+        return conversation
+
+    async def rename(self, conversation_id: str, title: str) -> None:
+        wanted = " ".join(title.split())[:200]
+        if not wanted:
+            raise RequestError("empty_title", "A conversation needs a title.")
+        changed = await self._lane.write(lambda connection: conversations.rename(connection, conversation_id, wanted))
+        self._publish(ConversationChanged(changed))
+
+    async def pin(self, conversation_id: str, pinned: bool) -> None:
+        changed = await self._lane.write(lambda connection: conversations.pin(connection, conversation_id, pinned))
+        self._publish(ConversationChanged(changed))
+
+    async def set_system_prompt(self, conversation_id: str, text: str) -> None:
+        changed = await self._lane.write(
+            lambda connection: conversations.set_system_prompt(connection, conversation_id, text)
+        )
+        self._publish(ConversationChanged(changed))
+
+    async def delete(self, conversation_id: str) -> None:
+        await self._answers.stop_all(conversation_id)
+        title = await self._lane.write(
+            lambda connection: conversations.delete(connection, conversation_id, time.time())
+        )
+        self._publish(ConversationDeleted(conversation_id, title))
+
+    async def undelete(self, conversation_id: str) -> None:
+        restored = await self._lane.write(lambda connection: conversations.undelete(connection, conversation_id))
+        self._publish(ConversationChanged(restored))
+
+    async def send(self, conversation_id: str | None, text: str) -> str:
+        if not text.strip():
+            raise RequestError("empty_message", "There is nothing to send.")
+        conversation, branch = await self._branch(conversation_id)
+        if any(self._answers.is_running(message.id) for message in branch[-1:]):
+            raise RequestError("answer_running", "The last answer is still being written.", "Wait for it, or stop it.")
+        await self._refuse_overflow(prompts.with_draft(prompts.build(conversation.system_prompt, branch), text))
+        parent = branch[-1].id if branch else None
+        question = _message(conversation.id, parent, "user", text, MessageStatus.COMPLETE)
+        answer = _message(conversation.id, question.id, "assistant", "", MessageStatus.PENDING)
+        title = title_from(text) if not branch and conversation.title == DEFAULT_TITLE else None
+
+        def work(connection: sqlite3.Connection) -> tuple[Conversation, tuple[Message, ...]]:
+            if conversation_id is None:
+                conversations.insert(connection, conversation)
+            if title is not None:
+                conversations.rename(connection, conversation.id, title)
+            added = messages.insert(connection, (question, answer))
+            conversations.touch(connection, conversation.id, answer.created_at)
+            return conversations.get(connection, conversation.id), added
+
+        changed, added = await self._lane.write(work)
+        self._publish(ConversationChanged(changed), *(MessageAdded(message) for message in added))
+        self._start(changed, added[-1])
+        return answer.id
+
+    async def edit(self, message_id: str, text: str) -> str:
+        if not text.strip():
+            raise RequestError("empty_message", "There is nothing to send.")
+        original = await self._lane.read(lambda connection: messages.get(connection, message_id))
+        if original.role != "user":
+            raise RequestError("not_editable", "Only your own messages can be edited.")
+        question = _message(original.conversation_id, original.parent_id, "user", text, MessageStatus.COMPLETE)
+        above = await self._path(original.parent_id)
+        return await self._branch_off(original.conversation_id, above, (question,), question.id)
+
+    async def regenerate(self, message_id: str) -> str:
+        original = await self._lane.read(lambda connection: messages.get(connection, message_id))
+        if original.role != "assistant" or original.parent_id is None:
+            raise RequestError("not_an_answer", "Only an answer can be written anew.")
+        await self._answers.stop(message_id)
+        above = await self._path(original.parent_id)
+        return await self._branch_off(original.conversation_id, above, (), original.parent_id)
+
+    async def stop(self, message_id: str) -> None:
+        await self._answers.stop(message_id)
+
+    async def choose_branch(self, message_id: str) -> None:
+        conversation_id = await self._lane.write(lambda connection: messages.choose(connection, message_id))
+        self._publish(BranchChosen(conversation_id))
+
+    async def search(self, words: str, limit: int = 50) -> Sequence[SearchHit]:
+        return await self._lane.read(lambda connection: search.search(connection, words, limit))
+
+    async def measure(self, conversation_id: str | None, draft: str) -> ContextUse:
+        conversation, branch = await self._branch(conversation_id)
+        return await self._measure(prompts.with_draft(prompts.build(conversation.system_prompt, branch), draft))
+
+    async def _branch(self, conversation_id: str | None) -> tuple[Conversation, tuple[Message, ...]]:
+        """The conversation and its chosen branch as of now; a new, unsaved conversation for ``None``."""
+        if conversation_id is None:
+            return _new_conversation(DEFAULT_TITLE, None), ()
+        transcript = await self.open(conversation_id)
+        return transcript.conversation, transcript.messages
+
+    async def _path(self, message_id: str | None) -> tuple[Message, ...]:
+        if message_id is None:
+            return ()
+        stored = await self._lane.read(lambda connection: messages.path_to(connection, message_id))
+        return messages.with_places(stored, self._saver.unsaved | self._answers.snapshot())
+
+    async def _branch_off(
+        self, conversation_id: str, above: tuple[Message, ...], added: tuple[Message, ...], parent_id: str
+    ) -> str:
+        """Store ``added`` and a pending answer below ``parent_id`` as the chosen branch, and start the answer."""
+        current = await self._lane.read(lambda connection: conversations.get(connection, conversation_id))
+        await self._refuse_overflow(prompts.build(current.system_prompt, (*above, *added)))
+        answer = _message(conversation_id, parent_id, "assistant", "", MessageStatus.PENDING)
+
+        def work(connection: sqlite3.Connection) -> tuple[Conversation, Message]:
+            if not added and above:
+                messages.choose(connection, above[-1].id)
+            inserted = messages.insert(connection, (*added, answer))
+            conversations.touch(connection, conversation_id, answer.created_at)
+            return conversations.get(connection, conversation_id), inserted[-1]
+
+        changed, pending = await self._lane.write(work)
+        self._publish(ConversationChanged(changed), BranchChosen(conversation_id))
+        self._start(changed, pending)
+        return answer.id
+
+    async def _refuse_overflow(self, prompt: Sequence[PromptMessage]) -> None:
+        prompts.refuse_overflow(await self._measure(prompt))
+
+    async def _measure(self, prompt: Sequence[PromptMessage]) -> ContextUse:
+        endpoint = self._host.endpoint()
+        if endpoint is not None and prompt:
+            try:
+                return ContextUse(await self._provider.count_tokens(endpoint, prompt), endpoint.n_ctx, exact=True)
+            except GatehouseError:
+                pass  # the worker went away between two lines; the guess below is all there is
+        return ContextUse(prompts.estimate_tokens(prompt), self._host.expected_n_ctx(), exact=False)
+
+    def _start(self, conversation: Conversation, pending: Message) -> None:
+        live = LiveAnswer(pending, self._bus.publish, self._saver.note)
+
+        async def make_prompt() -> tuple[PromptMessage, ...]:
+            return prompts.build(conversation.system_prompt, await self._path(pending.parent_id))
+
+        self._answers.start(live, conversation.model_id, make_prompt)
+
+    async def _finished(self, message: Message) -> None:
+        """An answer ended and was saved, or is kept to be saved."""
+        self._publish(AnswerFinished(message))
+        try:
+            changed = await self._lane.read(lambda connection: conversations.get(connection, message.conversation_id))
+        except GatehouseError:
+            return  # deleted while its answer ended
+        self._publish(ConversationChanged(changed))
+
+    def _publish(self, *events: Event) -> None:
+        for event in events:
+            self._bus.publish(event)
+
+
+def _new_conversation(title: str, model_id: str | None) -> Conversation:
+    now = time.time()
+    return Conversation(uuid.uuid4().hex, shorten(title), now, now, False, model_id, "", 0, "")
+
+
+def _message(conversation_id: str, parent_id: str | None, role: str, text: str, status: MessageStatus) -> Message:
+    return Message(
+        id=uuid.uuid4().hex,
+        conversation_id=conversation_id,
+        parent_id=parent_id,
+        role="user" if role == "user" else "assistant",
+        text=text,
+        reasoning="",
+        status=status,
+        created_at=time.time(),
+        model_id=None,
+        stats=None,
+        error="",
+        branch_index=0,
+        branch_count=1,
+    )
