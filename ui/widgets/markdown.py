@@ -106,9 +106,9 @@ LONG_PARAGRAPH_CHARS = 3_000
 """A paragraph beyond twice this is shown in pieces, so that one more word never lays out all of it again."""
 
 
-def parse(text: str) -> tuple[Leaf, ...]:
+def parse(text: str, *, plain: bool = False) -> tuple[Leaf, ...]:
     """All leaves of a finished text."""
-    stream = MarkdownStream()
+    stream = MarkdownStream(plain=plain)
     stream.append(text)
     stream.finish()
     return tuple(stream.leaves)
@@ -118,9 +118,11 @@ class MarkdownStream:
     """The leaves of a growing text.
 
     ``leaves`` is the current picture; ``append`` and ``finish`` return the index of the first leaf that changed.
+    ``plain`` is for what a person typed: only fenced code and links are read, the rest is shown as it is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, plain: bool = False) -> None:
+        self._plain = plain
         self.leaves: list[Leaf] = []
         self._frozen = 0
         self._tail = ""
@@ -187,9 +189,9 @@ class MarkdownStream:
         if not shown.strip():
             return []
         env: dict[str, Any] = {"references": self._references}
-        walker = _Walker(
-            _parser().parse(_close_inline(shown) if not finished else shown, env), self._next_number, self._continues
-        )
+        if not finished and not self._plain:
+            shown = _close_inline(shown)
+        walker = _Walker(_parser(self._plain).parse(shown, env), self._next_number, self._continues)
         walker.walk()
         self._references = env["references"]
         if finished:
@@ -224,7 +226,7 @@ class MarkdownStream:
             cut = self._tail.rfind(" ", 0, LONG_PARAGRAPH_CHARS)
         cut = cut + 1 if cut > 0 else LONG_PARAGRAPH_CHARS
         env: dict[str, Any] = {"references": self._references}
-        piece = _Walker(_parser().parse(self._tail[:cut], env), None, self._continues)
+        piece = _Walker(_parser(self._plain).parse(self._tail[:cut], env), None, self._continues)
         piece.walk()
         self._continues = True
         self._freeze(piece.leaves, cut)
@@ -307,9 +309,8 @@ def _hold_back(tail: str) -> str:
     """The tail without a last line that would look like something else in a moment."""
     end = tail.rfind("\n") + 1
     last = tail[end:]
-    if last and _ONLY_SIGNS.fullmatch(last) and not last.strip().isdigit():
-        tail = tail[:end]
-    elif last.strip().isdigit() and tail[:end].endswith("\n\n"):
+    digits = last.strip().isdigit()
+    if (digits and tail[:end].endswith("\n\n")) or (last and not digits and _ONLY_SIGNS.fullmatch(last)):
         tail = tail[:end]
     # A table's first row reads as a paragraph of bars until its second row is there.
     blocks = tail.rsplit("\n\n", 1)
@@ -362,30 +363,36 @@ class _Walker:
         kind = token.type
         if token.level == 0 and token.map is not None and token.nesting >= 0 and not kind.endswith("_list_open"):
             self._mark(token)
-        if kind in ("bullet_list_open", "ordered_list_open", "blockquote_open"):
-            self._open(token)
-        elif kind in ("bullet_list_close", "ordered_list_close", "blockquote_close"):
-            self._close(kind)
-        elif kind == "list_item_open":
-            self._item(token)
-        elif kind == "list_item_close":
-            if self._marker:
-                self._add(Prose(Run("")))
-        elif kind == "table_open":
+        if kind == "table_open":
             return self._table(index)
-        elif kind in ("fence", "code_block"):
-            self._add(Code(token.content.removesuffix("\n"), _language(token.info)))
-            self.ends_in_fence = kind == "fence" and token.level == 0
-            return index + 1
-        elif kind == "hr":
-            self._add(Rule())
-        elif kind == "maths_block":
-            self._add(Prose(Run(token.content, (Span(0, len(token.content), Style.MATHS),))))
+        if kind.endswith(("list_open", "list_close")) or kind.startswith(("blockquote", "list_item")):
+            self._nesting(token)
         elif kind == "inline":
             self._inline(index)
+        elif token.nesting == 0:
+            self._single(token)
         if token.nesting >= 0:
-            self.ends_in_fence = False
+            self.ends_in_fence = kind == "fence" and token.level == 0
         return index + 1
+
+    def _nesting(self, token: Token) -> None:
+        if token.type == "list_item_open":
+            self._item(token)
+        elif token.type == "list_item_close":
+            if self._marker:
+                self._add(Prose(Run("")))
+        elif token.nesting > 0:
+            self._open(token)
+        else:
+            self._close(token.type)
+
+    def _single(self, token: Token) -> None:
+        if token.type in ("fence", "code_block"):
+            self._add(Code(token.content.removesuffix("\n"), _language(token.info)))
+        elif token.type == "hr":
+            self._add(Rule())
+        elif token.type == "maths_block":
+            self._add(Prose(Run(token.content, (Span(0, len(token.content), Style.MATHS),))))
 
     def _mark(self, token: Token) -> None:
         assert token.map is not None
@@ -481,6 +488,10 @@ _OPEN = {"strong_open": Style.BOLD, "em_open": Style.ITALIC, "s_open": Style.STR
 _CLOSE = {"strong_close": Style.BOLD, "em_close": Style.ITALIC, "s_close": Style.STRIKE, "link_close": Style.LINK}
 
 
+_BREAKS = {"softbreak": " ", "hardbreak": "\N{LINE SEPARATOR}"}
+_EXTRA = {"code_inline": Style.CODE, "maths_inline": Style.MATHS}
+
+
 def _run(children: Sequence[Token]) -> Run:
     pieces: list[str] = []
     spans: list[Span] = []
@@ -488,26 +499,13 @@ def _run(children: Sequence[Token]) -> Run:
     style = Style.PLAIN
     address = ""
     for child in children:
-        text, extra, target = child.content, Style.PLAIN, address
-        if child.type in _OPEN:
-            style |= _OPEN[child.type]
-            if child.type == "link_open":
+        if child.nesting:
+            style = style | _OPEN[child.type] if child.type in _OPEN else style & ~_CLOSE.get(child.type, Style.PLAIN)
+            if child.type.startswith("link"):
                 address = str(child.attrGet("href") or "")
             continue
-        if child.type in _CLOSE:
-            style &= ~_CLOSE[child.type]
-            if child.type == "link_close":
-                address = ""
-            continue
-        if child.type == "softbreak":
-            text = " "
-        elif child.type == "hardbreak":
-            text = "\N{LINE SEPARATOR}"
-        elif child.type == "code_inline":
-            extra = Style.CODE
-        elif child.type == "maths_inline":
-            extra = Style.MATHS
-        elif child.type == "image":
+        text, extra, target = _BREAKS.get(child.type, child.content), _EXTRA.get(child.type, Style.PLAIN), address
+        if child.type == "image":
             text, extra, target = _picture(child)
         if not text:
             continue
@@ -523,15 +521,19 @@ def _picture(token: Token) -> tuple[str, Style, str]:
     return f"[picture: {token.content or 'no description'}]", Style.LINK, str(token.attrGet("src") or "")
 
 
-@lru_cache(maxsize=1)
-def _parser() -> MarkdownIt:
+@lru_cache(maxsize=2)
+def _parser(plain: bool) -> MarkdownIt:
     # Imported when the first answer is shown: the idle window does without.
     from markdown_it import MarkdownIt
 
     from ui.widgets.maths import keep_maths
 
-    parser = MarkdownIt("commonmark", {"html": False, "linkify": True}).enable(["table", "strikethrough", "linkify"])
+    options = {"html": False, "linkify": True}
+    if plain:
+        parser = MarkdownIt("zero", options).enable(["fence", "linkify"])
+    else:
+        parser = MarkdownIt("commonmark", options).enable(["table", "strikethrough", "linkify"])
+        keep_maths(parser)
     if parser.linkify is not None:
         parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False})
-    keep_maths(parser)
     return parser
