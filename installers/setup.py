@@ -78,7 +78,10 @@ class SetUp:
         """An environment counts when it runs, with the Python that set-up itself runs on."""
         if not self.places.python.exists():
             return "making it"
-        asked = process.run([self.places.python, "-c", "import sys; sys.stdout.write(sys.version)"])
+        try:
+            asked = process.run([self.places.python, "-c", "import sys; sys.stdout.write(sys.version)"])
+        except StepFailed:
+            return "making it anew"
         return None if asked.ok and "\n".join(asked.lines) == sys.version else "making it anew"
 
     def _make_venv(self) -> None:
