@@ -51,8 +51,8 @@ class ChatApi(Protocol):
 
     async def stop(self, message_id: str) -> None: ...
 
-    async def choose_branch(self, message_id: str) -> None:
-        """Make the branch through this message the chosen one."""
+    async def choose_branch(self, message_id: str, step: int = 0) -> None:
+        """Make the branch through this message, or through its sibling ``step`` places on, the chosen one."""
 
     async def search(self, words: str, limit: int = 50) -> Sequence[SearchHit]: ...
 

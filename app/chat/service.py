@@ -160,8 +160,11 @@ class ChatService:
     async def stop(self, message_id: str) -> None:
         await self._answers.stop(message_id)
 
-    async def choose_branch(self, message_id: str) -> None:
-        conversation_id = await self._lane.write(lambda connection: messages.choose(connection, message_id))
+    async def choose_branch(self, message_id: str, step: int = 0) -> None:
+        def work(connection: sqlite3.Connection) -> str:
+            return messages.choose(connection, messages.sibling(connection, message_id, step))
+
+        conversation_id = await self._lane.write(work)
         self._publish(BranchChosen(conversation_id))
 
     async def search(self, words: str, limit: int = 50) -> Sequence[SearchHit]:

@@ -116,6 +116,19 @@ def choose(connection: sqlite3.Connection, message_id: str) -> str:
     return line[0].conversation_id
 
 
+def sibling(connection: sqlite3.Connection, message_id: str, step: int) -> str:
+    """The id of the sibling ``step`` places on, or of the first or last when there are not so many."""
+    rows = connection.execute(
+        "SELECT m.id FROM messages AS me JOIN messages AS m ON m.conversation_id = me.conversation_id"
+        " AND m.parent_id IS me.parent_id WHERE me.id = ? ORDER BY m.seq",
+        (message_id,),
+    )
+    ids = [row[0] for row in rows]
+    if message_id not in ids:
+        raise StoreError("no_such_message", "This message is not there any more.")
+    return ids[min(max(ids.index(message_id) + step, 0), len(ids) - 1)]
+
+
 def interrupt_unfinished(connection: sqlite3.Connection, sentence: str) -> int:
     """Mark answers that a dead process left behind; their text stays. Returns how many."""
     return connection.execute(
