@@ -69,7 +69,8 @@ class Window(QWidget):
         self._wanted = next(iter(self._specs))
         self._buttons: dict[str, QToolButton] = {}
         self._stack = QStackedWidget()
-        self._blank = QWidget(objectName="page")
+        self._blank = QWidget()
+        self._blank.setObjectName("page")
         self._stack.addWidget(self._blank)
         self.status = StatusBar(themes, icons)
         rail = self._build_rail()

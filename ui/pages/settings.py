@@ -1,0 +1,234 @@
+"""The Settings page: a column of plain choices, each stored the moment it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from PySide6.QtCore import Qt, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFrame,
+    QLayout,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QScrollArea,
+    QWidget,
+)
+
+from app.version import version
+from ui import display
+from ui.desk import Command, Desk
+from ui.licences import notices as licence_notices
+from ui.theme import GRID, Appearance
+from ui.widgets.parts import button, column, frame, label, row
+
+_WIDTH = 640
+_CONTEXTS: tuple[int | None, ...] = (None, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
+_ANSWERS: tuple[int | None, ...] = (None, 256, 512, 1024, 2048, 4096, 8192)
+
+
+class SettingsPage(QScrollArea):
+    """Reads the settings when built; writes each change."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.setAccessibleName(self.tr("Set-up"))
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self._desk = desk
+        self._values = desk.services.settings.values
+        inner = QWidget()
+        inner.setMaximumWidth(_WIDTH)
+        inner.setLayout(
+            column(
+                label(self.tr("Set-up"), desk.themes.fonts.headline),
+                self._looks(),
+                self._answers(),
+                self._models(),
+                self._data(),
+                self._about(),
+                None,
+                spacing=3 * GRID,
+            )
+        )
+        outer = QWidget()
+        outer.setObjectName("page")
+        centred = row(None, inner, None, spacing=0, margin=3 * GRID)
+        centred.setStretch(1, 1000)
+        outer.setLayout(centred)
+        self.setWidget(outer)
+
+    def enter(self) -> None:
+        for choice in self._look_group.buttons():
+            if choice.isChecked():
+                choice.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def commands(self) -> Sequence[Command]:
+        section = self.tr("Set-up")
+        return [Command("data.open", self.tr("Open the data folder"), section, self._open_folder, "", "folder-open")]
+
+    # sections
+
+    def _looks(self) -> QWidget:
+        self._look_group = QButtonGroup(self)
+        looks: tuple[tuple[Appearance, str], ...] = (
+            ("system", self.tr("As the system")),
+            ("light", self.tr("Light")),
+            ("dark", self.tr("Dark")),
+        )
+        buttons = row(spacing=0)
+        for look, words in looks:
+            choice = QPushButton(words)
+            choice.setCheckable(True)
+            choice.setProperty("kind", "choice")
+            choice.setChecked(self._desk.themes.appearance == look)
+            choice.clicked.connect(partial(self._look, look))
+            self._look_group.addButton(choice)
+            buttons.addWidget(choice)
+        return self._section(self.tr("Appearance"), [(self.tr("Colours"), "", _wrapped(buttons))])
+
+    def _answers(self) -> QWidget:
+        temperature = _number(self._values.temperature, 0.0, 2.0, 0.1)
+        temperature.valueChanged.connect(lambda value: self._keep(temperature=round(value, 2)))
+        top_p = _number(self._values.top_p, 0.05, 1.0, 0.05)
+        top_p.valueChanged.connect(lambda value: self._keep(top_p=round(value, 2)))
+        longest = _choice(_ANSWERS, self._values.max_tokens, self.tr("No limit"))
+        longest.currentIndexChanged.connect(lambda place: self._keep(max_tokens=longest.itemData(place)))
+        return self._section(
+            self.tr("Answers"),
+            [
+                (
+                    self.tr("Temperature"),
+                    self.tr("Higher is more varied, 0 always takes the likeliest token."),
+                    temperature,
+                ),
+                (self.tr("Top-p"), self.tr("Draws only from the likeliest tokens that add up to this share."), top_p),
+                (self.tr("Longest answer"), self.tr("In tokens; a token is about three quarters of a word."), longest),
+            ],
+        )
+
+    def _models(self) -> QWidget:
+        context = _choice(_CONTEXTS, self._values.n_ctx, self.tr("Automatic"))
+        context.currentIndexChanged.connect(lambda place: self._keep(n_ctx=context.itemData(place)))
+        again = QCheckBox(self.tr("Load the last model at start"))
+        again.setChecked(self._values.load_last_model)
+        again.toggled.connect(lambda on: self._keep(load_last_model=on))
+        return self._section(
+            self.tr("Models"),
+            [
+                (
+                    self.tr("Context"),
+                    self.tr("How many tokens a conversation may have. Automatic takes what fits well."),
+                    context,
+                ),
+                ("", "", again),
+            ],
+        )
+
+    def _data(self) -> QWidget:
+        folder = QLineEdit(str(self._desk.data_folder))
+        folder.setReadOnly(True)
+        folder.setAccessibleName(self.tr("Data folder"))
+        folder.setCursorPosition(0)
+        both = row(folder, button(self.tr("Open"), self._open_folder, name=self.tr("Open the data folder")))
+        hint = self.tr("Conversations, settings and logs live here and nowhere else.")
+        return self._section(self.tr("Data"), [(self.tr("Folder"), hint, _wrapped(both))])
+
+    def _about(self) -> QWidget:
+        self._licences = QPlainTextEdit()
+        self._licences.setReadOnly(True)
+        self._licences.setTabChangesFocus(True)
+        self._licences.setFont(self._desk.themes.fonts.mono)
+        self._licences.setAccessibleName(self.tr("Versions and licences"))
+        self._licences.setFixedHeight(32 * GRID)
+        self._licences.hide()
+        self._licences_button = button(self.tr("Versions and licences"), self._toggle_licences, "link")
+        card = self._section(
+            self.tr("About"),
+            [
+                (
+                    self.tr("Gatehouse %1").replace("%1", version()),
+                    self.tr("Apache-2.0. Runs on this machine; sends nothing anywhere by itself."),
+                    self._licences_button,
+                )
+            ],
+        )
+        layout = card.layout()
+        assert layout is not None
+        layout.addWidget(self._licences)
+        return card
+
+    def _section(self, title: str, lines: Sequence[tuple[str, str, QWidget]]) -> QWidget:
+        fonts = self._desk.themes.fonts
+        card = frame("card")
+        body = column(spacing=2 * GRID, margin=2 * GRID)
+        for name, hint, control in lines:
+            if not name:
+                body.addWidget(control)
+                continue
+            if not control.accessibleName():
+                control.setAccessibleName(name)
+            control.setAccessibleDescription(hint)
+            words = column(label(name), spacing=2)
+            if hint:
+                words.addWidget(label(hint, fonts.caption, "muted", wrap=True))
+            line = row(words, control, spacing=3 * GRID)
+            line.setStretch(0, 1)
+            body.addLayout(line)
+        card.setLayout(body)
+        whole = QWidget()
+        whole.setLayout(column(label(title, fonts.title), card, spacing=GRID))
+        return whole
+
+    # changes
+
+    def _look(self, look: Appearance, _checked: bool = False) -> None:
+        self._desk.themes.set_appearance(look)
+        self._keep(appearance=look)
+
+    def _keep(self, **changes: object) -> None:
+        try:
+            self._desk.services.settings.update(**changes)
+        except OSError as error:
+            self._desk.notices.show("warning", self.tr("The settings could not be saved."), error.strerror or "")
+
+    def _open_folder(self) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._desk.data_folder)))
+
+    def _toggle_licences(self) -> None:
+        if not self._licences.toPlainText():
+            self._licences.setPlainText(licence_notices())
+        self._licences.setVisible(not self._licences.isVisible())
+
+
+def _wrapped(layout: QLayout) -> QWidget:
+    made = QWidget()
+    layout.setContentsMargins(0, 0, 0, 0)
+    made.setLayout(layout)
+    return made
+
+
+def _number(value: float, least: float, most: float, step: float) -> QDoubleSpinBox:
+    made = QDoubleSpinBox()
+    made.setRange(least, most)
+    made.setSingleStep(step)
+    made.setDecimals(2)
+    made.setValue(value)
+    made.setFixedWidth(12 * GRID)
+    return made
+
+
+def _choice(values: Sequence[int | None], chosen: int | None, none_words: str) -> QComboBox:
+    made = QComboBox()
+    offered = list(values) if chosen in values else sorted({*values, chosen}, key=lambda value: value or 0)
+    for value in offered:
+        made.addItem(none_words if value is None else display.tokens_short(value), value)
+    made.setCurrentIndex(offered.index(chosen))
+    made.setFixedWidth(18 * GRID)
+    return made
