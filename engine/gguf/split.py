@@ -11,6 +11,10 @@ from engine.gguf.header import Header, interpret
 from engine.gguf.reader import RawHeader, read_raw_header
 
 SHARD_LIMIT = 1_000
+_QUANTIZATION_SUFFIX = re.compile(
+    r"[-._](UD-)?(i1-)?(I?Q\d\w*|BF16|F16|F32|FP16|MXFP4\w*|NVFP4|TQ\d_\d)$", re.IGNORECASE
+)
+_EMPTY_NAMES = {"model", "ggml model", "weights", "unsloth"}
 _SHARD_NAME = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$", re.IGNORECASE)
 
 
@@ -19,6 +23,16 @@ def model_stem(path: Path) -> str:
     if match := _SHARD_NAME.match(path.name):
         return match["stem"]
     return path.stem if path.suffix.lower() == ".gguf" else path.name
+
+
+def display_name(header: Header) -> str:
+    """A name for people: the file's, without quantization and dashes, because what files say inside is often odd."""
+    stem = model_stem(header.path)
+    bare = _QUANTIZATION_SUFFIX.sub("", stem)
+    words = " ".join(bare.replace("_", " ").replace("-", " ").split())
+    if words and words.lower() not in _EMPTY_NAMES:
+        return words
+    return header.name or stem
 
 
 def shard_number(path: Path) -> int:

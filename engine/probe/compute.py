@@ -13,6 +13,8 @@ from engine.llama import bindings, parameters
 from engine.probe.records import ComputeAnswer, ComputeQuestion
 
 _COMPUTE = re.compile(r"sched_reserve:\s+(\S+) compute buffer size =\s+([\d.]+) MiB")
+_KV = re.compile(r"llama_kv_cache\w*: size =\s+([\d.]+) MiB")
+_RECURRENT = re.compile(r"RS buffer size =\s+([\d.]+) MiB")
 _OUTPUT = re.compile(r"output buffer size =\s+([\d.]+) MiB")
 _SPLITS = re.compile(r"splits = (\d+)(?: / (\d+))?")
 _MIB = 1024 * 1024
@@ -66,7 +68,14 @@ def _measure_context(model: object, question: ComputeQuestion, lines: list[str])
     n_ctx = int(native.llama_n_ctx(context))
     sizes = parse_sizes(lines)
     native.llama_free(context)
-    return ComputeAnswer(sizes.compute, sizes.output_bytes, sizes.splits, n_ctx)
+    return ComputeAnswer(
+        compute=sizes.compute,
+        output_bytes=sizes.output_bytes,
+        kv_bytes=sizes.kv_bytes,
+        recurrent_bytes=sizes.recurrent_bytes,
+        splits=sizes.splits,
+        n_ctx=n_ctx,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +84,31 @@ class LoggedSizes:
 
     compute: tuple[tuple[str, int], ...]
     output_bytes: int
+    kv_bytes: int
+    recurrent_bytes: int
     splits: int
 
 
 def parse_sizes(lines: list[str]) -> LoggedSizes:
-    """Find compute buffers, output buffer and graph splits. Raises: ``ProbeFailed`` when there is no compute buffer."""
+    """Find the sizes in the log. Raises: ``ProbeFailed`` when there is no compute buffer."""
     compute: dict[str, int] = {}
-    output_bytes = splits = 0
+    sums = {_OUTPUT: 0, _KV: 0, _RECURRENT: 0}
+    splits = 0
     for line in lines:
         if match := _COMPUTE.search(line):
-            compute[match[1]] = int(float(match[2]) * _MIB) + _LOG_ERROR_BYTES
-        elif match := _OUTPUT.search(line):
-            output_bytes = int(float(match[1]) * _MIB) + _LOG_ERROR_BYTES
+            compute[match[1]] = _bytes(match[2]) + _LOG_ERROR_BYTES
         elif match := _SPLITS.search(line):
             splits = int(match[2] or match[1])
+        for pattern in sums:
+            if match := pattern.search(line):
+                sums[pattern] += _bytes(match[1])
     if not compute:
         raise ProbeFailed("no_answer", "llama.cpp named no compute buffer.")
-    return LoggedSizes(tuple(compute.items()), output_bytes, splits)
+    return LoggedSizes(tuple(compute.items()), sums[_OUTPUT], sums[_KV], sums[_RECURRENT], splits)
+
+
+def _bytes(mebibytes: str) -> int:
+    return round(float(mebibytes) * _MIB)
 
 
 def _last_complaint(lines: list[str]) -> str:

@@ -50,6 +50,9 @@ class ComputeAnswer:
 
     compute: tuple[tuple[str, int], ...]
     output_bytes: int
+    kv_bytes: int
+    """As llama.cpp counts it, to 0.01 MiB for each cache."""
+    recurrent_bytes: int
     splits: int
     n_ctx: int
 
@@ -122,6 +125,8 @@ def decode_answer(raw: object) -> ComputeAnswer:
     return ComputeAnswer(
         compute=tuple(compute),
         output_bytes=_count(table, "output_bytes"),
+        kv_bytes=_count(table, "kv_bytes"),
+        recurrent_bytes=_count(table, "recurrent_bytes"),
         splits=_count(table, "splits"),
         n_ctx=_count(table, "n_ctx"),
     )

@@ -1,0 +1,72 @@
+"""How much of what is free a model may have: the rest stays with the system. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.hardware.profile import DeviceKind, Gpu, Machine, Memory
+
+_MIB = 1024 * 1024
+_GIB = 1024 * _MIB
+
+HOST_RESERVE_LEAST = 384 * _MIB
+HOST_RESERVE_MOST = 2 * _GIB
+DEVICE_RESERVE_LEAST = 256 * _MIB
+DEVICE_RESERVE_MOST = _GIB
+RESERVE_SHARE = 16
+"""The safety margin: a sixteenth of a memory, within the limits above. In main memory it also holds the worker's own
+code and buffers (about 150 MiB); on a card, the driver's context and what other windows take while a model is loaded
+(llama.cpp's own fitter keeps 1 GiB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One memory, what is free of it now, and what of that stays untouched."""
+
+    name: str
+    kind: DeviceKind
+    free_bytes: int
+    reserve_bytes: int
+
+    @property
+    def usable_bytes(self) -> int:
+        return max(0, self.free_bytes - self.reserve_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """Main memory and, when there is one worth using, the card."""
+
+    host: Budget
+    card: Budget | None
+    shared: bool
+    """The card's memory is main memory: both together must fit into the host's."""
+
+
+def host_budget(memory: Memory, reclaimable_bytes: int = 0) -> Budget:
+    """Main memory; ``reclaimable_bytes`` is what a worker that is about to end gives back."""
+    free = min(memory.total_bytes, memory.available_bytes + reclaimable_bytes)
+    reserve = min(max(memory.total_bytes // RESERVE_SHARE, HOST_RESERVE_LEAST), HOST_RESERVE_MOST)
+    return Budget("CPU", DeviceKind.CPU, free, reserve)
+
+
+def card_budget(gpu: Gpu) -> Budget:
+    """The memory of one card."""
+    reserve = min(max(gpu.total_bytes // RESERVE_SHARE, DEVICE_RESERVE_LEAST), DEVICE_RESERVE_MOST)
+    return Budget(gpu.backend or gpu.name, gpu.kind, gpu.free_bytes, reserve)
+
+
+def budgets(machine: Machine, reclaimable_bytes: int = 0) -> Budgets:
+    """Main memory and the card with the most free memory that the installed llama.cpp can use.
+
+    A processor's own graphics counts only where there is no card: it computes from the same memory, no faster.
+    """
+    host = host_budget(machine.memory, reclaimable_bytes)
+    usable = [gpu for gpu in machine.gpus if gpu.backend is not None and gpu.free_bytes > 0]
+    cards = [gpu for gpu in usable if gpu.kind is DeviceKind.GPU] or [
+        gpu for gpu in usable if gpu.kind is DeviceKind.INTEGRATED
+    ]
+    if not cards:
+        return Budgets(host, None, shared=False)
+    best = max(cards, key=lambda gpu: gpu.free_bytes)
+    return Budgets(host, card_budget(best), shared=best.unified)
