@@ -111,13 +111,18 @@ def build_wheel(places: Places, uv: Path, source: SourcePackage, backend: Backen
         command: list[str | Path] = [uv, "build", "--no-config", "--wheel", "--verbose", "--python", places.python]
         for setting, value in sorted(build_settings(places.root, backend).items()):
             command += ["--config-setting", f"{setting}={value}"]
-        _compile([*command, "--out-dir", Path(folder) / "out", package], places, console)
+        compile_with_progress([*command, "--out-dir", Path(folder) / "out", package], places, console)
         (Path(folder) / "out" / ".gitignore").unlink(missing_ok=True)
         forget_wheel(places, key)
         (Path(folder) / "out").replace(places.wheels / key)
 
 
-def _compile(command: list[str | Path], places: Places, console: Console) -> None:
+def compile_with_progress(command: list[str | Path], places: Places, console: Console) -> None:
+    """Run a build, its ninja lines shown as progress, everything kept in the build log.
+
+    Raises:
+        StepFailed: it did not end well; the compiler's errors are in the reason.
+    """
     progress = BuildProgress(time.monotonic())
     with places.build_log.open("w", encoding="utf-8") as log:
 
@@ -132,6 +137,8 @@ def _compile(command: list[str | Path], places: Places, console: Console) -> Non
     if not outcome.ok:
         why = f"llama.cpp could not be compiled (code {outcome.code}; log: {places.build_log}):{outcome.tail()}"
         raise StepFailed(why, "mend what the log names, or take the processor alone: make setup GATEHOUSE_BACKEND=cpu")
+    if progress.total == 0:
+        return
     took = in_words(time.monotonic() - progress.started_s)
     console.progress(f"      compiled llama.cpp: {progress.total} files in {took}", last=True)
 
