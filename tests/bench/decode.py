@@ -1,0 +1,230 @@
+"""Single-stream decode and prefill beside `llama-bench`, in one run.
+
+How the comparison is made: the same model file, threads, batch and micro-batch, KV type and automatic flash attention
+on both sides; our worker is the real one, started by the supervisor and asked over HTTP by a streaming client in this
+process, which is what times it. `llama-bench` leaves tokenizing, sampling, HTTP and JSON out; our figures have them
+in. The two sides take turns, round by round, so that a busy machine slows both; the medians of the rounds are compared.
+Decode: 128 tokens after a short prompt, first token to last (tg128). Prefill: 512 fresh tokens, from sending the
+request to the first token (pp512).
+"""
+
+import asyncio
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from urllib.parse import urlsplit
+
+from engine.fit.plan import Plan
+from engine.worker.spec import Ready, WorkerSpec
+from engine.worker.supervisor import Supervisor
+from tests.bench.peers import find_or_build
+from tests.bench.table import Row
+
+ROUNDS = 7
+PROMPT_TOKENS = 512
+WRITTEN_TOKENS = 128
+BATCH = 2048
+MICRO_BATCH = 512
+GOAL = 0.95
+MODEL = Path(sys.prefix) / "share" / "gatehouse" / "models" / "SmolLM2-135M-Instruct-Q4_1.gguf"
+_TIMEOUT_S = 300
+_FILLER = " the quiet house at the end of the long road had one gate and a keeper who knew every guest by name"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the client saw of one request, and what the worker said about it."""
+
+    first_token_s: float
+    """From sending the request."""
+    decode_tok_s: float
+    """From the first token to the last."""
+    tokens: int
+    prompt_tokens: int
+    cached_tokens: int
+    said_prompt_tok_s: float
+    said_decode_tok_s: float
+
+
+@dataclass(slots=True)
+class Client:
+    """A plain HTTP/1.1 client of the worker: one connection kept open, server-sent events read as they come."""
+
+    address: str
+    token: str
+    _connection: http.client.HTTPConnection = field(init=False)
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.address)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def count(self, text: str) -> int:
+        with self._post("/tokenize", {"content": text}) as answer:
+            return len(json.load(answer)["tokens"])
+
+    def complete(self, prompt: str, tokens: int) -> Answer:
+        """Stream one greedy completion and time it."""
+        asked = {"prompt": prompt, "max_tokens": tokens, "temperature": 0, "stream": True, "ignore_eos": True}
+        began = time.perf_counter()
+        first = last = 0.0
+        final: Mapping[str, object] = {}
+        with self._post("/v1/completions", asked | {"stream_options": {"include_usage": True}}) as answer:
+            for line in answer:
+                if not line.startswith(b"data: {"):
+                    continue
+                event = json.loads(line[6:])
+                if any(choice.get("text") for choice in event.get("choices", ())):
+                    last = time.perf_counter()
+                    first = first or last
+                if event.get("usage"):
+                    final = event
+        return _answer(final, first - began, last - first)
+
+    def _post(self, path: str, body: Mapping[str, object]) -> http.client.HTTPResponse:
+        head = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        self._connection.request("POST", path, json.dumps(body), head)
+        answer = self._connection.getresponse()
+        if answer.status != 200:
+            raise RuntimeError(f"{path} answered {answer.status}: {answer.read(2000).decode(errors='replace')}")
+        return answer
+
+
+def _answer(final: Mapping[str, object], first_token_s: float, rest_s: float) -> Answer:
+    usage, timings = final["usage"], final["timings"]
+    assert isinstance(usage, dict)
+    assert isinstance(timings, dict)
+    written = int(usage["completion_tokens"])
+    return Answer(
+        first_token_s=first_token_s,
+        decode_tok_s=(written - 1) / rest_s if rest_s > 0 else 0.0,
+        tokens=written,
+        prompt_tokens=int(usage["prompt_tokens"]),
+        cached_tokens=int((usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)),
+        said_prompt_tok_s=float(timings["prompt_per_second"]),
+        said_decode_tok_s=float(timings["predicted_per_second"]),
+    )
+
+
+def plan_for(model: Path, threads: int, sessions: int = 1, n_ctx: int = 2048) -> Plan:
+    """The plan of the bench, said outright so that the peer can be given the same."""
+    return Plan(
+        model_path=model,
+        model_name=model.stem,
+        n_ctx=n_ctx,
+        n_ctx_train=n_ctx,
+        n_seq_max=sessions,
+        n_batch=BATCH,
+        n_ubatch=MICRO_BATCH,
+        n_outputs_max=max(sessions, 1),
+        kv_type="f16",
+        n_gpu_layers=0,
+        load_mode="mmap",
+        threads=threads,
+        devices=(),
+    )
+
+
+def threads_here() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else (os.cpu_count() or 1)
+
+
+def llama_bench(model: Path, threads: int, prompt: int, written: int) -> float:
+    """One `llama-bench` test, tokens a second; it warms up by itself."""
+    tool = find_or_build("llama-bench")
+    command = [tool, "-m", model, "-t", threads, "-p", prompt, "-n", written, "-r", 1, "-b", BATCH, "-ub", MICRO_BATCH]
+    command += ["-ctk", "f16", "-ctv", "f16", "-ngl", 0, "-fa", "auto", "-o", "json"]
+    told = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True)
+    return float(json.loads(told.stdout)[0]["avg_ts"])
+
+
+def prompt_of(client: Client, tokens: int, mark: int) -> str:
+    """A text of exactly so many tokens (the last words are trimmed to fit) whose beginning no earlier prompt shares."""
+    text = f"{mark} rounds:" + _FILLER * (tokens // 16 + 1)
+    words = text.split(" ")
+    low, high = 1, len(words)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if client.count(" ".join(words[:middle])) <= tokens else (low, middle - 1)
+    return " ".join(words[:low])
+
+
+@dataclass(slots=True)
+class Rounds:
+    """What the rounds brought."""
+
+    decode: list[Answer] = field(default_factory=list)
+    prefill: list[Answer] = field(default_factory=list)
+    peer_decode: list[float] = field(default_factory=list)
+    peer_prefill: list[float] = field(default_factory=list)
+
+    def rows(self, threads: int) -> list[Row]:
+        ours = median(answer.decode_tok_s for answer in self.decode)
+        said = median(answer.said_decode_tok_s for answer in self.decode)
+        peer = median(self.peer_decode)
+        prefill = median(answer.prompt_tokens / answer.first_token_s for answer in self.prefill)
+        said_prefill = median(answer.said_prompt_tok_s for answer in self.prefill)
+        peer_prefill = median(self.peer_prefill)
+        how = f"{threads} threads, median of {len(self.decode)} alternating rounds; worker's own timings: "
+        goal = f"≥ {GOAL} × llama-bench"
+        return [
+            Row(
+                f"Decode, one stream, {WRITTEN_TOKENS} tokens, seen by the client",
+                ours,
+                "tok/s",
+                peer,
+                goal,
+                ours >= GOAL * peer,
+                f"{how}{said:,.0f} tok/s",
+            ),
+            Row(
+                f"Prefill, {PROMPT_TOKENS} tokens, until the client has the first token",
+                prefill,
+                "tok/s",
+                peer_prefill,
+                goal,
+                prefill >= GOAL * peer_prefill,
+                f"{how}{said_prefill:,.0f} tok/s",
+            ),
+        ]
+
+
+async def _run(model: Path, threads: int, rounds: int) -> Rounds:
+    spec = WorkerSpec(plan_for(model, threads), model.stem, "127.0.0.1", 0, (), os.getpid())
+    supervisor = Supervisor(spec)
+    supervisor.start()
+    try:
+        ready = await supervisor.ready()
+        return await asyncio.to_thread(_take_turns, ready, supervisor.token or "", model, threads, rounds)
+    finally:
+        await supervisor.stop()
+
+
+def _take_turns(ready: Ready, token: str, model: Path, threads: int, rounds: int) -> Rounds:
+    client, found = Client(ready.address, token), Rounds()
+    try:
+        client.complete("A first request warms caches on our side, as llama-bench warms up on its own.", 16)
+        for mark in range(rounds):
+            found.decode.append(client.complete(f"Story {mark}: Once upon a time", WRITTEN_TOKENS + 1))
+            found.peer_decode.append(llama_bench(model, threads, 0, WRITTEN_TOKENS))
+            found.prefill.append(client.complete(prompt_of(client, PROMPT_TOKENS, mark), 1))
+            found.peer_prefill.append(llama_bench(model, threads, PROMPT_TOKENS, 0))
+    finally:
+        client.close()
+    return found
+
+
+def measure(rounds: int = ROUNDS) -> list[Row]:
+    """Run the rounds; takes about a minute on two processors."""
+    threads = threads_here()
+    return asyncio.run(_run(MODEL, threads, rounds)).rows(threads)
