@@ -44,6 +44,8 @@ class Instance(QObject):
 
     def claim(self) -> Claim:
         """Become the first, or have the first raised. Blocks for some seconds at worst."""
+        if self._lock.isLocked():
+            return Claim.FIRST
         if self._lock.tryLock(0):
             self._listen()
             return Claim.FIRST
