@@ -145,7 +145,6 @@ class SetUp:
         ]
         command += [
             "--reinstall",
-            "--refresh",
             "--find-links",
             self.places.wheels / self.key,
             "--python",
