@@ -300,7 +300,8 @@ def _misfit(case: _Case, n_ctx: int, placement: Placement, offered: int | None) 
     usable = budget.usable_bytes
     where = "main memory" if budget is case.budgets.host else f"the memory of {budget.name}"
     sentence = (
-        f"{display_name(case.header)} with a context of {n_ctx:,} tokens needs {_size(placement.needed_bytes)} of {where}. "
+        f"{display_name(case.header)} with a context of {n_ctx:,} tokens needs {_size(placement.needed_bytes)} "
+        f"of {where}. "
         f"{_size(budget.free_bytes)} are free, of which {_size(min(budget.reserve_bytes, budget.free_bytes))} stay "
         f"with the system, so {_size(placement.missing_bytes)} are missing."
     )

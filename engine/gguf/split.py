@@ -35,6 +35,11 @@ def display_name(header: Header) -> str:
     return header.name or stem
 
 
+def is_shard(path: Path) -> bool:
+    """Whether the file's name says that it is one of several."""
+    return _SHARD_NAME.match(path.name) is not None
+
+
 def shard_number(path: Path) -> int:
     """1 for the first shard, and for a file that is no shard by its name."""
     match = _SHARD_NAME.match(path.name)
