@@ -31,12 +31,16 @@ class CoreThread:
     def loop(self) -> asyncio.AbstractEventLoop:
         return self._loop
 
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive() and not self._stopping
+
     def start(self) -> None:
         self._thread.start()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Run a coroutine in the core thread; callable from any thread. Raises ``RuntimeError`` once stopping."""
-        if self._stopping or not self._thread.is_alive():
+        if not self.running:
             work.close()
             raise RuntimeError("The core thread is not running.")
         return asyncio.run_coroutine_threadsafe(work, self._loop)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -35,13 +36,18 @@ class Settings:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._unknown: dict[str, object] = {}
+        self._updating = threading.Lock()
         self.values = self._read()
 
     def update(self, **changes: object) -> SettingsValues:
-        """Replace some values and write them. Raises ``OSError`` when the disk refuses."""
-        self.values = dataclasses.replace(self.values, **changes)  # type: ignore[arg-type]
-        self._write()
-        return self.values
+        """Replace some values and write them, from any thread. Raises ``OSError`` when the disk refuses.
+
+        The values hold even then, for the rest of this run.
+        """
+        with self._updating:
+            self.values = dataclasses.replace(self.values, **changes)  # type: ignore[arg-type]
+            self._write()
+            return self.values
 
     def _read(self) -> SettingsValues:
         try:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.fit.plan import Wish
+from engine.fit.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model and how it is wished."""
+    """A model and the plan by which it is to be loaded."""
 
     model_id: str
-    wish: Wish
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Discard:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Plan and start a worker."""
+    """Start a worker."""
 
     target: Target
 

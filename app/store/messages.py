@@ -123,7 +123,7 @@ def sibling(connection: sqlite3.Connection, message_id: str, step: int) -> str:
         " AND m.parent_id IS me.parent_id WHERE me.id = ? ORDER BY m.seq",
         (message_id,),
     )
-    ids = [row[0] for row in rows]
+    ids = [str(row[0]) for row in rows]
     if message_id not in ids:
         raise StoreError("no_such_message", "This message is not there any more.")
     return ids[min(max(ids.index(message_id) + step, 0), len(ids) - 1)]

@@ -1,0 +1,111 @@
+"""The only wiring: which implementation stands behind which promise. Decides nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from app.bus import Bus
+from app.chat.service import ChatService
+from app.lanes import CoreThread, StoreLane
+from app.models.planner import Planner
+from app.models.service import ModelsService, Serving
+from app.models.shelf import Shelf
+from app.paths import Paths
+from app.providers.local import LocalProvider
+from app.services import Services
+from app.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Everything that runs behind the window or a command. ``close`` it, from the thread that built it."""
+
+    paths: Paths
+    core: CoreThread
+    services: Services
+    chat: ChatService
+    models: ModelsService
+    provider: LocalProvider
+    _lane: StoreLane
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the core thread and wait for it."""
+        return self.core.submit(work).result()
+
+    def begin(self) -> None:
+        """What the one window of a data folder does at its start, in the background: clean up, load the model."""
+        self.core.submit(self._begin())
+
+    async def _begin(self) -> None:
+        try:
+            await self.chat.purge()
+            await self.models.start()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            _log.exception("The start in the background failed.")
+            raise
+
+    def close(self) -> None:
+        """End answers and the worker, save everything, join every thread. More than once is harmless."""
+        if not self.core.running:
+            return
+        try:
+            self.core.submit(self._close()).result()
+        finally:
+            self.core.stop()
+            self._lane.close()
+
+    async def _close(self) -> None:
+        await self.chat.close()
+        await self.models.close()
+        await self.provider.close()
+
+
+def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None) -> Product:
+    """Wire the product and open the store. Raises ``StoreError``, ``OSError``.
+
+    ``exclusive``: this process is the one window of the data folder, so answers that are still unfinished were left
+    behind by a dead one.
+    """
+    paths.make_folders()
+    settings = Settings(paths.settings)
+    bus = Bus()
+    core = CoreThread()
+    core.start()
+    lane = StoreLane(paths.database)
+    provider = LocalProvider()
+
+    async def wire() -> tuple[ChatService, ModelsService]:
+        # In the core thread: what the services create belongs to its loop.
+        await lane.open()
+        warming: set[asyncio.Task[None]] = set()
+
+        def warm_up() -> None:
+            task = asyncio.get_running_loop().create_task(provider.warm_up())
+            warming.add(task)
+            task.add_done_callback(warming.discard)
+
+        shelf = Shelf(paths, lane)
+        models = ModelsService(shelf, Planner(paths), bus, settings, serving, on_ready=warm_up)
+        chat = ChatService(lane, bus, models, provider, settings)
+        if exclusive:
+            await chat.recover()
+        return chat, models
+
+    try:
+        chat, models = core.submit(wire()).result()
+    except BaseException:
+        core.stop()
+        lane.close()
+        raise
+    services = Services(bus=bus, chat=chat, models=models, settings=settings)
+    return Product(paths, core, services, chat, models, provider, lane)
