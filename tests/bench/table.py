@@ -39,15 +39,9 @@ def markdown(rows: Sequence[Row]) -> str:
 def _cells(row: Row) -> tuple[str, str, str, str, str, str, str]:
     ratio = f"{row.ours / row.peer:.2f}" if row.peer else "–"
     peer = f"{_figure(row.peer)} {row.unit}" if row.peer is not None else "–"
-    return (
-        row.measure,
-        f"{_figure(row.ours)} {row.unit}",
-        peer,
-        ratio,
-        row.goal,
-        "yes" if row.met else "**no**",
-        row.note,
-    )
+    verdict = "yes" if row.met else "**no**"
+    measure, note = row.measure.replace("|", "\\|"), row.note.replace("|", "\\|")
+    return (measure, f"{_figure(row.ours)} {row.unit}", peer, ratio, row.goal, verdict, note)
 
 
 def _figure(value: float) -> str:

@@ -1,0 +1,84 @@
+"""`python -m tests.bench [--write] [section …]`: runs the sections and shows one table.
+
+Leaves measuring to the modules named in `SECTIONS`, each of which has `measure() -> list[Row]`.
+"""
+
+import argparse
+import importlib
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from tests.bench.table import Row, markdown
+
+SECTIONS = ("window", "store", "decode")
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+
+
+def run_sections(names: Sequence[str]) -> tuple[list[Row], list[str]]:
+    """All rows, and the names of the sections that broke; one that breaks does not take the others along."""
+    rows: list[Row] = []
+    broken: list[str] = []
+    for name in names:
+        sys.stderr.write(f"measuring: {name}\n")
+        try:
+            rows += importlib.import_module(f"tests.bench.{name}").measure()
+        except Exception:  # noqa: BLE001 - shown in full; the figures of the other sections are still wanted
+            traceback.print_exc()
+            broken.append(name)
+    return rows, broken
+
+
+def machine() -> str:
+    """What was measured on, as far as it bears on the figures."""
+    processor = platform.processor() or platform.machine()
+    if sys.platform == "linux":
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), processor)
+    memory = psutil.virtual_memory().total / (1 << 30)
+    return f"{processor}, {psutil.cpu_count()} threads, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
+
+
+def report(rows: Sequence[Row]) -> str:
+    """The table with where and when above it."""
+    when = time.strftime("%Y-%m-%d")
+    return f"Measured {when} on {machine()}, with `make bench`.\n\n{markdown(rows)}"
+
+
+def replace_between(text: str, table: str) -> str:
+    """Put the table between the two marks.
+
+    Raises:
+        ValueError: the marks are not there, or in the wrong order.
+    """
+    begin, end = text.find(BEGIN), text.find(END)
+    if begin < 0 or end < begin:
+        raise ValueError(f"README.md has no place for the table: {BEGIN} … {END}")
+    return f"{text[: begin + len(BEGIN)]}\n{table}\n{text[end:]}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command: 0 when every section ran, 1 otherwise. A goal that is not met is shown, not hidden in a code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measures Gatehouse beside its peers.")
+    parser.add_argument("sections", nargs="*", help="only these of: " + " ".join(SECTIONS))
+    parser.add_argument("--write", action="store_true", help="renew the table in README.md")
+    asked = parser.parse_args(arguments)
+    rows, broken = run_sections(asked.sections or SECTIONS)
+    table = report(rows)
+    sys.stdout.write(f"\n{table}\n\n{sum(row.met for row in rows)} of {len(rows)} goals met.\n")
+    if broken:
+        sys.stdout.write(f"Not measured, see above: {', '.join(broken)}\n")
+        return 1
+    if asked.write:
+        readme = Path(__file__).resolve().parents[2] / "README.md"
+        readme.write_text(replace_between(readme.read_text(encoding="utf-8"), table), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
