@@ -61,7 +61,7 @@ def _run(arguments: Sequence[str]) -> int:
         return EXIT_OK
     paths = resolve(data_dir)
     if not rest:
-        return _logged(paths, lambda: _open_window(paths))
+        return _open_window(paths)  # has its own log and its own crash page
     from app.commands import run
 
     return _logged(paths, lambda: run(rest, paths))

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """Everything that runs behind the window or a command. ``close`` it, from the thread that built it."""
+    """Everything that runs behind the window or a command. ``close`` it, from any thread but the core's."""
 
     paths: Paths
     core: CoreThread
@@ -95,7 +95,7 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None) -> P
             task.add_done_callback(warming.discard)
 
         shelf = Shelf(paths, lane)
-        models = ModelsService(shelf, Planner(paths), bus, settings, serving, on_ready=warm_up)
+        models = ModelsService(shelf, Planner(paths), bus, settings, serving, warm_up, remember=exclusive)
         chat = ChatService(lane, bus, models, provider, settings)
         if exclusive:
             await chat.recover()

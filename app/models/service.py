@@ -67,13 +67,17 @@ class ModelsService:
         settings: Settings,
         serving: Serving | None = None,
         on_ready: Callable[[], None] | None = None,
+        *,
+        remember: bool = True,
     ) -> None:
+        """``remember`` writes down which model was loaded last, for the next start."""
         self._shelf = shelf
         self._planner = planner
         self._bus = bus
         self._settings = settings
         self._serving = serving or Serving()
         self._on_ready = on_ready
+        self._remembering = remember
         self._desired: Target | None = None
         self._kept: _Kept | None = None
         self._wishes = 0
@@ -286,6 +290,8 @@ class ModelsService:
         self._bus.publish(LoadedModelChanged(self.loaded()))
 
     def _remember(self, model_id: str) -> None:
+        if not self._remembering or self._settings.values.last_model_id == model_id:
+            return
         try:
             self._settings.update(last_model_id=model_id)
         except OSError as error:
