@@ -1,0 +1,169 @@
+"""A decoding context: one batch that is filled in place, its logits without copies, and the memory of sequences.
+
+Owned by one thread, the engine's; only :meth:`Context.interrupt` may be called from another. Who gets which rows is
+the scheduler's decision.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from enum import IntEnum
+from typing import Any, Final
+
+import numpy as np
+from llama_cpp import llama_cpp as native
+from numpy.typing import NDArray
+
+from engine.errors import WorkerError
+from engine.fit.plan import Plan
+from engine.llama.bindings import bind
+from engine.llama.model import Model
+from engine.llama.parameters import context_parameters
+
+Logits = NDArray[np.float32]
+
+_WARM_UP_TOKENS: Final = 2
+
+
+class DecodeResult(IntEnum):
+    """What ``llama_decode`` answers; anything below -1 is fatal. Source: llama.h."""
+
+    OK = 0
+    NO_CELLS = 1
+    INTERRUPTED = 2
+    INVALID = -1
+
+
+class Context:
+    """llama.cpp's context with a batch of ``n_batch`` rows."""
+
+    def __init__(self, model: Model, plan: Plan) -> None:
+        """Raises: ``WorkerError`` when llama.cpp cannot make the context."""
+        self._stop_word = ctypes.create_string_buffer(b"", 2)
+        self._stop_callback = _length_of_text()
+        parameters = context_parameters(
+            n_ctx=plan.n_ctx,
+            n_batch=plan.n_batch,
+            n_ubatch=plan.n_ubatch,
+            n_seq_max=plan.n_seq_max,
+            n_outputs_max=plan.n_outputs_max,
+            kv_type=plan.kv_type,
+            threads=plan.threads,
+        )
+        parameters.no_perf = True
+        parameters.abort_callback = self._stop_callback
+        parameters.abort_callback_data = ctypes.addressof(self._stop_word)
+        self.handle: Any = native.llama_init_from_model(model.handle, parameters)
+        if not self.handle:
+            raise WorkerError(
+                "context_failed",
+                f"llama.cpp could not make a context of {plan.n_ctx:,} tokens for {plan.model_name}.",
+                "A smaller context needs less memory.",
+            )
+        self._memory: Any = native.llama_get_memory(self.handle)
+        self._n_vocab = model.vocabulary.n_tokens
+        self.n_ctx = int(native.llama_n_ctx(self.handle))
+        self.n_batch = int(native.llama_n_batch(self.handle))
+        self.n_seq_max = int(native.llama_n_seq_max(self.handle))
+        self.n_outputs_max = max(1, min(plan.n_outputs_max or self.n_batch, self.n_batch))
+        self._get_logits = bind("llama_get_logits_ith", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
+        self._views: dict[int, Logits] = {}
+        self._make_batch()
+
+    def _make_batch(self) -> None:
+        """Lay the batch over numpy arrays, so that filling a row is four stores and a slice is four copies."""
+        n = self.n_batch
+        self.tokens = np.zeros(n, np.int32)
+        self.positions = np.zeros(n, np.int32)
+        self.sequences = np.zeros(n, np.int32)
+        self.outputs = np.zeros(n, np.int8)
+        self._counts = np.ones(n, np.int32)
+        addresses = self.sequences.ctypes.data + np.arange(n, dtype=np.uintp) * self.sequences.itemsize
+        self._addresses = np.append(addresses, np.uintp(0))
+        batch = native.llama_batch()
+        batch.token = _pointer(self.tokens, ctypes.c_int32)
+        batch.pos = _pointer(self.positions, ctypes.c_int32)
+        batch.n_seq_id = _pointer(self._counts, ctypes.c_int32)
+        batch.seq_id = ctypes.cast(self._addresses.ctypes.data, ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)))
+        batch.logits = _pointer(self.outputs, ctypes.c_int8)
+        self._batch = batch
+
+    def decode(self, n_rows: int) -> int:
+        """Run the first ``n_rows`` rows of the batch; a ``DecodeResult`` or a fatal code below -1. Releases the GIL."""
+        self._batch.n_tokens = n_rows
+        return int(native.llama_decode(self.handle, self._batch))
+
+    def logits(self, row: int) -> Logits:
+        """The logits of a row that asked for them: a view of (n_vocab,) float32, valid until the next decode.
+
+        Writing into it is allowed; nobody else reads it.
+        """
+        address: int | None = self._get_logits(self.handle, row)
+        if address is None:
+            raise WorkerError("no_logits", f"llama.cpp holds no logits for row {row}.")
+        view = self._views.get(address)
+        if view is None:
+            if len(self._views) > 4 * self.n_outputs_max:
+                self._views.clear()  # the output buffer has moved; the old addresses are gone
+            view = np.frombuffer((ctypes.c_float * self._n_vocab).from_address(address), np.float32)
+            self._views[address] = view
+        return view
+
+    def interrupt(self) -> None:
+        """Make a running decode on the CPU return ``INTERRUPTED`` at its next operation. Any thread."""
+        self._stop_word[0] = b"!"
+
+    def allow(self) -> None:
+        """Take back :meth:`interrupt`; before each decode."""
+        self._stop_word[0] = b"\0"
+
+    def warm_up(self, token: int) -> None:
+        """Decode once, so that the first request does not pay for paging and for building the graph."""
+        self.tokens[:_WARM_UP_TOKENS] = token
+        self.positions[:_WARM_UP_TOKENS] = range(_WARM_UP_TOKENS)
+        self.sequences[:_WARM_UP_TOKENS] = 0
+        self.outputs[:_WARM_UP_TOKENS] = (0, 1)
+        native.llama_set_warmup(self.handle, True)  # every expert is touched, not only the chosen ones
+        result = self.decode(_WARM_UP_TOKENS)
+        native.llama_set_warmup(self.handle, False)
+        native.llama_memory_clear(self._memory, True)
+        if result != DecodeResult.OK:
+            raise WorkerError("warm_up_failed", f"llama.cpp failed at its first step, with code {result}.")
+
+    def share(self, source: int, target: int, n_tokens: int) -> None:
+        """Let ``target`` see the first ``n_tokens`` of ``source``; they occupy the same cells."""
+        native.llama_memory_seq_cp(self._memory, source, target, 0, n_tokens)
+
+    def truncate(self, sequence: int, n_tokens: int) -> bool:
+        """Forget everything from position ``n_tokens`` on; ``False`` when the memory cannot be cut there."""
+        return bool(native.llama_memory_seq_rm(self._memory, sequence, n_tokens, -1))
+
+    def first_position(self, sequence: int) -> int:
+        """The earliest position still in memory (later than 0 with sliding windows); -1 when empty."""
+        return int(native.llama_memory_seq_pos_min(self._memory, sequence))
+
+    def last_position(self, sequence: int) -> int:
+        """The latest position in memory; -1 when empty."""
+        return int(native.llama_memory_seq_pos_max(self._memory, sequence))
+
+    def close(self) -> None:
+        """Free the context. A second call does nothing."""
+        if self.handle:
+            self._views.clear()
+            native.llama_free(self.handle)
+            self.handle = None
+
+
+def _pointer(array: NDArray[Any], kind: Any) -> Any:
+    return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
+
+
+def _length_of_text() -> Any:
+    """``strlen`` as llama.cpp's abort callback: it returns 0 for the empty text and 1 for ``!``.
+
+    The callback runs between any two operations of a graph, hundreds of times a token. A Python function there would
+    need the GIL each time.
+    """
+    library = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
+    return ctypes.cast(library.strlen, native.ggml_abort_callback)

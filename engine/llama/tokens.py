@@ -1,0 +1,174 @@
+"""The vocabulary of a loaded model: text to tokens and back, and the meaning of special tokens.
+
+Everything here reads immutable data of the model and may be called from any thread. What a chat template makes of
+messages is ``template.py``'s business; it hands over segments, and only text that the template itself wrote can
+become a control token.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from llama_cpp import llama_cpp as native
+
+from engine.errors import RequestError
+
+_ATTR_UNKNOWN: Final = 1 << 0
+_ATTR_CONTROL: Final = 1 << 3
+_ATTR_LSTRIP: Final = 1 << 7
+_ATTR_RSTRIP: Final = 1 << 8
+"""Source: ``enum llama_token_attr`` in llama.h."""
+_NO_TOKEN: Final = -1
+_ASCII_SPACE: Final = " \t\n\v\f\r"
+_MAX_TEXT_BYTES: Final = (1 << 31) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of a prompt. In text that came from outside, the spelling of a control token is only spelling."""
+
+    text: str
+    trusted: bool
+
+
+class Vocabulary:
+    """Tokens of one model. Keeps no native memory of its own; must not outlive the model."""
+
+    def __init__(self, model: Any) -> None:
+        self._vocab: Any = native.llama_model_get_vocab(model)
+        self.n_tokens = int(native.llama_vocab_n_tokens(self._vocab))
+        self.bos = int(native.llama_vocab_bos(self._vocab))
+        self.eos = int(native.llama_vocab_eos(self._vocab))
+        self.adds_bos = bool(native.llama_vocab_get_add_bos(self._vocab)) and self.bos != _NO_TOKEN
+        self._pieces: list[bytes | None] = [None] * self.n_tokens
+        self._controls = self._find_controls()
+        longest_first = sorted(self._controls, key=len, reverse=True)
+        self._control_pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self.end_tokens = frozenset(
+            token for token in range(self.n_tokens) if native.llama_vocab_is_eog(self._vocab, token)
+        )
+
+    def _find_controls(self) -> dict[str, tuple[int, int]]:
+        """Spelling of each control token -> (token, attributes)."""
+        found: dict[str, tuple[int, int]] = {}
+        for token in range(self.n_tokens):
+            attributes = int(native.llama_vocab_get_attr(self._vocab, token))
+            if attributes & (_ATTR_CONTROL | _ATTR_UNKNOWN):
+                spelling = self.spelling(token)
+                if spelling:
+                    found.setdefault(spelling, (token, attributes))
+        return found
+
+    def spelling(self, token: int) -> str:
+        """A token as the vocabulary writes it (``<|im_end|>``); empty for ids outside it."""
+        if not 0 <= token < self.n_tokens:
+            return ""
+        return (native.llama_vocab_get_text(self._vocab, token) or b"").decode("utf-8", "replace")
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for: nothing for control tokens, possibly a part of a character."""
+        known = self._pieces[token]
+        if known is None:
+            known = self._pieces[token] = self._render_piece(token, special=False)
+        return known
+
+    def _render_piece(self, token: int, *, special: bool) -> bytes:
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            written = native.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            if written >= 0:
+                return buffer.raw[:written]
+            size = -written
+
+    def text(self, tokens: Iterable[int]) -> str:
+        """Tokens as text, control tokens spelled out, broken characters replaced."""
+        return b"".join(self._render_piece(token, special=True) for token in tokens).decode("utf-8", "replace")
+
+    def tokenize(self, text: str, *, parse_special: bool, add_bos: bool) -> list[int]:
+        """Text to tokens as llama.cpp does it.
+
+        With ``parse_special`` the spelling of a control token becomes that token, so only for text whose author may
+        write such tokens. Raises: ``RequestError`` for text that is not valid Unicode or longer than 2 GiB.
+        """
+        tokens = self._tokenize(_encode(text), parse_special=parse_special)
+        if add_bos and self.adds_bos and tokens[:1] != [self.bos]:
+            tokens.insert(0, self.bos)
+        return tokens
+
+    def _tokenize(self, encoded: bytes, *, parse_special: bool) -> list[int]:
+        if not encoded:
+            return []
+        capacity = len(encoded) // 2 + 16
+        while True:
+            buffer = (ctypes.c_int32 * capacity)()
+            count = native.llama_tokenize(
+                self._vocab,
+                encoded,
+                len(encoded),
+                buffer,
+                capacity,
+                False,
+                parse_special,  # type: ignore[arg-type]
+            )
+            if count >= 0:
+                return buffer[:count]
+            capacity = -count
+
+    def tokenize_segments(self, segments: Sequence[Segment]) -> list[int]:
+        """A rendered chat to tokens; exactly llama.cpp's tokens of the joined text, unless outside text spells control
+        tokens: those stay ordinary text.
+
+        llama.cpp first cuts a text at its control tokens and then tokenizes what lies between. The first step is done
+        here, on trusted text alone; the runs between are tokenized whole, across the borders of segments.
+        """
+        tokens: list[int] = [self.bos] if self.adds_bos else []
+        run: list[str] = []
+        strip_left = False
+
+        def flush(*, strip_right: bool) -> None:
+            text = "".join(run)
+            run.clear()
+            text = text.lstrip(_ASCII_SPACE) if strip_left else text
+            text = text.rstrip(_ASCII_SPACE) if strip_right else text
+            tokens.extend(self._tokenize(_encode(text), parse_special=False))
+
+        for text, control in self._cut(segments):
+            run.append(text)
+            if control is not None:
+                token, attributes = control
+                flush(strip_right=bool(attributes & _ATTR_LSTRIP))
+                # A template that writes the beginning-of-sequence token itself must not make it two.
+                if not (token == self.bos and self.adds_bos and tokens == [self.bos]):
+                    tokens.append(token)
+                strip_left = bool(attributes & _ATTR_RSTRIP)
+        flush(strip_right=False)
+        return tokens
+
+    def _cut(self, segments: Sequence[Segment]) -> Iterable[tuple[str, tuple[int, int] | None]]:
+        """Stretches of plain text, each with the control token that follows it."""
+        for segment in segments:
+            if not segment.trusted or self._control_pattern is None:
+                yield segment.text, None
+                continue
+            start = 0
+            for match in self._control_pattern.finditer(segment.text):
+                yield segment.text[start : match.start()], self._controls[match[0]]
+                start = match.end()
+            yield segment.text[start:], None
+
+
+def _encode(text: str) -> bytes:
+    try:
+        encoded = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise RequestError(
+            "invalid_text", "The text holds half of a surrogate pair, which is not a character."
+        ) from error
+    if len(encoded) > _MAX_TEXT_BYTES:
+        raise RequestError("too_large", f"The text has {len(encoded)} bytes; 2 GiB is the most.", status=413)
+    return encoded

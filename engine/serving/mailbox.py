@@ -1,0 +1,70 @@
+"""Deltas on their way from the engine's thread to one HTTP answer, with a bound for readers that do not read.
+
+The engine posts a whole step at once; everything here runs on the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from engine.errors import RequestError
+from engine.serving.engine import Outgoing
+from engine.serving.sequence import Delta, DeltaSink
+
+MAX_WAITING_DELTAS: Final = 4096
+"""An answer whose reader is so far behind is dropped."""
+
+Numbered = tuple[int, Delta]
+"""A delta with the number of its choice in the whole answer."""
+
+
+class Mailbox:
+    """Collects the deltas of one answer, which may consist of several requests to the engine."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Numbered] = []
+        self._arrived = asyncio.Event()
+        self.overflowed = False
+
+    def sink(self, first_choice: int) -> DeltaSink:
+        """A receiver for a request whose choices are numbered from ``first_choice``."""
+
+        def receive(delta: Delta) -> None:
+            if len(self._waiting) >= MAX_WAITING_DELTAS and delta.finish is None:
+                self.overflowed = True
+            else:
+                self._waiting.append((first_choice + delta.choice, delta))
+            self._arrived.set()
+
+        return receive
+
+    async def take(self) -> list[Numbered]:
+        """All that has arrived; waits for at least one.
+
+        Raises: ``RequestError`` when the reader fell too far behind.
+        """
+        await self._arrived.wait()
+        self._arrived.clear()
+        if self.overflowed:
+            raise RequestError("slow_reader", f"The answer was dropped: {MAX_WAITING_DELTAS} pieces were not read.")
+        taken, self._waiting = self._waiting, []
+        return taken
+
+
+def deliver(outgoing: Outgoing) -> None:
+    """Hand out a step's deltas. On the loop's thread."""
+    for sink, delta in outgoing:
+        sink(delta)
+
+
+def poster(loop: asyncio.AbstractEventLoop) -> Callable[[Outgoing], None]:
+    """What the engine calls once a step, from its own thread."""
+
+    def post(outgoing: Outgoing) -> None:
+        # The loop may be gone while the engine ends; then nobody is left to read.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(deliver, outgoing)
+
+    return post

@@ -1,0 +1,99 @@
+"""Responses: JSON in one piece, and event streams that end when the client hangs up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable
+from typing import Any, Final, TypeVar
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from engine.errors import RequestError
+from engine.serving.answers import error_object
+
+T = TypeVar("T")
+
+SEND_TIMEOUT_S: Final = 60.0
+"""A reader that takes nothing for so long is given up."""
+
+
+def json_response(content: RequestError | dict[str, Any], status: int = 200) -> Response:
+    """A JSON answer, or an error with its own status."""
+    headers = {}
+    if isinstance(content, RequestError):
+        status = content.status
+        if status == 429:
+            headers["Retry-After"] = "1"
+        if status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        content = error_object(content)
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return Response(body, status, headers, "application/json")
+
+
+class EventStream(Response):
+    """Server-sent events from an async generator.
+
+    The generator is closed when the client hangs up or stops reading, at whatever point it waits.
+    """
+
+    def __init__(self, events: AsyncGenerator[bytes, None], first: bytes) -> None:
+        self._events = events
+        self._first = first
+        self.status_code = 200
+        self.background = None
+        self.init_headers({"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store"})
+
+    def init_headers(self, headers: Any = None) -> None:
+        """Without a length, which nobody knows."""
+        self.raw_headers = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sender = asyncio.create_task(self._send_all(send))
+        listener = asyncio.create_task(hung_up(receive))
+        try:
+            await asyncio.wait({sender, listener}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sender, listener):
+                task.cancel()
+            results = await asyncio.gather(sender, listener, return_exceptions=True)
+            await self._events.aclose()
+        if isinstance(results[0], Exception) and not isinstance(results[0], (OSError, TimeoutError)):
+            raise results[0]
+
+    async def _send_all(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await _send_body(send, self._first, more=True)
+        async for event in self._events:
+            await _send_body(send, event, more=True)
+        await _send_body(send, b"", more=False)
+
+
+async def _send_body(send: Send, body: bytes, *, more: bool) -> None:
+    message: Message = {"type": "http.response.body", "body": body, "more_body": more}
+    async with asyncio.timeout(SEND_TIMEOUT_S):
+        await send(message)
+
+
+async def hung_up(receive: Receive) -> None:
+    """Return when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def unless_gone(work: Awaitable[T], receive: Receive) -> T:
+    """The result of ``work``. Raises: ``ClientDisconnect`` when the client hangs up first; the work is cancelled."""
+    task = asyncio.ensure_future(work)
+    listener = asyncio.create_task(hung_up(receive))
+    try:
+        await asyncio.wait({task, listener}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ClientDisconnect
+    finally:
+        task.cancel()
+        listener.cancel()
+        await asyncio.gather(task, listener, return_exceptions=True)

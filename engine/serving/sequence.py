@@ -1,0 +1,131 @@
+"""What is generated and for whom: a request, its sequences, and the deltas that go back. No decisions here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from engine.errors import RequestError
+from engine.llama.sampler import Sampler, SamplingSettings, TokenLogprob
+from engine.serving.stop import TextStream
+
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One call of the API, ready to run: tokens, not text."""
+
+    tokens: tuple[int, ...]
+    sampling: SamplingSettings
+    max_tokens: int | None = None
+    """``None``: up to the end of the context."""
+    choices: int = 1
+    stops: tuple[str, ...] = ()
+    ignore_end: bool = False
+    """Never choose an end-of-text token; for benchmarks."""
+    streamed: bool = True
+    """Deltas with each step; otherwise one delta at the end."""
+    reuse_prefix: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLogprob:
+    """A token's log-probability together with its bytes, for the API."""
+
+    piece: bytes
+    logprob: TokenLogprob
+    top_pieces: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where one sequence's time and tokens went."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    """Of the prompt, taken from memory instead of computed."""
+    completion_tokens: int
+    queue_s: float
+    prefill_s: float
+    decode_s: float
+    """From the first token to the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """News of one choice: text since the last delta, and with the last one how it ended."""
+
+    choice: int
+    text: str
+    logprobs: tuple[ShownLogprob, ...] = ()
+    finish: FinishReason | None = None
+    timings: Timings | None = None
+    """Present with ``finish``."""
+    error: RequestError | None = None
+
+
+DeltaSink = Callable[[Delta], None]
+
+
+class Ticket:
+    """A request's handle: who receives its deltas, and whether anybody still wants them."""
+
+    __slots__ = ("cancelled", "request", "sink", "submitted_at", "unfinished")
+
+    def __init__(self, request: GenerationRequest, sink: DeltaSink) -> None:
+        self.request = request
+        self.sink = sink
+        self.cancelled = False
+        self.unfinished = request.choices
+        self.submitted_at = time.monotonic()
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """One choice of a request on its way through the engine. Belongs to the engine's thread.
+
+    ``tokens`` is prompt and answer; the first ``n_past`` of them are in the KV cache. What is left over is pending:
+    a whole prompt at first, one token while decoding, everything again after a preemption.
+    """
+
+    ticket: Ticket
+    choice: int
+    tokens: list[int]
+    sampler: Sampler
+    text: TextStream
+    n_prompt: int
+    limit_tokens: int
+    """The sequence ends when it is so long."""
+    slot: int = -1
+    """Its place in the KV cache, or -1."""
+    n_past: int = 0
+    cached_tokens: int = 0
+    n_generated: int = 0
+    logprobs: list[ShownLogprob] = field(default_factory=list)
+    """Not yet sent."""
+    kept_text: list[str] = field(default_factory=list)
+    """Of an answer that is not streamed."""
+    started_at: float = 0.0
+    first_token_at: float = 0.0
+    last_token_at: float = 0.0
+
+    @property
+    def pending(self) -> int:
+        """Tokens still to run through the model before the next one can be chosen."""
+        return len(self.tokens) - self.n_past
+
+    def timings(self) -> Timings:
+        """What is known by now."""
+        started = self.started_at or self.last_token_at or time.monotonic()
+        first = self.first_token_at or started
+        return Timings(
+            prompt_tokens=self.n_prompt,
+            cached_tokens=self.cached_tokens,
+            completion_tokens=self.n_generated,
+            queue_s=max(0.0, started - self.ticket.submitted_at),
+            prefill_s=max(0.0, first - started),
+            decode_s=max(0.0, self.last_token_at - first),
+        )

@@ -1,0 +1,309 @@
+"""The worker process: loads one model by plan and serves it until the parent says stop or is gone.
+
+Order of things: tie to the parent, read the weights in the engine's thread-to-be while the HTTP libraries are
+imported here, warm up, listen, report ready. The protocol with the parent is in ``lifeline.py`` and ``wire.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from engine.errors import GatehouseError, WorkerError
+from engine.worker.lifeline import ParentGone, Reporter, bind_to_parent, listen_to_parent, read_spec_line
+from engine.worker.spec import Alive, Failed, Loading, Ready, Starting, Stopped, WorkerSpec
+from engine.worker.wire import WireFault, decode_spec
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from engine.llama.context import Context
+    from engine.llama.model import Model
+    from engine.serving.api import Offer
+    from engine.serving.engine import Engine
+
+_HEARTBEAT_S: Final = 1.0
+_PROGRESS_STEP: Final = 0.02
+_STOP_TIMEOUT_S: Final = 2.0
+_SWITCH_INTERVAL_S: Final = 0.0005
+"""How long the HTTP thread may keep the interpreter from the engine's thread once that has a result."""
+_MAX_LOG_LINES: Final = 2000
+
+
+@dataclass(slots=True)
+class _Loaded:
+    model: Model
+    context: Context
+    load_s: float
+
+
+class _Stop(Exception):
+    """The parent asked for the end while the model was loading."""
+
+
+class Worker:
+    """One worker's life, from spec to end."""
+
+    def __init__(self, spec: WorkerSpec, reporter: Reporter) -> None:
+        self._spec = spec
+        self._reporter = reporter
+        self._stopping = threading.Event()
+        self._server: uvicorn.Server | None = None
+        self._log_lines: list[str] = []
+        self._reported_ratio = -1.0
+        self._broken: WorkerError | None = None
+
+    def run(self) -> int:
+        """Load and serve; returns the exit code."""
+        listen_to_parent(self.stop)
+        try:
+            loaded = self._load_while_importing()
+        except _Stop:
+            self._reporter.tell(Stopped())
+            return 0
+        try:
+            return self._serve(loaded)
+        finally:
+            loaded.context.close()
+            loaded.model.close()
+
+    def stop(self) -> None:
+        """End soon. Any thread."""
+        self._stopping.set()
+        if self._server is not None:
+            self._server.should_exit = True
+
+    # Loading
+
+    def _load_while_importing(self) -> _Loaded:
+        results: list[_Loaded | BaseException] = []
+
+        def load() -> None:
+            try:
+                results.append(self._load())
+            except BaseException as error:  # noqa: BLE001  handed to the main thread, which raises it
+                results.append(error)
+
+        thread = threading.Thread(target=load, name="load")
+        thread.start()
+        import uvicorn  # noqa: F401
+
+        import engine.serving.api  # noqa: F401
+
+        thread.join()
+        if isinstance(results[0], BaseException):
+            raise results[0]
+        return results[0]
+
+    def _load(self) -> _Loaded:
+        from llama_cpp import llama_cpp as native
+
+        from engine.llama import bindings
+        from engine.llama.context import Context
+        from engine.llama.model import LoadCancelled, Model
+
+        began = time.perf_counter()
+        bindings.install_log(self._log)
+        native.llama_backend_init()
+        for endpoint in self._spec.rpc_endpoints:
+            bindings.add_rpc_server(endpoint)
+        try:
+            model = Model.load(self._spec.plan, self._progress)
+        except LoadCancelled as error:
+            raise _Stop from error
+        try:
+            context = Context(model, self._spec.plan)
+            vocabulary = model.vocabulary
+            context.warm_up(vocabulary.bos if vocabulary.bos >= 0 else 0)
+        except BaseException:
+            model.close()
+            raise
+        return _Loaded(model, context, time.perf_counter() - began)
+
+    def _log(self, level: int, line: str) -> None:
+        if len(self._log_lines) < _MAX_LOG_LINES:
+            self._log_lines.append(line)
+        os.write(2, f"{line}\n".encode("utf-8", "replace"))
+
+    def _progress(self, ratio: float) -> bool:
+        if ratio - self._reported_ratio >= _PROGRESS_STEP or ratio >= 1.0 > self._reported_ratio:
+            self._reported_ratio = ratio
+            self._reporter.mention(Loading(min(1.0, max(0.0, ratio))))
+        return not self._stopping.is_set()
+
+    # Serving
+
+    def _serve(self, loaded: _Loaded) -> int:
+        listening = _listen(self._spec.host, self._spec.port)
+        try:
+            asyncio.run(self._serve_async(loaded, listening))
+        finally:
+            listening.close()
+        if self._broken is not None:
+            raise self._broken
+        self._reporter.tell(Stopped())
+        return 0
+
+    async def _serve_async(self, loaded: _Loaded, listening: socket.socket) -> None:
+        from engine.llama.template import ChatTemplate
+        from engine.serving.api import Api
+        from engine.serving.engine import Engine
+        from engine.serving.mailbox import poster
+
+        model, vocabulary = loaded.model, loaded.model.vocabulary
+        engine = Engine(model, loaded.context, post=poster(asyncio.get_running_loop()), on_broken=self._on_broken)
+        template = ChatTemplate(
+            model.chat_template(), bos=vocabulary.spelling(vocabulary.bos), eos=vocabulary.spelling(vocabulary.eos)
+        )
+        api = Api(self._offer(loaded), engine, vocabulary, template)
+        application = api.application(api_keys=self._spec.api_keys, host=self._spec.host)
+        self._server = server = _quiet_server(application)
+        if self._stopping.is_set():
+            server.should_exit = True
+        gc.collect()
+        gc.freeze()
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        engine.start()
+        host, port = listening.getsockname()[:2]
+        reporting = asyncio.create_task(self._report(server, engine, loaded, f"http://{_bracketed(host)}:{port}"))
+        ending = asyncio.create_task(_end_engine_with(server, engine))
+        try:
+            await server.serve(sockets=[listening])
+        finally:
+            reporting.cancel()
+            await asyncio.gather(reporting, ending, return_exceptions=True)
+            if not await asyncio.to_thread(engine.stop, _STOP_TIMEOUT_S):
+                os._exit(1)  # it hangs in native code; freeing memory under it would only add a crash
+            template.close()
+            api.close()
+
+    async def _report(self, server: uvicorn.Server, engine: Engine, loaded: _Loaded, address: str) -> None:
+        from engine.llama.buffers import parse_buffers
+
+        while not server.started:
+            await asyncio.sleep(0.005)
+        buffers = parse_buffers(self._log_lines)
+        self._reporter.tell(Ready(os.getpid(), address, round(loaded.load_s, 3), buffers))
+        while True:
+            self._reporter.mention(Alive(engine.busy, engine.steps))
+            await asyncio.sleep(_HEARTBEAT_S)
+
+    def _on_broken(self, error: WorkerError) -> None:
+        self._broken = error
+        self.stop()
+
+    def _offer(self, loaded: _Loaded) -> Offer:
+        from llama_cpp import llama_cpp as native
+
+        from engine.serving.api import Offer
+        from engine.serving.wire import defaults_from_metadata
+
+        model = loaded.model
+        names = ("temp", "top_k", "top_p", "min_p")
+        version = native.llama_version()
+        return Offer(
+            model_id=self._spec.model_id,
+            n_parameters=model.n_parameters,
+            size_bytes=model.size_bytes,
+            n_ctx_train=model.n_ctx_train,
+            n_slots=loaded.context.n_seq_max,
+            queue_limit=self._spec.queue_limit,
+            fingerprint=f"llama.cpp-{version.decode()}",
+            defaults=defaults_from_metadata({name: model.metadata(f"general.sampling.{name}") for name in names}),
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Raises: ``WorkerError`` when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # there it would let two programs share a port
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(256)
+    except OSError as error:
+        made.close()
+        raise WorkerError(
+            "address_in_use", f"The address {host}:{port} cannot be used: {error.strerror}.", "Choose another port."
+        ) from error
+    return made
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _quiet_server(application: object) -> uvicorn.Server:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Leaves signals to this module."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    return Server(
+        uvicorn.Config(
+            application,  # type: ignore[arg-type]
+            loop="asyncio",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+            backlog=256,
+        )
+    )
+
+
+async def _end_engine_with(server: uvicorn.Server, engine: Engine) -> None:
+    """When the server is told to end, cancel what runs, so that its open answers end too."""
+    while not server.should_exit:
+        await asyncio.sleep(0.05)
+    await asyncio.to_thread(engine.stop, _STOP_TIMEOUT_S)
+
+
+def _failure(error: GatehouseError) -> Failed:
+    return Failed(error.code, error.sentence, error.hint, "")
+
+
+def main() -> int:
+    """Run a worker by the specification on standard input; returns the exit code."""
+    os.environ["GGML_NO_BACKTRACE"] = "1"  # a crash must end the process, not start a debugger
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal reaches us too; the parent decides
+    reporter = Reporter()
+    try:
+        try:
+            spec = decode_spec(read_spec_line())
+            bind_to_parent(spec.parent_pid)
+        except ParentGone:
+            return 0
+        except WireFault as error:
+            reporter.tell(Failed("bad_spec", str(error), "", ""))
+            return 2
+        reporter.tell(Starting(os.getpid()))
+        worker = Worker(spec, reporter)
+        signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+        try:
+            return worker.run()
+        except GatehouseError as error:
+            reporter.tell(_failure(error))
+            return 1
+    finally:
+        reporter.close()
