@@ -394,9 +394,8 @@ def _check_length(path: Path, tensors: tuple[Tensor, ...], data_offset: int, fil
             path,
             f"its header promises {end:,} bytes and {file_bytes:,} are there, so {end - file_bytes:,} are missing",
         )
-    # Writers pad the last tensor or leave it unpadded; both are right.
-    most = data_offset + _pad(end - data_offset, alignment)
-    if file_bytes > max(most, end):
+    # Writers pad the last tensor (or the header, where there is none) or leave it unpadded; both are right.
+    if file_bytes > _pad(end, alignment):
         extra = file_bytes - end
         raise ModelFileError(
             "overlong",
