@@ -102,7 +102,7 @@ class MessageBody(QWidget):
     @property
     def idle(self) -> bool:
         """Whether ``work`` would have nothing to do."""
-        return not self._unread and not self._ended and all(b.idle for b in self._blocks if isinstance(b, CodeBlock))
+        return not self.reading and all(block.idle for block in self._buttons)
 
     @property
     def reading(self) -> bool:
@@ -119,8 +119,8 @@ class MessageBody(QWidget):
         if self._ended:
             self._ended = False
             self._apply(self._stream.finish())
-        for block in self._blocks:
-            if isinstance(block, CodeBlock) and not block.idle:
+        for block in self._buttons:
+            if not block.idle:
                 if time.perf_counter() > deadline:
                     return
                 changed = block.work(deadline)

@@ -36,6 +36,7 @@ class Ink:
     surface: QColor
     raised: QColor
     hover: QColor
+    bubble: QColor
     code_background: QColor
     selection: QColor
     found: QColor
@@ -71,6 +72,7 @@ def mix_ink(theme: Theme, fonts: Fonts) -> Ink:
         surface=colour(theme.surface),
         raised=colour(theme.raised),
         hover=colour(theme.hover),
+        bubble=colour(theme.accent_soft),
         code_background=colour(theme.code_background),
         selection=colour(theme.selection),
         found=colour(theme.warning_soft),

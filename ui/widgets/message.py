@@ -1,0 +1,371 @@
+"""One message in the transcript: its text, what became of it, and what can be done with it.
+
+A person's message is a bubble at the right; an answer is plain text over the whole column with one quiet line below.
+Lays itself out by hand to a given width and says how tall it is; where it stands is the transcript's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, QUrl, Signal
+from PySide6.QtGui import QDesktopServices, QEnterEvent, QFontMetricsF, QGuiApplication, QPainter, QPaintEvent
+from PySide6.QtWidgets import QApplication, QMenu, QWidget
+
+from app.chat.records import Message, MessageStatus
+from ui.icons import Icons
+from ui.widgets.body import MessageBody
+from ui.widgets.highlight import LexerShelf
+from ui.widgets.ink import Ink
+from ui.widgets.message_edit import MessageEdit
+from ui.widgets.quiet_button import QuietButton
+from ui.widgets.reasoning import Reasoning
+from ui.widgets.stats_line import StatsLine
+from ui.widgets.verdict import Verdict
+from ui.widgets.waiting import HEIGHT as WAITING_HEIGHT
+from ui.widgets.waiting import Waiting, WaitingLine
+
+FOOT = 28
+BUBBLE_X = 14
+BUBBLE_Y = 9
+_BUBBLE_RATIO = 0.78
+_OPENABLE = ("http", "https", "mailto")
+UNFINISHED = (MessageStatus.PENDING, MessageStatus.STREAMING)
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What all messages of a transcript share."""
+
+    ink: Ink
+    icons: Icons
+    shelf: LexerShelf
+    model_name: Callable[[str | None], str]
+    waiting: Waiting
+
+
+class MessageView(QWidget):
+    """``set_width`` first; ``tall`` is its height then."""
+
+    height_changed = Signal()
+    retried = Signal(str)
+    continued = Signal(str)
+    edited = Signal(str, str)
+    branch_wanted = Signal(str, int)
+    """The message's id, and how many siblings further."""
+    dragged = Signal(QPoint)
+
+    def __init__(self, message: Message, around: Surroundings, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._around = around
+        self.message = message
+        self.own = message.role == "user"
+        self.tall = FOOT
+        self.body = MessageBody(around.ink, around.shelf, plain=self.own, parent=self)
+        self.body.height_changed.connect(self._lay_out)
+        self.body.link_clicked.connect(self._open_link)
+        self.body.dragged.connect(self.dragged)
+        self.body.menu_wanted.connect(self._open_menu)
+        self._reasoning: Reasoning | None = None
+        self._waiting: WaitingLine | None = None
+        self._verdict: Verdict | None = None
+        self._edit: MessageEdit | None = None
+        self._earlier = self._button(self.tr("Earlier version"), "chevron-left", lambda: self._step(-1))
+        self._place = QuietButton(self.tr("Version"), around.ink, around.icons, self, text="1/1")
+        self._place.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._later = self._button(self.tr("Later version"), "chevron-right", lambda: self._step(1))
+        self._copy = self._button(self.tr("Copy message"), "copy", self.copy)
+        self._again = self._button(
+            self.tr("Edit message") if self.own else self.tr("Write this answer again"),
+            "pencil" if self.own else "refresh-cw",
+            self.begin_edit if self.own else lambda: self.retried.emit(self.message.id),
+        )
+        self._stats = StatsLine(around.ink, self)
+        for button in (self._copy, self._again) if self.own else ():
+            button.set_ghost(True)
+        self.body.append(message.text)
+        self._take(message)
+
+    # What the transcript calls.
+
+    def set_message(self, message: Message) -> None:
+        """The message as it is now; text that is already there is not laid out again."""
+        if message.text != self.body.source:
+            if message.text.startswith(self.body.source):
+                self.body.append(message.text[len(self.body.source) :])
+            else:
+                self.body.replace(message.text)
+        self._take(message)
+        self._lay_out()
+
+    def grow(self, text: str, reasoning: str) -> None:
+        """More of a streaming answer."""
+        self.body.append(text)
+        if reasoning:
+            self._show_reasoning().append(reasoning)
+        if (text or reasoning) and self._waiting is not None:
+            self._show_waiting(not self.body.source)
+        self._lay_out()
+
+    def set_waiting(self) -> None:
+        """The reason to wait changed."""
+        if self._waiting is not None:
+            self._waiting.show_waiting(self._around.waiting)
+
+    def set_width(self, width: int) -> None:
+        if width != self.width():
+            self.resize(width, self.tall)
+            self._lay_out()
+
+    def work(self, deadline: float) -> None:
+        self.body.work(deadline)
+        if self._reasoning is not None:
+            self._reasoning.work(deadline)
+
+    @property
+    def idle(self) -> bool:
+        return self.body.idle and (self._reasoning is None or self._reasoning.idle)
+
+    @property
+    def busy_with_person(self) -> bool:
+        """Editing, or holding a selection or the focus: not to be thrown away."""
+        return self._edit is not None or bool(self.body.selected_text()) or self.isAncestorOf(_focus())
+
+    def copy(self) -> None:
+        """The whole message as Markdown."""
+        QGuiApplication.clipboard().setText(self.body.source)
+
+    def begin_edit(self) -> None:
+        """Put an editor in the place of the text."""
+        if self._edit is not None:
+            return
+        self._edit = MessageEdit(self.message.text, self._around.ink, self)
+        self._edit.accepted.connect(self._finish_edit)
+        self._edit.cancelled.connect(self._drop_edit)
+        self._edit.height_changed.connect(self._lay_out)
+        self.body.hide()
+        for button in (self._earlier, self._place, self._later, self._copy, self._again):
+            button.hide()
+        self._edit.show()
+        self._lay_out()
+        self._edit.take_focus()
+
+    def set_ink(self) -> None:
+        """The theme changed."""
+        ink = self._around.ink
+        self.body.set_ink(ink)
+        for child in (self._earlier, self._place, self._later, self._copy, self._again, self._stats, self._waiting):
+            if child is not None:
+                child.set_ink(ink)
+        if self._reasoning is not None:
+            self._reasoning.set_ink(ink)
+        self._lay_out()
+        self.update()
+
+    # Inside.
+
+    def _take(self, message: Message) -> None:
+        self.message = message
+        unfinished = message.status in UNFINISHED
+        if not unfinished:
+            self.body.end()
+        if message.reasoning:
+            self._show_reasoning().show_all(message.reasoning, finished=not unfinished)
+        self._show_waiting(unfinished and not message.text)
+        self._show_verdict(message)
+        name = self._around.model_name(message.model_id)
+        if not self.own:
+            writing = self.tr("Writing…") if unfinished and message.text else ""
+            self._stats.show_stats(name, message.stats, writing)
+        self._stats.setVisible(not self.own and bool(self._stats.text()))
+        branches = message.branch_count > 1
+        self._place.set_text(f"{message.branch_index + 1}/{message.branch_count}")
+        self._earlier.setEnabled(message.branch_index > 0)
+        self._later.setEnabled(message.branch_index < message.branch_count - 1)
+        for button in (self._earlier, self._place, self._later):
+            button.setVisible(branches)
+        self._copy.setVisible(bool(message.text) and not unfinished)
+        self._again.setVisible(not unfinished and self._verdict is None)
+        who = self.tr("You wrote") if self.own else self.tr("Answer of %1").replace("%1", name)
+        self.body.setAccessibleName(who)
+        if not unfinished:
+            self.body.setAccessibleDescription(message.text[:4000])
+
+    def _button(self, name: str, icon: str, run: Callable[[], object]) -> QuietButton:
+        button = QuietButton(name, self._around.ink, self._around.icons, self, icon=icon)
+        button.clicked.connect(lambda _checked=False: run())
+        return button
+
+    def _show_reasoning(self) -> Reasoning:
+        if self._reasoning is None:
+            self._reasoning = Reasoning(self._around.ink, self._around.icons, self._around.shelf, self)
+            self._reasoning.height_changed.connect(self._lay_out)
+            self._reasoning.show()
+        return self._reasoning
+
+    def _show_waiting(self, wanted: bool) -> None:
+        if wanted and self._waiting is None:
+            self._waiting = WaitingLine(self._around.ink, self)
+            self._waiting.show()
+        elif not wanted and self._waiting is not None:
+            self._waiting.hide()
+            self._waiting.deleteLater()
+            self._waiting = None
+        self.set_waiting()
+
+    def _show_verdict(self, message: Message) -> None:
+        if self._verdict is not None:
+            self._verdict.hide()
+            self._verdict.deleteLater()
+            self._verdict = None
+        if not self.own and message.status in (
+            MessageStatus.STOPPED,
+            MessageStatus.INTERRUPTED,
+            MessageStatus.FAILED,
+        ):
+            self._verdict = Verdict(message, self._around.ink, self._around.icons, self)
+            self._verdict.retried.connect(lambda: self.retried.emit(self.message.id))
+            self._verdict.continued.connect(lambda: self.continued.emit(self.message.id))
+            self._verdict.show()
+
+    def _lay_out(self) -> None:
+        width = self.width()
+        tall = self._lay_out_own(width) if self.own else self._lay_out_answer(width)
+        if tall != self.tall or self.height() != tall:
+            self.tall = tall
+            self.resize(width, tall)
+            self.height_changed.emit()
+
+    def _lay_out_own(self, width: int) -> int:
+        if self._edit is not None:
+            height = self._edit.height_for(width)
+            self._edit.setGeometry(0, 0, width, height)
+            return height
+        most = int(width * _BUBBLE_RATIO) - 2 * BUBBLE_X
+        inner = min(_natural_width(self.body.source, self._around.ink), most)
+        self.body.set_width(inner)
+        left = width - inner - BUBBLE_X
+        self.body.move(left, BUBBLE_Y)
+        tall = self.body.height() + 2 * BUBBLE_Y
+        buttons = self._shown_buttons()
+        self._line_up(buttons, left - BUBBLE_X - 4 - sum(b.width() for b in buttons), tall - FOOT - 4)
+        return tall
+
+    def _lay_out_answer(self, width: int) -> int:
+        y = 0
+        if self._reasoning is not None:
+            self._reasoning.set_width(width)
+            self._reasoning.move(0, y)
+            y += self._reasoning.tall + 8
+        self.body.set_width(width)
+        self.body.move(0, y)
+        self.body.setVisible(bool(self.body.source))
+        if self.body.source:
+            y += self.body.height() + 6
+        if self._waiting is not None:
+            self._waiting.setGeometry(0, y, width, WAITING_HEIGHT)
+            y += WAITING_HEIGHT
+        if self._verdict is not None:
+            height = self._verdict.height_for(width)
+            self._verdict.setGeometry(0, y + 4, width, height)
+            y += height + 8
+        buttons = self._shown_buttons()
+        x = self._line_up(buttons, -6, y)
+        self._stats.setGeometry(x, y, min(self._stats.sizeHint().width(), width - x), FOOT)
+        return y + (FOOT if buttons or not self._stats.isHidden() or self._waiting is not None else 0)
+
+    def _shown_buttons(self) -> list[QuietButton]:
+        buttons = [self._earlier, self._place, self._later, self._copy, self._again]
+        return [button for button in buttons if not button.isHidden()]
+
+    @staticmethod
+    def _line_up(buttons: list[QuietButton], x: int, y: int) -> int:
+        """Put buttons side by side; returns where the last one ends."""
+        for button in buttons:
+            button.move(x, y)
+            x += button.width()
+        return x
+
+    def _step(self, by: int) -> None:
+        self.branch_wanted.emit(self.message.id, by)
+
+    def _finish_edit(self, text: str) -> None:
+        self._drop_edit()
+        if text.strip() and text != self.message.text:
+            self.edited.emit(self.message.id, text)
+
+    def _drop_edit(self) -> None:
+        if self._edit is not None:
+            self._edit.hide()
+            self._edit.deleteLater()
+            self._edit = None
+            self.body.show()
+            self.body.setFocus()
+            self._take(self.message)
+            self._lay_out()
+            self.update()
+
+    def _open_link(self, address: str) -> None:
+        url = QUrl(address)
+        if url.scheme() in _OPENABLE:
+            QDesktopServices.openUrl(url)
+
+    def _open_menu(self, at: QPoint) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        if self.body.selected_text():
+            menu.addAction(self.tr("Copy"), self.body.copy)
+        menu.addAction(self.tr("Copy message"), self.copy)
+        menu.addAction(self.tr("Select all"), self.body.select_all)
+        menu.addSeparator()
+        if self.own:
+            menu.addAction(self.tr("Edit message"), self.begin_edit)
+        elif self.message.status not in UNFINISHED:
+            menu.addAction(self.tr("Write this answer again"), lambda: self.retried.emit(self.message.id))
+        links = [address for address in self.body.links() if QUrl(address).scheme() in _OPENABLE]
+        if links:
+            menu.addSeparator()
+            for address in links[:12]:
+                shown = address if len(address) <= 60 else address[:57] + "…"
+                words = self.tr("Open %1").replace("%1", shown.replace("&", "&&"))
+                menu.addAction(words, partial(self._open_link, address))
+        menu.popup(at)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if not self.own or self._edit is not None:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        inner = self.body.geometry()
+        bubble = QRectF(inner.adjusted(-BUBBLE_X, -BUBBLE_Y, BUBBLE_X, BUBBLE_Y)).adjusted(0.5, 0.5, -0.5, -0.5)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self._around.ink.bubble)
+        painter.drawRoundedRect(bubble, 12, 12)
+        painter.end()
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self._reveal(True)
+        super().enterEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._reveal(False)
+        super().leaveEvent(event)
+
+    def _reveal(self, revealed: bool) -> None:
+        for button in (self._copy, self._again):
+            button.reveal(revealed)
+
+
+def _natural_width(text: str, ink: Ink) -> int:
+    """The width of the longest line, or plenty."""
+    if "```" in text or len(text) > 400:
+        return 1 << 16
+    metrics = QFontMetricsF(ink.body)
+    widest = max((metrics.horizontalAdvance(line) for line in text.splitlines()), default=0.0)
+    return int(widest) + 4
+
+
+def _focus() -> QWidget:
+    return QApplication.focusWidget() or QWidget()
