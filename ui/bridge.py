@@ -55,6 +55,7 @@ class Bridge(QObject):
         self._inbox: deque[events.Event | Callable[[], None]] = deque()
         self._awake = False
         self._closed = False
+        self._calls = 0
         self._growth: dict[str, events.AnswerGrew] = {}
         self._frame = QTimer(self, singleShot=True, interval=FRAME_MS)
         self._frame.timeout.connect(self._flush_growth)
@@ -75,8 +76,10 @@ class Bridge(QObject):
         callback follows.
         """
         future = self._core.submit(make())
+        self._calls += 1
 
         def deliver() -> None:
+            self._calls -= 1
             if future.cancelled() or (owner is not None and not shiboken6.isValid(owner)):
                 return
             error = future.exception()
@@ -92,6 +95,12 @@ class Bridge(QObject):
 
         future.add_done_callback(lambda _: self._post(deliver))
         return future
+
+    @property
+    def idle(self) -> bool:
+        """Whether every call was answered and nothing waits to be delivered."""
+        with self._lock:
+            return self._calls == 0 and not self._inbox and not self._growth
 
     def close(self) -> None:
         """Deliver nothing more."""

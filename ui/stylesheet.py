@@ -58,14 +58,13 @@ QPushButton[kind="primary"] {{ background: {t.accent}; color: {t.accent_text}; b
 QPushButton[kind="primary"]:hover {{ background: {t.accent_hover}; border-color: {t.accent_hover}; }}
 QPushButton[kind="primary"]:focus {{ border: 2px solid {t.text}; }}
 QPushButton[kind="primary"]:disabled {{ background: {t.pressed}; color: {t.faint}; border-color: {t.pressed}; }}
-QPushButton[kind="choice"] {{ border-radius: 0; margin-left: -1px; }}
 QPushButton[kind="choice"]:checked {{ background: {t.accent_soft}; color: {t.accent}; border-color: {t.accent}; }}
 QPushButton[kind="danger"] {{ color: {t.danger}; border-color: {t.danger}; }}
 QPushButton[kind="quiet"] {{ background: transparent; border: 1px solid transparent; color: {t.muted}; }}
 QPushButton[kind="quiet"]:hover {{ background: {t.hover}; color: {t.text}; }}
 QPushButton[kind="quiet"]:focus {{ border: 2px solid {t.focus}; }}
 QPushButton[kind="status"] {{ background: transparent; border: 1px solid transparent; color: {t.muted};
-  padding: 1px 5px; min-height: 18px; }}
+  padding: 1px 5px; min-height: 18px; text-align: left; }}
 QPushButton[kind="status"]:hover {{ color: {t.text}; background: {t.hover}; }}
 QPushButton[kind="status"]:focus {{ border: 1px solid {t.focus}; }}
 QPushButton[kind="link"] {{ background: transparent; border: 1px solid transparent; color: {t.accent};
@@ -93,7 +92,7 @@ QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {{ border
 QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {{ color: {t.faint};
   background: {t.raised};
   border-color: {t.border}; }}
-QAbstractSpinBox QLineEdit {{ border: none; padding: 0; min-height: 0; background: transparent; }}
+QAbstractSpinBox QLineEdit {{ border: none; padding: 0 0 0 7px; min-height: 0; background: transparent; }}
 QComboBox {{ padding-right: 24px; }}
 QComboBox::drop-down {{ border: none; width: 24px; }}
 QComboBox::down-arrow {{ image: url("{_ICONS}/chevron-down.{t.name}.svg"); width: 14px; height: 14px; }}
@@ -130,10 +129,13 @@ QListView::item:hover, QTreeView::item:hover, QTableView::item:hover {{ backgrou
 QListView::item:selected, QTreeView::item:selected, QTableView::item:selected {{ background: {t.selection};
   color: {t.text}; }}
 QTreeView, QTableView {{ border: 1px solid {t.border}; border-radius: 8px; }}
+QTableView::item {{ padding: 0 8px; border: none; }}
 QTreeView:focus, QTableView:focus {{ border: 1px solid {t.focus}; }}
-QHeaderView {{ background: {t.surface}; border: none; }}
+QHeaderView {{ background: transparent; border: none; }}
 QHeaderView::section {{ background: {t.raised}; color: {t.muted}; border: none; border-bottom: 1px solid {t.border};
   padding: 6px 8px; }}
+QHeaderView::section:first {{ border-top-left-radius: 7px; }}
+QHeaderView::section:last {{ border-top-right-radius: 7px; }}
 QTableView QTableCornerButton::section {{ background: {t.raised}; border: none; }}
 QMenu {{ background: {t.surface}; color: {t.text}; border: 1px solid {t.border_strong}; padding: 4px; }}
 QMenu::item {{ padding: 6px 24px 6px 12px; border-radius: 4px; }}

@@ -53,11 +53,11 @@ _FIELDS: dict[Column, _Field] = {
     Column.STATE: _Field("State", lambda c: "", lambda c: ""),
     Column.SIZE: _Field("Size", lambda c: display.byte_size(c.size_bytes), lambda c: c.size_bytes, right=True),
     Column.PARAMETERS: _Field(
-        "Parameters", lambda c: display.parameters(c.parameters), lambda c: c.parameters or 0, right=True
+        "Params", lambda c: display.parameters(c.parameters), lambda c: c.parameters or 0, right=True
     ),
     Column.KIND: _Field("Kind", lambda c: kind_words(c), lambda c: c.n_expert),
-    Column.ARCHITECTURE: _Field("Architecture", lambda c: c.architecture or "—", lambda c: c.architecture),
-    Column.QUANTIZATION: _Field("Quantization", lambda c: c.quantization or "—", lambda c: c.quantization),
+    Column.ARCHITECTURE: _Field("Family", lambda c: c.architecture or "—", lambda c: c.architecture),
+    Column.QUANTIZATION: _Field("Quant.", lambda c: c.quantization or "—", lambda c: c.quantization),
     Column.CONTEXT: _Field(
         "Context",
         lambda c: display.tokens_short(c.n_ctx_train) if c.n_ctx_train else "—",

@@ -25,7 +25,7 @@ from app.version import version
 from ui import display
 from ui.desk import Command, Desk
 from ui.licences import notices as licence_notices
-from ui.theme import GRID, Appearance
+from ui.theme import GRID, HALF, Appearance
 from ui.widgets.parts import button, column, frame, label, row
 
 _WIDTH = 640
@@ -82,7 +82,7 @@ class SettingsPage(QScrollArea):
             ("light", self.tr("Light")),
             ("dark", self.tr("Dark")),
         )
-        buttons = row(spacing=0)
+        buttons = row(spacing=HALF)
         for look, words in looks:
             choice = QPushButton(words)
             choice.setCheckable(True)
@@ -136,6 +136,7 @@ class SettingsPage(QScrollArea):
         folder.setReadOnly(True)
         folder.setAccessibleName(self.tr("Data folder"))
         folder.setCursorPosition(0)
+        folder.setMinimumWidth(34 * GRID)
         both = row(folder, button(self.tr("Open"), self._open_folder, name=self.tr("Open the data folder")))
         hint = self.tr("Conversations, settings and logs live here and nowhere else.")
         return self._section(self.tr("Data"), [(self.tr("Folder"), hint, _wrapped(both))])

@@ -106,6 +106,13 @@ class DetailView(QFrame):
         self._loaded = loaded
         self._show_state()
 
+    def set_context(self, n_ctx: int) -> None:
+        """Move the slider to a context; a stop is added for one that is not among them."""
+        if n_ctx not in self._stops:
+            self._stops = [None, *sorted([*(stop for stop in self._stops if stop is not None), n_ctx])]
+            self._slider.setRange(0, len(self._stops) - 1)
+        self._slider.setValue(self._stops.index(n_ctx))
+
     # context and plan
 
     def _build_context(self) -> None:
@@ -251,13 +258,8 @@ class DetailView(QFrame):
         self._more.setText(self.tr("Fewer details") if self._evidence.isVisible() else self.tr("Details"))
 
     def _take_offer(self) -> None:
-        if self._misfit is None or self._misfit.offered_n_ctx is None:
-            return
-        offered = self._misfit.offered_n_ctx
-        if offered not in self._stops:
-            self._stops = [None, *sorted([*(stop for stop in self._stops if stop is not None), offered])]
-            self._slider.setRange(0, len(self._stops) - 1)
-        self._slider.setValue(self._stops.index(offered))
+        if self._misfit is not None and self._misfit.offered_n_ctx is not None:
+            self.set_context(self._misfit.offered_n_ctx)
 
     def _load(self) -> None:
         if self._card is not None:

@@ -23,15 +23,15 @@ from ui.pages.models.machine import MachineView
 from ui.theme import GRID
 from ui.widgets.parts import button, column, label, row
 
-_DETAIL_WIDTH = 376
+_DETAIL_WIDTH = 352
 _WIDTHS = {
-    Column.STATE: 88,
+    Column.STATE: 80,
     Column.SIZE: 80,
-    Column.PARAMETERS: 88,
+    Column.PARAMETERS: 76,
     Column.KIND: 96,
     Column.ARCHITECTURE: 88,
-    Column.QUANTIZATION: 96,
-    Column.CONTEXT: 72,
+    Column.QUANTIZATION: 80,
+    Column.CONTEXT: 76,
 }
 
 
@@ -195,10 +195,11 @@ class ModelsPage(QWidget):
         kept = self._wanted or self._current_id() or self._desk.services.models.loaded().model_id
         self._wanted = None
         self._table.replace(cards)
-        self._select(kept)
+        self.select(kept)
         self._tell_nothing()
 
-    def _select(self, model_id: str | None) -> None:
+    def select(self, model_id: str | None) -> None:
+        """Make a model's row the current one; the first when it is not there."""
         place = self._table.row_of(model_id) if model_id else -1
         index = self._filter.mapFromSource(self._table.index(max(place, 0), 0))
         if not index.isValid():
@@ -223,7 +224,7 @@ class ModelsPage(QWidget):
     def _filter_by(self, text: str) -> None:
         kept = self._current_id()
         self._filter.set_words(text)
-        self._select(kept)
+        self.select(kept)
         self._tell_nothing()
 
     def _tell_nothing(self) -> None:

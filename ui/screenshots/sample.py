@@ -1,0 +1,307 @@
+"""A machine, models and conversations that could be anybody's; the same at every run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from app.chat.records import AnswerStats, Conversation, Message, MessageStatus, Role
+from app.models.records import LoadedModel, ModelCard
+from engine.fit.plan import DeviceBytes, Misfit, Plan
+from engine.hardware.profile import Bandwidth, DeviceKind, Disk, Gpu, Machine, Memory, Processor
+from engine.worker.spec import Failed, Loading, Ready
+
+GIB = 1 << 30
+MIB = 1 << 20
+NOW = 1_767_024_000.0
+"""29 December 2025, 16:00 UTC."""
+_HOUR, _DAY = 3600.0, 86400.0
+_MODELS = Path("/home/ada/Models")
+
+MACHINE = Machine(
+    system="Linux 6.12",
+    processor=Processor(
+        name="AMD Ryzen 7 7840HS",
+        architecture="x86_64",
+        physical_cores=8,
+        performance_cores=8,
+        logical_cores=16,
+        affinity_cores=16,
+        quota_cores=None,
+        instruction_sets=("AVX2", "AVX512"),
+    ),
+    memory=Memory(total_bytes=int(30.6 * GIB), available_bytes=int(22.4 * GIB), limit_bytes=None),
+    disks=(Disk(Path("/home"), 953 * GIB, 412 * GIB, "ext4"),),
+    gpus=(
+        Gpu(
+            name="NVIDIA GeForce RTX 4060 Laptop GPU",
+            kind=DeviceKind.GPU,
+            backend="CUDA0",
+            pci_id="0000:01:00.0",
+            total_bytes=int(7.99 * GIB),
+            free_bytes=int(7.4 * GIB),
+            unified=False,
+            sources=("NVML", "ggml"),
+        ),
+    ),
+    bandwidth=Bandwidth(read_bytes_s=61.8e9, threads=8, measured_at=NOW - 3 * _DAY),
+    notes=(),
+)
+
+
+def _card(
+    name: str,
+    size: float,
+    architecture: str,
+    quantization: str,
+    parameters: float | None,
+    context: int | None,
+    licence: str | None,
+    experts: tuple[int, int] = (0, 0),
+    *,
+    built_in: bool = False,
+    fault: str = "",
+) -> ModelCard:
+    identity = f"{name}-{quantization}" if quantization else name
+    folder = Path("/opt/gatehouse/share/models") if built_in else _MODELS
+    return ModelCard(
+        id=identity,
+        name=name,
+        path=folder / f"{identity}.gguf",
+        size_bytes=int(size),
+        built_in=built_in,
+        managed=built_in,
+        architecture=architecture,
+        quantization=quantization,
+        parameters=int(parameters) if parameters else None,
+        n_ctx_train=context,
+        n_expert=experts[1],
+        n_expert_used=experts[0],
+        licence=licence,
+        fault=fault,
+    )
+
+
+MODELS = (
+    _card("SmolLM2-135M-Instruct", 98_362_432, "llama", "Q4_1", 134.5e6, 8192, "apache-2.0", built_in=True),
+    _card("Qwen3-4B-Instruct-2507", 2.33 * GIB, "qwen3", "Q4_K_M", 4.02e9, 262144, "apache-2.0"),
+    _card("Qwen3-30B-A3B-Instruct-2507", 17.28 * GIB, "qwen3moe", "Q4_K_M", 30.5e9, 262144, "apache-2.0", (8, 128)),
+    _card("gpt-oss-20b", 11.27 * GIB, "gpt-oss", "MXFP4", 20.9e9, 131072, "apache-2.0", (4, 32)),
+    _card("Mistral-Small-3.2-24B-Instruct", 13.35 * GIB, "llama", "Q4_K_M", 23.6e9, 131072, "apache-2.0"),
+    _card("Llama-3.2-3B-Instruct", 1.88 * GIB, "llama", "Q4_K_M", 3.21e9, 131072, "llama3.2"),
+    _card(
+        "gemma-3-12b-it-Q4_K_M",
+        3.91 * GIB,
+        "",
+        "",
+        None,
+        None,
+        None,
+        fault="The file ends early: its header announces 6.80 GiB of tensors, but only 3.91 GiB are there.",
+    ),
+)
+SMALL, FOUR_B, MOE, BROKEN = MODELS[0], MODELS[1], MODELS[2], MODELS[6]
+
+
+def plan(card: ModelCard, n_ctx: int | None = None) -> Plan:
+    """What loading a card takes, by the formula of a model of its size."""
+    chosen = n_ctx or min(card.n_ctx_train or 8192, 16384)
+    cell = 36 * 2 * 8 * 128 * 2 if card.size_bytes > GIB else 30 * 2 * 3 * 64 * 2
+    on_card = card.size_bytes < 6 * GIB
+    device = DeviceBytes(
+        name="CUDA0" if on_card else "CPU",
+        kind=DeviceKind.GPU if on_card else DeviceKind.CPU,
+        free_bytes=MACHINE.gpus[0].free_bytes if on_card else MACHINE.memory.available_bytes,
+        weights_bytes=card.size_bytes,
+        kv_bytes=cell * chosen,
+        recurrent_bytes=0,
+        compute_bytes=int(0.29 * GIB) if card.size_bytes > GIB else 24 * MIB,
+    )
+    return Plan(
+        model_path=card.path,
+        model_name=card.name,
+        n_ctx=chosen,
+        n_ctx_train=card.n_ctx_train or 8192,
+        n_seq_max=4,
+        n_batch=2048,
+        n_ubatch=512,
+        n_outputs_max=16,
+        kv_type="f16",
+        n_gpu_layers=999 if on_card else 0,
+        load_mode="mmap",
+        threads=8,
+        devices=(device,),
+    )
+
+
+def plan_or_misfit(card: ModelCard, n_ctx: int | None) -> Plan | Misfit:
+    """As the planner answers: the plan if it fits, else why not and the largest context that would."""
+    wanted = plan(card, n_ctx)
+    device = wanted.devices[0]
+    if device.needed_bytes <= device.free_bytes:
+        return wanted
+    offered = wanted.n_ctx
+    while offered > 256 and plan(card, offered).devices[0].needed_bytes > device.free_bytes:
+        offered -= 256
+    where = "on the graphics card" if device.kind is DeviceKind.GPU else "in main memory"
+    return Misfit(
+        sentence=(
+            f"A context of {wanted.n_ctx:,} tokens needs {device.needed_bytes / GIB:.1f} GiB {where}; "
+            f"{device.free_bytes / GIB:.1f} GiB are free."
+        ),
+        hint=f"{(device.needed_bytes - device.free_bytes) / GIB:.1f} GiB are missing. A smaller context fits.",
+        needed_bytes=device.needed_bytes,
+        free_bytes=device.free_bytes,
+        offered_n_ctx=offered,
+    )
+
+
+UNLOADED = LoadedModel(None, None, None, None)
+READY = LoadedModel(
+    FOUR_B.id, Ready(pid=4711, address="http://127.0.0.1:40123", load_s=1.9, buffers=()), plan(FOUR_B), None
+)
+LOADING = LoadedModel(MOE.id, Loading(0.42), plan(MOE), None)
+FAILED = LoadedModel(
+    MOE.id,
+    Failed(
+        code="out_of_memory",
+        sentence="The worker ran out of main memory while loading: 17.9 GiB were needed, 15.2 GiB were free by then.",
+        hint="Close something large, or choose a smaller context.",
+        evidence=(
+            "exit: signal 9 (killed by the system)\n"
+            "load_tensors: loading model tensors, this can take a while...\n"
+            "load_tensors:   CPU_Mapped model buffer size = 17694.62 MiB\n"
+            "llama_kv_cache:        CPU KV buffer size =  1536.00 MiB\n"
+        ),
+    ),
+    plan(MOE),
+    None,
+)
+
+
+def machine(loaded: LoadedModel) -> Machine:
+    """The machine while a model is loaded: its memory is taken."""
+    if not isinstance(loaded.state, Ready) or loaded.plan is None:
+        return MACHINE
+    device = loaded.plan.devices[0]
+    if device.kind is DeviceKind.GPU:
+        gpu = replace(MACHINE.gpus[0], free_bytes=MACHINE.gpus[0].free_bytes - device.needed_bytes)
+        return replace(MACHINE, gpus=(gpu,))
+    memory = replace(MACHINE.memory, available_bytes=MACHINE.memory.available_bytes - device.needed_bytes)
+    return replace(MACHINE, memory=memory)
+
+
+def _conversation(place: int, title: str, ago_s: float, preview: str, *, pinned: bool = False) -> Conversation:
+    return Conversation(
+        id=f"c{place}",
+        title=title,
+        created_at=NOW - ago_s - 900,
+        updated_at=NOW - ago_s,
+        pinned=pinned,
+        model_id=FOUR_B.id,
+        system_prompt="",
+        message_count=4,
+        preview=preview,
+    )
+
+
+CONVERSATIONS = (
+    _conversation(1, "House style for release notes", 2 * _DAY, "Lead with what changed for the reader.", pinned=True),
+    _conversation(2, "Sorting a million lines in Python", 240, "Sort chunks, then merge them lazily."),
+    _conversation(3, "Heat pump or gas boiler", 3 * _HOUR, "At a COP of 3.2 the pump is cheaper above 24 ct."),
+    _conversation(4, "Letter to the landlord about damp", 7 * _HOUR, "Dear Mrs Keller, since October the north wall…"),
+    _conversation(5, "What the KV cache holds", _DAY + _HOUR, "For each layer and token, one key and one value."),
+    _conversation(6, "Bread with 80 % hydration", _DAY + 5 * _HOUR, "Fold four times in the first two hours."),
+    _conversation(7, "Explaining tides to a ten-year-old", 3 * _DAY, "Imagine the sea as a blanket…"),
+    _conversation(8, "Trip to the Jura in May", 4 * _DAY, "Day 2: Saut du Doubs, then the ridge."),
+    _conversation(9, "SQL window functions", 5 * _DAY, "ROW_NUMBER never repeats, RANK leaves gaps."),
+    _conversation(10, "Notes from the parents' evening", 12 * _DAY, "Three decisions, two open questions."),
+    _conversation(11, "Regex for German postcodes", 19 * _DAY, r"\b\d{5}\b, and a list for the gaps."),
+    _conversation(12, "Choosing a bicycle helmet", 41 * _DAY, "Fit first, then ventilation."),
+)
+
+TABLE_QUESTION = "I have to sort a file with a million lines that does not fit in memory. How do I do that in Python?"
+TABLE_ANSWER = """Sort it in pieces that do fit, then merge the sorted pieces. `heapq.merge` does the \
+second half lazily, so only one line of each piece is in memory at a time.
+
+```python
+import heapq
+import tempfile
+from itertools import islice
+
+
+def sort_file(source, target, lines_a_chunk=100_000):
+    pieces = []
+    while chunk := sorted(islice(source, lines_a_chunk)):
+        piece = tempfile.TemporaryFile("w+")
+        piece.writelines(chunk)
+        piece.seek(0)
+        pieces.append(piece)
+    target.writelines(heapq.merge(*pieces))
+```
+
+How the two halves compare:
+
+| Step | Time | Memory |
+| --- | --- | --- |
+| Sorting the chunks | *n* log *k* | one chunk |
+| Merging *m* pieces | *n* log *m* | *m* lines |
+
+Two things to watch:
+
+1. **Open files.** Each piece is one; most systems allow about 1,000.
+2. **The last line.** Give it a newline before merging, or two lines grow together.
+"""
+FOLLOW_UP = "And if the lines should be compared without regard to case?"
+FOLLOW_UP_ANSWER = """Pass the same key to both halves: `sorted(..., key=str.casefold)` for the chunks and \
+`heapq.merge(*pieces, key=str.casefold)` for the merge. `casefold` is stronger than `lower`: it also \
+maps **ß** to **ss**."""
+
+STATS = AnswerStats(
+    prompt_tokens=412,
+    cached_tokens=388,
+    completion_tokens=286,
+    ttft_s=0.41,
+    decode_tok_s=38.4,
+    total_s=7.9,
+    finish_reason="stop",
+    device="CUDA0",
+    route="local",
+)
+
+
+def message(
+    place: int,
+    role: Role,
+    text: str,
+    status: MessageStatus = MessageStatus.COMPLETE,
+    *,
+    error: str = "",
+    branches: tuple[int, int] = (0, 1),
+    stats: AnswerStats | None = STATS,
+) -> Message:
+    """A message of the conversation that the pictures show."""
+    answer = role == "assistant"
+    return Message(
+        id=f"m{place}",
+        conversation_id="c2",
+        parent_id=f"m{place - 1}" if place > 1 else None,
+        role=role,
+        text=text,
+        reasoning="",
+        status=status,
+        created_at=NOW - 600 + 60 * place,
+        model_id=FOUR_B.id if answer else None,
+        stats=stats if answer and status is not MessageStatus.STREAMING else None,
+        error=error,
+        branch_index=branches[0],
+        branch_count=branches[1],
+    )
+
+
+MESSAGES = (
+    message(1, "user", TABLE_QUESTION),
+    message(2, "assistant", TABLE_ANSWER),
+    message(3, "user", FOLLOW_UP),
+    message(4, "assistant", FOLLOW_UP_ANSWER, branches=(1, 2)),
+)

@@ -1,0 +1,163 @@
+"""The scenes: how to bring the window into each state that a picture shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from app.chat.records import MessageStatus
+from app.events import AnswerGrew, ConversationDeleted
+from app.models.records import LoadedModel
+from ui.desk import Action
+from ui.pages.fault import FaultPage
+from ui.screenshots import sample
+from ui.screenshots.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """``arrange`` runs with the window shown and the wanted page mounted."""
+
+    name: str
+    arrange: Callable[[Stage], None]
+    page: str = "chat"
+    loaded: LoadedModel = sample.READY
+    conversations: bool = True
+
+
+def _nothing(stage: Stage) -> None:
+    """The page as it opens."""
+
+
+def _open_chat(stage: Stage) -> None:
+    stage.open_conversation("c2")
+
+
+def _streaming(stage: Stage) -> None:
+    cut = sample.TABLE_ANSWER[: sample.TABLE_ANSWER.index("How the two")].rstrip()
+    head = cut[: cut.index("    target")]
+    stage.chat.messages = [
+        sample.message(1, "user", sample.TABLE_QUESTION),
+        sample.message(2, "assistant", head, MessageStatus.STREAMING, stats=None),
+    ]
+    stage.open_conversation("c2")
+    stage.publish(AnswerGrew("c2", "m2", cut[len(head) :], "", len(head)))
+    stage.settle()
+
+
+def _interrupted(stage: Stage) -> None:
+    cut = sample.TABLE_ANSWER[: sample.TABLE_ANSWER.index("How the two")].rstrip()
+    stage.chat.messages = [
+        sample.message(1, "user", sample.TABLE_QUESTION),
+        sample.message(
+            2,
+            "assistant",
+            cut,
+            MessageStatus.INTERRUPTED,
+            error="The model's process was ended by the system; the text so far was kept.",
+        ),
+    ]
+    stage.open_conversation("c2")
+
+
+def _search(stage: Stage) -> None:
+    stage.open_conversation("c2")
+    stage.press("find_everywhere")
+    stage.type("heat")
+
+
+def _undo(stage: Stage) -> None:
+    stage.open_conversation("c2")
+    stage.run(stage.chat.delete("c9"))
+    stage.settle()
+    stage.publish(ConversationDeleted("c9", "SQL window functions"))
+    stage.settle()
+
+
+def _palette(stage: Stage) -> None:
+    stage.open_conversation("c2")
+    stage.window.palette_.open(stage.window.commands())
+    stage.settle()
+
+
+def _models(stage: Stage) -> None:
+    stage.select_model(sample.FOUR_B.id)
+
+
+def _misfit(stage: Stage) -> None:
+    stage.select_model(sample.MOE.id)
+    stage.set_context(131072)
+
+
+def _loading(stage: Stage) -> None:
+    stage.select_model(sample.MOE.id)
+
+
+def _failed(stage: Stage) -> None:
+    stage.select_model(sample.MOE.id)
+    stage.click("Details")
+
+
+def _broken(stage: Stage) -> None:
+    stage.select_model(sample.BROKEN.id)
+
+
+def _removed(stage: Stage) -> None:
+    stage.select_model(sample.MODELS[5].id)
+    stage.click("Remove")
+
+
+def _error(stage: Stage) -> None:
+    actions = [Action(words, lambda: None) for words in ("Try again", "Open the data folder", "Quit")]
+    page = FaultPage(
+        "Gatehouse cannot start",
+        "The conversations were written by Gatehouse 0.4 (schema 9); this is Gatehouse 0.1 (schema 3).",
+        "Install the newer version again, or start with another folder: gatehouse --data-dir FOLDER.",
+        "",
+        actions,
+        stage.themes,
+        stage.icons,
+    )
+    stage.window.show_fault(page)
+
+
+def _crash(stage: Stage) -> None:
+    details = (
+        "Gatehouse 0.1.0 · Python 3.12.3 · Qt 6.11.3 · Linux-6.12-x86_64\n\n"
+        "  pages/models/detail.py:214 _show_plan\n"
+        "  ui/memory.py:58 plan_segments\n"
+        "AttributeError: 'NoneType' object has no attribute 'total_bytes'"
+    )
+    page = FaultPage(
+        "Something went wrong in Gatehouse",
+        "This is a fault of the program, not of yours. Your conversations are safe.",
+        "You can go on. If it happens again, the details below help to mend it; they hold none of your text.",
+        details,
+        [Action("Continue", lambda: None), Action("Quit", lambda: None)],
+        stage.themes,
+        stage.icons,
+    )
+    stage.window.show_fault(page)
+
+
+_STARTER = replace(sample.READY, model_id=sample.SMALL.id, plan=sample.plan(sample.SMALL, 8192))
+
+SCENES = (
+    Scene("welcome", _nothing, page="welcome", loaded=sample.UNLOADED, conversations=False),
+    Scene("chat-first", _nothing, loaded=_STARTER, conversations=False),
+    Scene("chat", _open_chat),
+    Scene("chat-streaming", _streaming),
+    Scene("chat-interrupted", _interrupted),
+    Scene("chat-search", _search),
+    Scene("chat-undo", _undo),
+    Scene("palette", _palette),
+    Scene("models", _models, page="models"),
+    Scene("models-misfit", _misfit, page="models", loaded=sample.UNLOADED),
+    Scene("models-loading", _loading, page="models", loaded=sample.LOADING),
+    Scene("models-failed", _failed, page="models", loaded=sample.FAILED),
+    Scene("models-damaged", _broken, page="models"),
+    Scene("models-removed", _removed, page="models"),
+    Scene("settings", _nothing, page="settings"),
+    Scene("error", _error),
+    Scene("crash", _crash),
+)

@@ -1,0 +1,142 @@
+"""One window with its doubles, to be brought into a state and photographed."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QElapsedTimer, QEventLoop, Qt
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton, QWidget
+
+from app.events import Event
+from app.lanes import CoreThread
+from app.models.records import LoadedModel
+from ui.application import page_specs
+from ui.bridge import Bridge
+from ui.desk import Desk
+from ui.icons import Icons
+from ui.pages.models.page import ModelsPage
+from ui.screenshots import sample
+from ui.screenshots.double import sample_services
+from ui.theme import Appearance, ThemeStore
+from ui.window import Window
+
+_QUIET_MS = 260
+"""Longer than the debounce of any field and the longest motion."""
+_LIMIT_S = 5.0
+
+
+class Stage:
+    """Built for one scene in one appearance; ``close`` it."""
+
+    def __init__(
+        self,
+        app: QApplication,
+        core: CoreThread,
+        folder: Path,
+        look: Appearance,
+        themes: ThemeStore,
+        *,
+        page: str,
+        loaded: LoadedModel,
+        conversations: bool,
+    ) -> None:
+        self._app, self._core = app, core
+        self.themes = themes
+        themes.set_appearance(look)
+        self.icons = Icons(themes)
+        self.services, self.chat, self.models = sample_services(
+            folder / "settings.json",
+            loaded=loaded,
+            cards=sample.MODELS if conversations else sample.MODELS[:1],
+            conversations=sample.CONVERSATIONS if conversations else (),
+            messages=sample.MESSAGES if conversations else (),
+        )
+        self.window = Window(page_specs(lambda: None), themes, self.icons)
+        self.window.resize(1280, 800)
+        self.bridge = Bridge(core, self.services.bus, self.window)
+        data = Path("/home/ada/.local/share/gatehouse")
+        desk = Desk(self.services, self.bridge, themes, self.icons, self.window.notices, data, self.window.go)
+        self.window.show()
+        self.window.go(page)
+        self.window.mount(desk)
+        self.settle()
+
+    def close(self) -> None:
+        self.bridge.close()
+        self.window.close()
+        self.window.deleteLater()
+        self._app.sendPostedEvents()
+        self._app.processEvents()
+
+    def settle(self) -> None:
+        """Let everything that was asked for arrive and be painted."""
+        started = time.monotonic()
+        quiet = QElapsedTimer()
+        quiet.start()
+        while quiet.elapsed() < _QUIET_MS and time.monotonic() - started < _LIMIT_S:
+            self._app.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 10)
+            if not self.bridge.idle:
+                quiet.restart()
+
+    def picture(self) -> QImage:
+        """The window as painted, in its 256 commonest colours: plenty for an interface, and a third of the size."""
+        image = self.window.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+        colours = Counter(memoryview(image.constBits()).cast("I"))
+        table = [colour for colour, _ in colours.most_common(256)]
+        flags = Qt.ImageConversionFlag.ThresholdDither | Qt.ImageConversionFlag.AvoidDither
+        return image.convertToFormat(QImage.Format.Format_Indexed8, table, flags)
+
+    # what scenes do
+
+    def run(self, work: Coroutine[Any, Any, object]) -> None:
+        self._core.submit(work).result(_LIMIT_S)
+
+    def publish(self, event: Event) -> None:
+        """Announce in the core thread, as services do."""
+
+        async def announce() -> None:
+            self.services.bus.publish(event)
+
+        self.run(announce())
+
+    def open_conversation(self, conversation_id: str) -> None:
+        page = self.window.page("chat")
+        getattr(page, "open_conversation")(conversation_id)  # noqa: B009 - the chat page is built lazily
+        self.settle()
+
+    def press(self, name: str) -> None:
+        """Run what a key of the window asks of the chat page."""
+        getattr(self.window.page("chat"), name)()
+        self.settle()
+
+    def type(self, text: str) -> None:
+        """Into the field that has the focus."""
+        field = self.window.focusWidget()
+        if isinstance(field, QLineEdit):
+            field.setText(text)
+        self.settle()
+
+    def click(self, words: str) -> None:
+        for found in self.window.findChildren(QPushButton):
+            if found.text() == words and found.isVisible():
+                found.click()
+                break
+        self.settle()
+
+    def select_model(self, model_id: str) -> None:
+        self._models_page().select(model_id)
+        self.settle()
+
+    def set_context(self, n_ctx: int) -> None:
+        self._models_page().detail.set_context(n_ctx)
+        self.settle()
+
+    def _models_page(self) -> ModelsPage:
+        page: QWidget | None = self.window.page("models")
+        assert isinstance(page, ModelsPage)
+        return page
