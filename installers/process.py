@@ -1,6 +1,7 @@
 """Runs the commands that set-up stands on. Leaves what their failure means to the callers."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 from installers.steps import StepFailed
 
 KEPT_LINES = 400
+_ERROR = re.compile(r"\berror:|^E: ", re.IGNORECASE)
+"""As compilers, uv, pip and apt-get begin one; a warning that merely mentions an error does not count."""
 _NOT_INHERITED = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "CONDA_PREFIX", "MAKEFLAGS")
 """Variables of another environment (or of make) that would lead a child astray."""
 
@@ -28,9 +31,9 @@ class Outcome:
         return self.code == 0
 
     def tail(self, count: int = 12) -> str:
-        """The last lines, indented for a message; those that name an error when there are any."""
-        named = [line for line in self.lines if "error" in line.lower()]
-        return "".join(f"\n    {line.strip()[:300]}" for line in (named or list(self.lines))[-count:])
+        """The last lines, indented for a message; those that state an error when there are any."""
+        stated = [line for line in self.lines if _ERROR.search(line)]
+        return "".join(f"\n    {line.strip()[:300]}" for line in (stated or list(self.lines))[-count:])
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
