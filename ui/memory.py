@@ -21,6 +21,8 @@ class DeviceBar:
     detail: str
     total_bytes: int
     free_bytes: int
+    ours_bytes: int
+    """What our model has or would have there."""
     segments: tuple[Segment, ...]
 
 
@@ -63,7 +65,7 @@ def _bar(name: str, detail: str, total: int, used: int, ours: DeviceBytes | None
             Segment(_tr("Compute"), ours.compute_bytes, "bar_compute"),
         ]
     parts.append(Segment(_tr("Free"), free, "bar_free"))
-    return DeviceBar(name, detail, total, free, tuple(parts))
+    return DeviceBar(name, detail, total, free, taken, tuple(parts))
 
 
 def _on(plan: Plan | None, name: str) -> DeviceBytes | None:

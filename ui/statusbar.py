@@ -96,11 +96,14 @@ class StatusBar(QFrame):
     def _show_bar(self) -> None:
         if self._machine is None or self._desk is None:
             return
-        segments = machine_segments(self._machine, self._desk.services.models.loaded())
-        memory = segments[0]
+        bars = machine_segments(self._machine, self._desk.services.models.loaded())
+        # The device that the model fills most; main memory when nothing is loaded.
+        memory = max(bars, key=lambda bar: bar.ours_bytes)
         self._bar.show_segments(memory.segments, memory.total_bytes, memory.name)
         self._bar.show()
-        self._free.setText(self.tr("%1 free").replace("%1", display.byte_size(memory.free_bytes)))
+        kind = self.tr("RAM") if memory is bars[0] else self.tr("VRAM")
+        free = self.tr("%1 %2 free").replace("%1", kind).replace("%2", display.byte_size(memory.free_bytes))
+        self._free.setText(free)
 
     def _message_added(self, event: MessageAdded) -> None:
         if event.message.role == "assistant" and event.message.status in ("pending", "streaming"):

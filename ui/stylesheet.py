@@ -92,7 +92,7 @@ QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {{ border
 QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {{ color: {t.faint};
   background: {t.raised};
   border-color: {t.border}; }}
-QAbstractSpinBox QLineEdit {{ border: none; padding: 0 0 0 7px; min-height: 0; background: transparent; }}
+QAbstractSpinBox QLineEdit {{ border: none; padding: 0; min-height: 0; background: transparent; }}
 QComboBox {{ padding-right: 24px; }}
 QComboBox::drop-down {{ border: none; width: 24px; }}
 QComboBox::down-arrow {{ image: url("{_ICONS}/chevron-down.{t.name}.svg"); width: 14px; height: 14px; }}
@@ -133,7 +133,7 @@ QTableView::item {{ padding: 0 8px; border: none; }}
 QTreeView:focus, QTableView:focus {{ border: 1px solid {t.focus}; }}
 QHeaderView {{ background: transparent; border: none; }}
 QHeaderView::section {{ background: {t.raised}; color: {t.muted}; border: none; border-bottom: 1px solid {t.border};
-  padding: 6px 8px; }}
+  padding: 6px 11px; }}
 QHeaderView::section:first {{ border-top-left-radius: 7px; }}
 QHeaderView::section:last {{ border-top-right-radius: 7px; }}
 QTableView QTableCornerButton::section {{ background: {t.raised}; border: none; }}

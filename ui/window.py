@@ -154,6 +154,7 @@ class Window(QWidget):
     def _page(self, key: str, desk: Desk) -> QWidget:
         if key not in self._pages:
             page = self._specs[key].make(desk)
+            page.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
             self._pages[key] = page
             self._stack.addWidget(page)
         return self._pages[key]

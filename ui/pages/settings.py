@@ -221,7 +221,8 @@ def _number(value: float, least: float, most: float, step: float) -> QDoubleSpin
     made.setSingleStep(step)
     made.setDecimals(2)
     made.setValue(value)
-    made.setFixedWidth(12 * GRID)
+    made.setFixedWidth(18 * GRID)
+    made.lineEdit().setTextMargins(7, 0, 7, 0)
     return made
 
 

@@ -86,8 +86,7 @@ class Stage:
     def picture(self) -> QImage:
         """The window as painted, in its 256 commonest colours: plenty for an interface, and a third of the size."""
         image = self.window.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
-        colours = Counter(memoryview(image.constBits()).cast("I"))
-        table = [colour for colour, _ in colours.most_common(256)]
+        table = palette_of(Counter(memoryview(image.constBits()).cast("I")))
         flags = Qt.ImageConversionFlag.ThresholdDither | Qt.ImageConversionFlag.AvoidDither
         return image.convertToFormat(QImage.Format.Format_Indexed8, table, flags)
 
@@ -140,3 +139,16 @@ class Stage:
         page: QWidget | None = self.window.page("models")
         assert isinstance(page, ModelsPage)
         return page
+
+
+def palette_of(counts: Counter[int]) -> list[int]:
+    """256 colours: the commonest of each region of the colour cube first, so that a small icon keeps its colour."""
+    regions: dict[int, int] = {}
+    for colour, _ in counts.most_common():
+        regions.setdefault(colour & 0x00E0E0E0, colour)
+    chosen = dict.fromkeys(list(regions.values())[:128])
+    for colour, _ in counts.most_common():
+        if len(chosen) >= 256:
+            break
+        chosen.setdefault(colour)
+    return list(chosen)

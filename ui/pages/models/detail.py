@@ -39,6 +39,7 @@ class DetailView(QFrame):
         self._stops: list[int | None] = [None]
         self._asked = 0
         self._misfit: Misfit | None = None
+        self.setObjectName("page")
         self.setAccessibleName(self.tr("Model details"))
         fonts = desk.themes.fonts
         self._name = label("", fonts.title, wrap=True)
@@ -57,14 +58,15 @@ class DetailView(QFrame):
             self._name,
             self._facts,
             self._path,
+            row(self.load_button, self.unload_button, None, self.remove_button),
+            self._progress,
             self._context,
             self._trouble,
-            self._progress,
-            row(self.load_button, self.unload_button, None, self.remove_button),
+            self._devices,
             None,
             spacing=12,
         )
-        whole.setContentsMargins(3 * GRID, 0, 0, 0)
+        whole.setContentsMargins(3 * GRID, 0, 12, 0)
         self.setLayout(whole)
         self._timer = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._timer.timeout.connect(self._ask_plan)
@@ -128,7 +130,6 @@ class DetailView(QFrame):
             column(
                 row(label(self.tr("Context"), fonts.strong), None, self._context_words),
                 self._slider,
-                self._devices,
                 spacing=GRID,
             )
         )
@@ -282,4 +283,4 @@ def facts(card: ModelCard) -> str:
             *parts,
             card.licence or "",
         ]
-    return " · ".join(part for part in parts if part)
+    return "\u00a0· ".join(part.replace(" ", "\u00a0") for part in parts if part)

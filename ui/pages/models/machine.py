@@ -11,7 +11,7 @@ from ui import display
 from ui.memory import DeviceBar, machine_segments
 from ui.theme import GRID, ThemeStore
 from ui.widgets.memory_bar import MemoryBar
-from ui.widgets.parts import column, label, row
+from ui.widgets.parts import ElidedLabel, column, label, row
 
 
 class DeviceView(QWidget):
@@ -19,10 +19,12 @@ class DeviceView(QWidget):
 
     def __init__(self, themes: ThemeStore) -> None:
         super().__init__()
-        self._name = label("", themes.fonts.strong)
+        self._name = ElidedLabel(themes.fonts.strong)
         self._amount = label("", themes.fonts.caption, "muted")
         self._bar = MemoryBar(themes)
-        self.setLayout(column(row(self._name, None, self._amount), self._bar, spacing=GRID // 2))
+        head = row(self._name, self._amount)
+        head.setStretch(0, 1)
+        self.setLayout(column(head, self._bar, spacing=GRID // 2))
 
     def show_device(self, bar: DeviceBar) -> None:
         self._name.setText(bar.name)

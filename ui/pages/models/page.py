@@ -8,7 +8,16 @@ from pathlib import Path
 
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QAbstractItemView, QFileDialog, QHeaderView, QLineEdit, QTableView, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QFrame,
+    QHeaderView,
+    QLineEdit,
+    QScrollArea,
+    QTableView,
+    QWidget,
+)
 
 from app.events import LoadedModelChanged
 from app.models.records import ModelCard
@@ -25,13 +34,13 @@ from ui.widgets.parts import button, column, label, row
 
 _DETAIL_WIDTH = 352
 _WIDTHS = {
-    Column.STATE: 80,
-    Column.SIZE: 80,
-    Column.PARAMETERS: 76,
-    Column.KIND: 96,
-    Column.ARCHITECTURE: 88,
-    Column.QUANTIZATION: 80,
-    Column.CONTEXT: 76,
+    Column.STATE: 96,
+    Column.SIZE: 84,
+    Column.PARAMETERS: 80,
+    Column.KIND: 112,
+    Column.ARCHITECTURE: 96,
+    Column.QUANTIZATION: 84,
+    Column.CONTEXT: 80,
 }
 
 
@@ -51,7 +60,6 @@ class ModelsPage(QWidget):
         self._filter.setSourceModel(self._table)
         self.machine = MachineView(desk.themes)
         self.detail = DetailView(desk)
-        self.detail.setFixedWidth(_DETAIL_WIDTH)
         self.detail.load_asked.connect(self.load)
         self.detail.unload_asked.connect(self.unload)
         self.detail.remove_asked.connect(self.remove)
@@ -72,7 +80,14 @@ class ModelsPage(QWidget):
             button(self.tr("Add a file…"), self.choose_file),
         )
         left = column(self.view, self._nothing, spacing=0)
-        body = row(left, self.detail, spacing=0)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setFixedWidth(_DETAIL_WIDTH)
+        scroll.setWidget(self.detail)
+        body = row(left, scroll, spacing=0)
         body.setStretch(0, 1)
         whole = column(head, self.machine, body, spacing=2 * GRID, margin=3 * GRID)
         whole.setStretch(2, 1)
@@ -193,8 +208,12 @@ class ModelsPage(QWidget):
 
     def _show_cards(self, cards: Sequence[ModelCard]) -> None:
         kept = self._wanted or self._current_id() or self._desk.services.models.loaded().model_id
+        place = max(self.view.currentIndex().row(), 0)
         self._wanted = None
         self._table.replace(cards)
+        if kept is not None and self._table.row_of(kept) < 0:  # it was removed: its neighbour follows
+            neighbour = self._filter.index(min(place, self._filter.rowCount() - 1), 0).data(CARD_ROLE)
+            kept = neighbour.id if isinstance(neighbour, ModelCard) else None
         self.select(kept)
         self._tell_nothing()
 
