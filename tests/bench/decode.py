@@ -12,10 +12,11 @@ import asyncio
 import http.client
 import json
 import os
+import random
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -35,7 +36,8 @@ MICRO_BATCH = 512
 GOAL = 0.95
 MODEL = Path(sys.prefix) / "share" / "gatehouse" / "models" / "SmolLM2-135M-Instruct-Q4_1.gguf"
 _TIMEOUT_S = 300
-_FILLER = " the quiet house at the end of the long road had one gate and a keeper who knew every guest by name"
+_ORDINARY_TOKENS = (1_000, 32_000)
+"""A range that is in every vocabulary we measure with and holds no control tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,9 @@ class Client:
     def close(self) -> None:
         self._connection.close()
 
-    def count(self, text: str) -> int:
-        with self._post("/tokenize", {"content": text}) as answer:
-            return len(json.load(answer)["tokens"])
-
-    def complete(self, prompt: str, tokens: int) -> Answer:
+    def complete(self, prompt: Sequence[int], tokens: int) -> Answer:
         """Stream one greedy completion and time it."""
-        asked = {"prompt": prompt, "max_tokens": tokens, "temperature": 0, "stream": True, "ignore_eos": True}
+        asked = {"prompt": list(prompt), "max_tokens": tokens, "temperature": 0, "stream": True, "ignore_eos": True}
         began = time.perf_counter()
         first = last = 0.0
         final: Mapping[str, object] = {}
@@ -88,7 +86,8 @@ class Client:
                     first = first or last
                 if event.get("usage"):
                     final = event
-        return _answer(final, first - began, last - first)
+            ended = time.perf_counter()
+        return _answer(final, (first or ended) - began, last - first)
 
     def _post(self, path: str, body: Mapping[str, object]) -> http.client.HTTPResponse:
         head = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
@@ -148,15 +147,10 @@ def llama_bench(model: Path, threads: int, prompt: int, written: int) -> float:
     return float(json.loads(told.stdout)[0]["avg_ts"])
 
 
-def prompt_of(client: Client, tokens: int, mark: int) -> str:
-    """A text of exactly so many tokens (the last words are trimmed to fit) whose beginning no earlier prompt shares."""
-    text = f"{mark} rounds:" + _FILLER * (tokens // 16 + 1)
-    words = text.split(" ")
-    low, high = 1, len(words)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if client.count(" ".join(words[:middle])) <= tokens else (low, middle - 1)
-    return " ".join(words[:low])
+def fresh_prompt(tokens: int, mark: int) -> list[int]:
+    """Ordinary tokens by chance, as `llama-bench` takes them, so that no prompt shares its beginning with another."""
+    chance = random.Random(mark)
+    return [chance.randrange(*_ORDINARY_TOKENS) for _ in range(tokens)]
 
 
 @dataclass(slots=True)
@@ -213,11 +207,11 @@ async def _run(model: Path, threads: int, rounds: int) -> Rounds:
 def _take_turns(ready: Ready, token: str, model: Path, threads: int, rounds: int) -> Rounds:
     client, found = Client(ready.address, token), Rounds()
     try:
-        client.complete("A first request warms caches on our side, as llama-bench warms up on its own.", 16)
+        client.complete(fresh_prompt(PROMPT_TOKENS, -1), 16)  # llama-bench warms up by itself
         for mark in range(rounds):
-            found.decode.append(client.complete(f"Story {mark}: Once upon a time", WRITTEN_TOKENS + 1))
+            found.decode.append(client.complete(fresh_prompt(4, 1_000 + mark), WRITTEN_TOKENS + 1))
             found.peer_decode.append(llama_bench(model, threads, 0, WRITTEN_TOKENS))
-            found.prefill.append(client.complete(prompt_of(client, PROMPT_TOKENS, mark), 1))
+            found.prefill.append(client.complete(fresh_prompt(PROMPT_TOKENS, mark), 1))
             found.peer_prefill.append(llama_bench(model, threads, PROMPT_TOKENS, 0))
     finally:
         client.close()
