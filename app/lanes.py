@@ -127,8 +127,9 @@ class StoreLane:
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._reader is None:
-            # The schema must be there first; the writer's thread makes it.
-            self._writes.submit(self._writing).result()
+            if self._writer is None:
+                # The schema must be there first; the writer's thread makes it.
+                self._writes.submit(self._writing).result()
             self._reader = database.open_reader(self._path)
         connection = self._reader
         try:

@@ -16,17 +16,22 @@ class Planner:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._machine: Machine | None = None
+        self._has_cards: bool | None = None
+        """Whether looking for graphics devices is worth the time: known after the first look."""
         self._detecting = asyncio.Lock()
 
     async def machine(self, refresh: bool = False) -> Machine:
+        """Everything; the first time also the bandwidth, which takes some seconds."""
         async with self._detecting:
             if self._machine is None or refresh:
-                self._machine = await asyncio.to_thread(_detect, self._paths)
+                self._machine = await asyncio.to_thread(_detect, self._paths, slow=True, cards=True)
+                self._has_cards = bool(self._machine.gpus)
             return self._machine
 
     async def plan(self, card: ModelCard, wish: Wish, loaded: Plan | None = None) -> Plan | Misfit:
         """``loaded`` ends before the new plan begins. Raises ``ModelFileError`` for a file that cannot be a model."""
-        machine = await self.machine(refresh=True)
+        machine = await asyncio.to_thread(_detect, self._paths, slow=False, cards=self._has_cards is not False)
+        self._has_cards = bool(machine.gpus)
         return await asyncio.to_thread(_fit, card, wish, machine, reclaimable_bytes(loaded) if loaded else 0)
 
 
@@ -37,10 +42,10 @@ def reclaimable_bytes(plan: Plan) -> int:
     return sum(device.needed_bytes for device in on_host) - mapped
 
 
-def _detect(paths: Paths) -> Machine:
+def _detect(paths: Paths, *, slow: bool, cards: bool) -> Machine:
     from engine.hardware.detect import detect
 
-    return detect(paths.models, paths.cache)
+    return detect(paths.models, paths.cache, with_bandwidth=slow, with_ggml=cards)
 
 
 def _fit(card: ModelCard, wish: Wish, machine: Machine, reclaimable: int) -> Plan | Misfit:

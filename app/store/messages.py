@@ -86,6 +86,11 @@ def insert(connection: sqlite3.Connection, messages: Iterable[Message]) -> tuple
     return tuple(get(connection, message_id) for message_id in ids)
 
 
+def insert_line(connection: sqlite3.Connection, line: Iterable[Message]) -> None:
+    """Add messages to a conversation that has none yet, each the only child of the one before."""
+    connection.executemany(_INSERT, ((*_values(message), 1) for message in line))
+
+
 def save_answer(connection: sqlite3.Connection, message: Message) -> None:
     """Write what an answer has become. Does nothing when its conversation was purged meanwhile."""
     stats = message.stats

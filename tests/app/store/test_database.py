@@ -1,0 +1,142 @@
+"""Opening: a new file, an old one, one from the future, a damaged one, one that another process left open."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+
+from app.store import database, migrations
+from engine.errors import StoreError
+
+
+def _make(path: Path) -> None:
+    database.open_writer(path).close()
+
+
+def test_migrations_end_at_the_known_schema() -> None:
+    names = migrations.names()
+    assert [int(name[1:4]) for name in names] == list(range(1, database.SCHEMA_VERSION + 1))
+
+
+def test_new_database_is_private_durable_and_current(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.db"
+    with closing(database.open_writer(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (database.SCHEMA_VERSION,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    if sys.platform != "win32":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_reader_cannot_write(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    _make(path)
+    with (
+        closing(database.open_reader(path)) as connection,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
+        connection.execute("DELETE FROM messages")
+
+
+def test_current_schema_needs_no_migration_library(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    _make(path)
+    code = (
+        "import sys; from pathlib import Path; from app.store import database\n"
+        "database.open_writer(Path(sys.argv[1])).close(); print('sqlite_utils' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_future_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    _make(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA user_version = 41")
+        connection.execute("UPDATE facts SET value = '7.3.0' WHERE name = 'written_by'")
+    before = path.read_bytes()
+    with pytest.raises(StoreError) as caught:
+        database.open_writer(path)
+    assert caught.value.code == "newer_schema"
+    for part in ("7.3.0", "41", f"up to {database.SCHEMA_VERSION}"):
+        assert part in caught.value.sentence
+    assert path.read_bytes() == before
+
+
+def test_future_without_a_name_is_refused_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 41")
+    with pytest.raises(StoreError, match="a newer Gatehouse"):
+        database.open_writer(path)
+
+
+def test_foreign_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(b"this is a letter, not a database " * 100)
+    with pytest.raises(StoreError, match="damaged: file is not a database") as caught:
+        database.open_writer(path)
+    assert caught.value.code == "store_damaged"
+
+
+def test_damage_is_found_after_a_crash(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    _make(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO conversations (id, title, created_at, updated_at) VALUES (?, ?, 1, 1)",
+            [(f"{number:040}", "title " * 20) for number in range(500)],
+        )
+        root = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'conversations'").fetchone()[0]
+    with path.open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    _leave_open(path)
+    with pytest.raises(StoreError, match="damaged") as caught:
+        database.open_writer(path)
+    assert caught.value.code == "store_damaged"
+    assert str(path) in caught.value.sentence
+
+
+def _leave_open(path: Path) -> None:
+    """A process that dies with an open database leaves its log behind."""
+    code = (
+        "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "c.execute('PRAGMA journal_mode = WAL'); c.execute(\"REPLACE INTO facts VALUES ('x', 'y')\"); os._exit(9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], timeout=60, check=False)
+    assert done.returncode == 9
+    assert path.with_name(path.name + "-wal").stat().st_size > 0
+
+
+def test_migration_backs_up_first_and_fails_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.db"
+    _make(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO conversations (id, title, created_at, updated_at) VALUES ('c', 'kept', 1, 1)")
+    steps = list(migrations._MIGRATIONS._migrations)
+    monkeypatch.setattr(migrations._MIGRATIONS, "_migrations", steps)
+    monkeypatch.setattr(database, "SCHEMA_VERSION", 2)
+
+    def m002_break_things(db: Database) -> None:
+        db.conn.execute("ALTER TABLE conversations ADD COLUMN colour TEXT")
+        db.conn.execute("INSERT INTO no_such_table VALUES (1)")
+
+    migrations._step(m002_break_things)
+    with pytest.raises(StoreError, match="no_such_table"):
+        database.open_writer(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(conversations)")]
+        assert "colour" not in columns
+    (backup,) = (tmp_path / "backups").glob("schema-001-*.db")
+    with closing(sqlite3.connect(backup)) as connection:
+        assert connection.execute("SELECT title FROM conversations").fetchall() == [("kept",)]
