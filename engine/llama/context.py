@@ -81,7 +81,7 @@ class Context:
         self._counts = np.ones(n, np.int32)
         addresses = self.sequences.ctypes.data + np.arange(n, dtype=np.uintp) * self.sequences.itemsize
         self._addresses = np.append(addresses, np.uintp(0))
-        batch = native.llama_batch()
+        batch: Any = native.llama_batch()
         batch.token = _pointer(self.tokens, ctypes.c_int32)
         batch.pos = _pointer(self.positions, ctypes.c_int32)
         batch.n_seq_id = _pointer(self._counts, ctypes.c_int32)
@@ -106,7 +106,8 @@ class Context:
         if view is None:
             if len(self._views) > 4 * self.n_outputs_max:
                 self._views.clear()  # the output buffer has moved; the old addresses are gone
-            view = np.frombuffer((ctypes.c_float * self._n_vocab).from_address(address), np.float32)
+            row_type: Any = ctypes.c_float * self._n_vocab
+            view = np.frombuffer(row_type.from_address(address), np.float32)
             self._views[address] = view
         return view
 

@@ -74,7 +74,7 @@ class Model:
         size = 1024
         while size <= _MAX_METADATA_BYTES:
             buffer = ctypes.create_string_buffer(size)
-            length = native.llama_model_meta_val_str(self.handle, key.encode(), buffer, size)  # type: ignore[arg-type]
+            length = native.llama_model_meta_val_str(self.handle, key.encode(), buffer, size)
             if length < 0:
                 return None
             if length < size:

@@ -53,7 +53,7 @@ def _forwarded(name: str) -> Callable[..., Any]:
     """A string method that works on the real text and returns foreign text again."""
 
     def method(self: Foreign, *args: Any, **kwargs: Any) -> Any:
-        plain = [str.__str__(a.text) if isinstance(a, Foreign) else a for a in args]
+        plain = [a._text if isinstance(a, Foreign) else a for a in args]
         return self._wrap(getattr(self._text, name)(*plain, **kwargs))
 
     return method
@@ -129,7 +129,7 @@ def _tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, *
 class _Generation(Extension):
     """``{% generation %}`` marks the assistant's part for training; here it is only its content."""
 
-    tags = {"generation"}
+    tags = {"generation"}  # noqa: RUF012  the base class declares it so
 
     def parse(self, parser: Any) -> Any:
         next(parser.stream)

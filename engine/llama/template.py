@@ -49,6 +49,12 @@ class ChatTemplate:
         self._late_in_a_row = 0
         self._banned_until = 0.0
 
+    def start(self) -> None:
+        """Start the child ahead of the first message, which would wait for it."""
+        if self._source is not None:
+            with self._lock:
+                self._child_at_work()
+
     def render(self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True) -> list[Segment]:
         """The prompt. Contents are marked as not trusted.
 
@@ -85,11 +91,7 @@ class ChatTemplate:
     def _ask(self, line: bytes) -> dict[str, Any]:
         if time.monotonic() < self._banned_until:
             raise _late("has taken too long again and again and is not tried for a minute")
-        if self._child is None or self._child.poll() is not None:
-            self._end_child()
-            self._child = _start_child()
-            _exchange(self._child, _NOTHING, START_DEADLINE_S)
-        answer = _exchange(self._child, line, self._deadline_s)
+        answer = _exchange(self._child_at_work(), line, self._deadline_s)
         if answer is not None:
             self._late_in_a_row = 0
             return answer
@@ -99,6 +101,13 @@ class ChatTemplate:
             self._late_in_a_row = 0
             self._banned_until = time.monotonic() + _BAN_S
         raise _late(f"took longer than {self._deadline_s:g} s or died of its size, and was ended")
+
+    def _child_at_work(self) -> subprocess.Popen[bytes]:
+        if self._child is None or self._child.poll() is not None:
+            self._end_child()
+            self._child = _start_child()
+            _exchange(self._child, _NOTHING, START_DEADLINE_S)
+        return self._child
 
     def _end_child(self) -> None:
         child, self._child = self._child, None

@@ -113,7 +113,7 @@ class Vocabulary:
                 buffer,
                 capacity,
                 False,
-                parse_special,  # type: ignore[arg-type]
+                parse_special,
             )
             if count >= 0:
                 return buffer[:count]

@@ -23,7 +23,7 @@ from starlette.routing import Route
 
 from engine.errors import RequestError
 from engine.llama.sampler import SamplingSettings
-from engine.llama.template import ChatTemplate
+from engine.llama.template import ChatMessage, ChatTemplate
 from engine.llama.tokens import Vocabulary
 from engine.serving import wire
 from engine.serving.answers import DONE, Answer, error_event
@@ -312,7 +312,7 @@ class Api:
     async def _prepare(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *arguments))
 
-    def _chat_tokens(self, messages: tuple[wire.ChatMessage, ...]) -> list[int]:
+    def _chat_tokens(self, messages: tuple[ChatMessage, ...]) -> list[int]:
         return self._vocabulary.tokenize_segments(self._template.render(messages))
 
     def _prompt_tokens(self, prompt: str | tuple[int, ...]) -> list[int]:
@@ -329,7 +329,15 @@ class Api:
     async def _ask(self, question: Callable[[Engine], T]) -> T:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._engine.ask(question, lambda result: loop.call_soon_threadsafe(future.set_result, result) and None)
+
+        def resolve(result: T) -> None:
+            if not future.done():
+                future.set_result(result)
+
+        def answer(result: T) -> None:
+            loop.call_soon_threadsafe(resolve, result)
+
+        self._engine.ask(question, answer)
         return await future
 
 

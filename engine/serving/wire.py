@@ -26,10 +26,22 @@ MAX_BIASES: Final = 1024
 _MAX_WHOLE: Final = (1 << 31) - 1
 
 _HARMLESS: Final = frozenset(
-    "user metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention parallel_tool_calls "
-    "timings_per_token return_progress verbosity model stream stream_options".split()
+    {
+        "model",
+        "user",
+        "metadata",
+        "store",
+        "service_tier",
+        "safety_identifier",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "parallel_tool_calls",
+        "timings_per_token",
+        "return_progress",
+        "verbosity",
+    }
 )
-"""They change nothing about the text, or are read elsewhere."""
+"""They change nothing about the text."""
 
 _NEUTRAL: Final[Mapping[str, tuple[Any, ...]]] = {
     "tools": ([],),
@@ -322,9 +334,10 @@ def _message(value: Any, where: str) -> ChatMessage:
     role = value.get("role")
     if role not in ("system", "developer", "user", "assistant"):
         _refuse(f"{where}.role", "must be system, developer, user or assistant")
-    for name in ("tool_calls", "function_call", "audio"):
-        if value.get(name):
-            raise RequestError("unsupported_parameter", f"{where}.{name} is not supported.", param=f"{where}.{name}")
+    for unknown in ("tool_calls", "function_call", "audio"):
+        if value.get(unknown):
+            where = f"{where}.{unknown}"
+            raise RequestError("unsupported_parameter", f"{where} is not supported.", param=where)
     name = value.get("name")
     if name is not None and not isinstance(name, str):
         _refuse(f"{where}.name", "must be a string")

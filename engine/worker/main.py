@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -26,11 +26,10 @@ from engine.worker.spec import Alive, Failed, Loading, Ready, Starting, Stopped,
 from engine.worker.wire import WireFault, decode_spec
 
 if TYPE_CHECKING:
-    import uvicorn
-
     from engine.llama.context import Context
     from engine.llama.model import Model
-    from engine.serving.api import Offer
+    from engine.llama.template import ChatTemplate
+    from engine.serving.api import Api, Offer
     from engine.serving.engine import Engine
 
 _HEARTBEAT_S: Final = 1.0
@@ -45,6 +44,7 @@ _MAX_LOG_LINES: Final = 2000
 class _Loaded:
     model: Model
     context: Context
+    template: ChatTemplate
     load_s: float
 
 
@@ -59,7 +59,7 @@ class Worker:
         self._spec = spec
         self._reporter = reporter
         self._stopping = threading.Event()
-        self._server: uvicorn.Server | None = None
+        self._wake: Callable[[], object] | None = None
         self._log_lines: list[str] = []
         self._reported_ratio = -1.0
         self._broken: WorkerError | None = None
@@ -75,14 +75,17 @@ class Worker:
         try:
             return self._serve(loaded)
         finally:
+            loaded.template.close()
             loaded.context.close()
             loaded.model.close()
 
     def stop(self) -> None:
         """End soon. Any thread."""
         self._stopping.set()
-        if self._server is not None:
-            self._server.should_exit = True
+        wake = self._wake
+        if wake is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                wake()
 
     # Loading
 
@@ -97,9 +100,8 @@ class Worker:
 
         thread = threading.Thread(target=load, name="load")
         thread.start()
-        import uvicorn  # noqa: F401
-
-        import engine.serving.api  # noqa: F401
+        import engine.serving.api
+        import engine.serving.server  # noqa: F401  imported for the wait's sake
 
         thread.join()
         if isinstance(results[0], BaseException):
@@ -112,6 +114,7 @@ class Worker:
         from engine.llama import bindings
         from engine.llama.context import Context
         from engine.llama.model import LoadCancelled, Model
+        from engine.llama.template import ChatTemplate
 
         began = time.perf_counter()
         bindings.install_log(self._log)
@@ -129,7 +132,10 @@ class Worker:
         except BaseException:
             model.close()
             raise
-        return _Loaded(model, context, time.perf_counter() - began)
+        bos, eos = vocabulary.spelling(vocabulary.bos), vocabulary.spelling(vocabulary.eos)
+        template = ChatTemplate(model.chat_template(), bos=bos, eos=eos)
+        template.start()
+        return _Loaded(model, context, template, time.perf_counter() - began)
 
     def _log(self, level: int, line: str) -> None:
         if len(self._log_lines) < _MAX_LOG_LINES:
@@ -145,7 +151,9 @@ class Worker:
     # Serving
 
     def _serve(self, loaded: _Loaded) -> int:
-        listening = _listen(self._spec.host, self._spec.port)
+        from engine.serving.server import listen
+
+        listening = listen(self._spec.host, self._spec.port)
         try:
             asyncio.run(self._serve_async(loaded, listening))
         finally:
@@ -156,45 +164,52 @@ class Worker:
         return 0
 
     async def _serve_async(self, loaded: _Loaded, listening: socket.socket) -> None:
-        from engine.llama.template import ChatTemplate
         from engine.serving.api import Api
         from engine.serving.engine import Engine
         from engine.serving.mailbox import poster
 
-        model, vocabulary = loaded.model, loaded.model.vocabulary
-        engine = Engine(model, loaded.context, post=poster(asyncio.get_running_loop()), on_broken=self._on_broken)
-        template = ChatTemplate(
-            model.chat_template(), bos=vocabulary.spelling(vocabulary.bos), eos=vocabulary.spelling(vocabulary.eos)
-        )
-        api = Api(self._offer(loaded), engine, vocabulary, template)
-        application = api.application(api_keys=self._spec.api_keys, host=self._spec.host)
-        self._server = server = _quiet_server(application)
-        if self._stopping.is_set():
-            server.should_exit = True
+        loop = asyncio.get_running_loop()
+        model = loaded.model
+        engine = Engine(model, loaded.context, post=poster(loop), on_broken=self._on_broken)
+        api = Api(self._offer(loaded), engine, model.vocabulary, loaded.template)
         gc.collect()
         gc.freeze()
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         engine.start()
-        host, port = listening.getsockname()[:2]
-        reporting = asyncio.create_task(self._report(server, engine, loaded, f"http://{_bracketed(host)}:{port}"))
-        ending = asyncio.create_task(_end_engine_with(server, engine))
         try:
-            await server.serve(sockets=[listening])
+            await self._accept(api, engine, loaded, listening)
         finally:
-            reporting.cancel()
-            await asyncio.gather(reporting, ending, return_exceptions=True)
+            api.close()
             if not await asyncio.to_thread(engine.stop, _STOP_TIMEOUT_S):
                 os._exit(1)  # it hangs in native code; freeing memory under it would only add a crash
-            template.close()
-            api.close()
 
-    async def _report(self, server: uvicorn.Server, engine: Engine, loaded: _Loaded, address: str) -> None:
+    async def _accept(self, api: Api, engine: Engine, loaded: _Loaded, listening: socket.socket) -> None:
+        """Answer requests until :meth:`stop`."""
         from engine.llama.buffers import parse_buffers
+        from engine.serving.server import Server, address_of
 
-        while not server.started:
-            await asyncio.sleep(0.005)
+        loop = asyncio.get_running_loop()
+        told = asyncio.Event()
+        self._wake = lambda: loop.call_soon_threadsafe(told.set)
+        if self._stopping.is_set():
+            told.set()
+        server = Server(api.application(api_keys=self._spec.api_keys, host=self._spec.host))
+        address = address_of(listening)
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        await server.listening.wait()
         buffers = parse_buffers(self._log_lines)
         self._reporter.tell(Ready(os.getpid(), address, round(loaded.load_s, 3), buffers))
+        beating = asyncio.create_task(self._beat(engine))
+        try:
+            await told.wait()
+        finally:
+            self._wake = None
+            beating.cancel()
+            await asyncio.to_thread(engine.stop, _STOP_TIMEOUT_S)  # open answers end with it
+            server.should_exit = True
+            await asyncio.gather(serving, beating, return_exceptions=True)
+
+    async def _beat(self, engine: Engine) -> None:
         while True:
             self._reporter.mention(Alive(engine.busy, engine.steps))
             await asyncio.sleep(_HEARTBEAT_S)
@@ -222,60 +237,6 @@ class Worker:
             fingerprint=f"llama.cpp-{version.decode()}",
             defaults=defaults_from_metadata({name: model.metadata(f"general.sampling.{name}") for name in names}),
         )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Raises: ``WorkerError`` when the address cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if sys.platform != "win32":  # there it would let two programs share a port
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, port))
-        made.listen(256)
-    except OSError as error:
-        made.close()
-        raise WorkerError(
-            "address_in_use", f"The address {host}:{port} cannot be used: {error.strerror}.", "Choose another port."
-        ) from error
-    return made
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _quiet_server(application: object) -> uvicorn.Server:
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        """Leaves signals to this module."""
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-    return Server(
-        uvicorn.Config(
-            application,  # type: ignore[arg-type]
-            loop="asyncio",
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-            backlog=256,
-        )
-    )
-
-
-async def _end_engine_with(server: uvicorn.Server, engine: Engine) -> None:
-    """When the server is told to end, cancel what runs, so that its open answers end too."""
-    while not server.should_exit:
-        await asyncio.sleep(0.05)
-    await asyncio.to_thread(engine.stop, _STOP_TIMEOUT_S)
 
 
 def _failure(error: GatehouseError) -> Failed:
