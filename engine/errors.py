@@ -6,6 +6,7 @@
 ├── ``ProbeFailed``        a short-lived child that hung, died or answered nonsense
 ├── ``WorkerError``        a worker that did not start, died, or stopped answering
 ├── ``RequestError``       a request that the worker refuses, with its HTTP status
+├── ``HubError``           what a model hub, the way to it, or the disk did to a search or a download
 └── ``StoreError``         (raised in ``app.store``) disk full, damaged, newer schema
 
 Anything that is not a ``GatehouseError`` is a bug of ours and goes to the crash page. Codes, not exceptions, cross
@@ -57,6 +58,10 @@ class RequestError(GatehouseError):
         super().__init__(code, sentence, hint)
         self.status = status
         self.param = param
+
+
+class HubError(GatehouseError):
+    """A hub, a mirror, the network on the way or the disk kept a model from arriving whole."""
 
 
 class StoreError(GatehouseError):

@@ -1,0 +1,50 @@
+"""A hub on loopback for every test that wants one, and clients that do not wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from engine.hub.client import HubClient
+from engine.hub.interrupt import Interrupt
+from engine.hub.patience import Patience
+from tests.hub_double import HubDouble
+
+QUICK = Patience(connect_s=5.0, stall_s=5.0, attempts=4)
+
+
+class NoWait(Interrupt):
+    """Remembers how long it was asked to wait, and does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout or 0.0)
+        return self.is_set()
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "HF_ENDPOINT", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def hub() -> Iterator[HubDouble]:
+    with HubDouble() as double:
+        yield double
+
+
+@pytest.fixture
+def client(hub: HubDouble) -> Iterator[HubClient]:
+    with HubClient(endpoint=hub.address, patience=QUICK) as made:
+        yield made
+
+
+@pytest.fixture
+def halt() -> NoWait:
+    return NoWait()
