@@ -20,18 +20,19 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def attempt(probe: str, call: Callable[[], T], describe: Callable[[T], str]) -> tuple[T | None, ProbeNote]:
-    """Call a probe; its result or ``None``, and how it went."""
+def attempt(notes: list[ProbeNote], probe: str, call: Callable[[], T], describe: Callable[[T], str]) -> T | None:
+    """Call a probe; its result, or ``None``. How it went is added to ``notes``."""
     before = time.monotonic()
     result: T | None = None
     try:
-        result = call()
-        ok, sentence = True, describe(result)
+        found = call()
+        ok, sentence, result = True, describe(found), found
     except GatehouseError as error:
         ok, sentence = False, str(error)
     except Exception as error:  # noqa: BLE001 — the promise of this module; the sentence keeps what was caught
         ok, sentence = False, f"{type(error).__name__}: {error}"
-    return result, ProbeNote(probe, ok, time.monotonic() - before, _one_line(sentence))
+    notes.append(ProbeNote(probe, ok, time.monotonic() - before, _one_line(sentence)))
+    return result
 
 
 def ask_child(kind: type[R], probe: str, question: dict[str, object], timeout_s: float) -> R:

@@ -9,7 +9,7 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from engine.hardware import drm, gpu, nvidia
 from engine.hardware.attempt import ask_child, attempt
@@ -22,8 +22,6 @@ from engine.hardware.sighting import Sighting, Sightings
 from engine.hardware.sysctl import read_sysctl
 from engine.probe.client import list_devices
 from engine.probe.records import GgmlDevice
-
-T = TypeVar("T")
 
 GgmlLister = Callable[[float], Sequence[GgmlDevice]]
 
@@ -59,11 +57,12 @@ def detect(
     survey = _Survey(sources or Sources())
     processor = survey.processor()
     memory = survey.memory()
-    disk = survey.try_probe("disk", lambda: read_disk(model_folder, root=survey.root), _describe_disk)
+    disk = attempt(survey.notes, "disk", lambda: read_disk(model_folder, root=survey.root), _describe_disk)
     devices = survey.gpus(memory, with_ggml)
     bandwidth = None
     if with_bandwidth:
-        bandwidth = survey.try_probe(
+        bandwidth = attempt(
+            survey.notes,
             "bandwidth",
             lambda: measured_bandwidth(processor, memory, cache_folder, timeout_s=BANDWIDTH_LIMIT_S),
             lambda found: f"{found.read_bytes_s / 1e9:.1f} GB/s read by {_count(found.threads, 'thread')}",
@@ -87,20 +86,15 @@ class _Survey:
         self.notes: list[ProbeNote] = []
         self._list_ggml = sources.list_ggml
 
-    def try_probe(self, name: str, call: Callable[[], T], describe: Callable[[T], str]) -> T | None:
-        outcome: tuple[T | None, ProbeNote] = attempt(name, call, describe)
-        self.notes.append(outcome[1])
-        return outcome[0]
-
     def skip(self, name: str, sentence: str) -> None:
         self.notes.append(ProbeNote(name, True, 0.0, sentence))
 
     def processor(self) -> Processor:
-        found = self.try_probe("processor", lambda: read_processor(self.root), lambda processor: processor.name)
+        found = attempt(self.notes, "processor", lambda: read_processor(self.root), lambda processor: processor.name)
         return found or fallback_processor()
 
     def memory(self) -> Memory:
-        found = self.try_probe("memory", lambda: read_memory(self.root), _describe_memory)
+        found = attempt(self.notes, "memory", lambda: read_memory(self.root), _describe_memory)
         return found or Memory(0, 0, None)
 
     def gpus(self, memory: Memory, with_ggml: bool) -> tuple[Gpu, ...]:
@@ -113,7 +107,7 @@ class _Survey:
         if not nvidia.driver_present(self.root):
             self.skip("nvml", "no NVIDIA driver")
             return None
-        return self.try_probe("nvml", lambda: ask_child(Sightings, "nvml", {}, NVML_LIMIT_S), _describe_sightings)
+        return attempt(self.notes, "nvml", lambda: ask_child(Sightings, "nvml", {}, NVML_LIMIT_S), _describe_sightings)
 
     def _drm(self) -> Sightings | None:
         if not drm.has_cards(self.root):
@@ -121,17 +115,19 @@ class _Survey:
                 self.skip("drm", "no graphics card in /sys/class/drm")
             return None
         question: dict[str, object] = {"root": str(self.root)}
-        return self.try_probe("drm", lambda: ask_child(Sightings, "drm", question, DRM_LIMIT_S), _describe_sightings)
+        return attempt(
+            self.notes, "drm", lambda: ask_child(Sightings, "drm", question, DRM_LIMIT_S), _describe_sightings
+        )
 
     def _apple(self, memory: Memory) -> Sightings | None:
         if platform.system() != "Darwin":
             return None
-        return self.try_probe(
-            "apple", lambda: gpu.from_macos(read_sysctl(_MACOS_GPU_NAMES), memory), _describe_sightings
+        return attempt(
+            self.notes, "apple", lambda: gpu.from_macos(read_sysctl(_MACOS_GPU_NAMES), memory), _describe_sightings
         )
 
     def _ggml(self) -> Sightings | None:
-        return self.try_probe("ggml", lambda: gpu.from_ggml(self._list_ggml(GGML_LIMIT_S)), _describe_sightings)
+        return attempt(self.notes, "ggml", lambda: gpu.from_ggml(self._list_ggml(GGML_LIMIT_S)), _describe_sightings)
 
 
 def _system() -> str:

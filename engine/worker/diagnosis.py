@@ -24,6 +24,9 @@ _UNCAUGHT: Final = 1
 
 _SMALLER: Final = "Choose a smaller context or a smaller model, or close other programs."
 _TRY_AGAIN: Final = "Load the model again. If it happens every time, the details below help to find the cause."
+_VAGUE: Final = frozenset({"load_failed", "context_failed", "warm_up_failed", "decode_failed"})
+"""What the worker says when a function of llama.cpp returned nothing."""
+_CLEARER: Final = frozenset({"out_of_memory", "bad_model_file", "device_failed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +195,11 @@ def _supervisor_cause(death: Death) -> _Cause | None:
 
 
 def _told_cause(death: Death) -> _Cause | None:
-    """A worker that fails in good order says so itself."""
+    """A worker that fails in good order says so itself; where it can only say that llama.cpp refused, the log knows."""
     if isinstance(death.last, Failed):
+        logged = _log_cause(death) if death.last.code in _VAGUE else None
+        if logged is not None and logged.code in _CLEARER:
+            return logged
         return _Cause(death.last.code, death.last.sentence, death.last.hint)
     return _KILLED if isinstance(death.last, Stopped) else None
 

@@ -20,6 +20,8 @@ class Patience:
 
     silence_s: float = 60.0
     """Without any event: hung."""
+    load_silence_s: float = 300.0
+    """The same before it is ready: the first step reads a whole mapped file from a slow disk."""
     step_s: float = 300.0
     """Busy without a finished engine step: hung. A step is a micro-batch, slow for a large model on a small machine."""
     farewell_s: float = 5.0
@@ -71,12 +73,20 @@ class Watch:
         self._silent_s += elapsed_s
         if self._busy:
             self._stuck_s += elapsed_s
-        limit_s = self._patience.farewell_s if isinstance(self.state, Failed | Stopped) else self._patience.silence_s
-        if self._silent_s >= limit_s:
+        if self._silent_s >= self._limit_s():
             return f"and was silent for {self._silent_s:.0f} s"
         if self._stuck_s >= self._patience.step_s:
             return f"and finished no step for {self._stuck_s:.0f} s"
         return None
+
+    def _limit_s(self) -> float:
+        match self.state:
+            case Failed() | Stopped():
+                return self._patience.farewell_s
+            case Ready():
+                return self._patience.silence_s
+            case _:
+                return self._patience.load_silence_s
 
     @property
     def flooding(self) -> bool:

@@ -129,7 +129,7 @@ def test_the_cause_is_named(death: Death, code: str, words: str) -> None:
     failed = diagnose(death)
     assert failed.code == code
     assert words in failed.sentence
-    assert failed.sentence.endswith((".", "failed", "'weird'", "failure", "open", "thing"))
+    assert failed.sentence.endswith((".", "failed", "'weird'", "failure", "open", "thing", "'x'"))
 
 
 def test_the_evidence_holds_the_exit_and_the_end_of_the_log() -> None:

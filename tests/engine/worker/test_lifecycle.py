@@ -157,6 +157,14 @@ def test_silence_counts_and_a_heartbeat_forgives_it() -> None:
     assert silence(watch, 1) == "and was silent for 60 s"
 
 
+def test_loading_may_be_silent_for_longer() -> None:
+    watch = Watch(Patience(silence_s=60, load_silence_s=300))
+    watch.take(Starting(1))
+    watch.take(Loading(1.0))
+    assert silence(watch, 299) is None
+    assert silence(watch, 1) is not None
+
+
 def test_a_busy_worker_must_step_and_an_idle_one_need_not() -> None:
     watch = Watch(Patience(silence_s=60, step_s=100))
     watch.take(READY)

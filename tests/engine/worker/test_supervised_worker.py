@@ -1,0 +1,141 @@
+"""The supervisor and the real worker with the starter model: killed, replaced, stopped, orphaned."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from engine.errors import WorkerError
+from engine.worker.spec import Loading, Ready, Starting, Stopped, WorkerSpec
+from engine.worker.supervisor import Supervisor
+from tests.engine.worker.test_supervisor import News, gone
+
+pytestmark = [pytest.mark.native, pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")]
+
+STARTER = Path(sys.prefix) / "share/gatehouse/models/SmolLM2-135M-Instruct-Q4_1.gguf"
+LIMIT_S = 60.0
+
+
+def starter_spec(path: Path = STARTER) -> WorkerSpec:
+    from engine.fit.plan import Plan
+
+    plan = Plan(
+        model_path=path,
+        model_name="SmolLM2 135M",
+        n_ctx=1024,
+        n_ctx_train=8192,
+        n_seq_max=2,
+        n_batch=256,
+        n_ubatch=256,
+        n_outputs_max=2,
+        kv_type="f16",
+        n_gpu_layers=0,
+        load_mode="mmap",
+        threads=1,
+        devices=(),
+    )
+    return WorkerSpec(plan, "starter", "127.0.0.1", 0, (), 1)
+
+
+@pytest.fixture
+async def kept() -> AsyncIterator[tuple[Supervisor, News]]:
+    news = News()
+    supervisor = Supervisor(starter_spec(), news)
+    supervisor.start()
+    yield supervisor, news
+    await supervisor.stop()
+
+
+async def status(supervisor: Supervisor, token: str | None) -> int:
+    """The HTTP status of the list of models."""
+    assert supervisor.address is not None
+    host, port = supervisor.address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(f"GET /v1/models HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n".encode())
+        writer.write(f"Authorization: Bearer {token}\r\n\r\n".encode())
+        return int((await reader.readline()).split()[1])
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_worker_killed_is_back_within_five_seconds(kept: tuple[Supervisor, News]) -> None:
+    supervisor, news = kept
+    clock = asyncio.get_running_loop().time
+    started_at = clock()
+    first = await supervisor.ready(LIMIT_S)
+    first_start_s = clock() - started_at
+    old_token = supervisor.token
+    assert await status(supervisor, old_token) == 200
+    assert await status(supervisor, "wrong") == 401
+    killed_at = clock()
+    os.kill(first.pid, signal.SIGKILL)
+    second = await supervisor.ready(LIMIT_S, other_than=first)
+    assert clock() - killed_at < max(5.0, 3 * first_start_s)  # the second bound: on a machine that is busy otherwise
+    assert await status(supervisor, supervisor.token) == 200
+    assert await status(supervisor, old_token) == 401
+    assert [failed.code for failed in news.failures] == ["killed"]
+    await supervisor.stop()
+    assert supervisor.state == Stopped()
+    assert gone(second.pid)
+    assert {type(state) for state in news.states} >= {Starting, Loading, Ready, Stopped}
+    assert any("llama" in line for line in supervisor.log_lines())
+
+
+async def test_stopping_while_it_loads_leaves_nothing(kept: tuple[Supervisor, News]) -> None:
+    supervisor, news = kept
+    async with asyncio.timeout(LIMIT_S):
+        while not news.states:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    pid = supervisor.pid
+    assert pid is not None
+    await supervisor.stop()
+    assert supervisor.state == Stopped()
+    assert gone(pid)
+
+
+async def test_a_file_that_is_no_model_is_refused_once(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + b"\0" * 4096)
+    news = News()
+    supervisor = Supervisor(starter_spec(broken), news)
+    supervisor.start()
+    with pytest.raises(WorkerError) as raised:
+        await supervisor.ready(LIMIT_S)
+    await supervisor.stop()
+    assert raised.value.code in ("load_failed", "bad_model_file")
+    assert len(news.failures) == 1
+    assert not supervisor.running
+
+
+_APP = """
+import asyncio
+from engine.worker.supervisor import Supervisor
+from tests.engine.worker.test_supervised_worker import starter_spec
+
+async def main():
+    supervisor = Supervisor(starter_spec())
+    supervisor.start()
+    print((await supervisor.ready(60)).pid, flush=True)
+    await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
+def test_an_app_killed_takes_its_worker_along(wait_for: Callable[[Callable[[], bool], float], None]) -> None:
+    root = Path(__file__).parents[3]
+    with subprocess.Popen([sys.executable, "-c", _APP], stdout=subprocess.PIPE, cwd=root) as app:
+        assert app.stdout is not None
+        worker = int(app.stdout.readline())
+        assert not gone(worker)
+        app.kill()
+        wait_for(lambda: gone(worker), 10.0)
