@@ -42,6 +42,11 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | {"UV_PYTHON_DOWNLOADS": "never"} | dict(more or {})
 
 
+def base_python() -> str:
+    """The Python beneath: set-up may be run by an environment that it is about to replace."""
+    return str(getattr(sys, "_base_executable", None) or sys.executable)
+
+
 def run(
     command: Sequence[str | Path],
     *,

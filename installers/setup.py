@@ -86,7 +86,9 @@ class SetUp:
 
     def _make_venv(self) -> None:
         native.require_space(self.places.root, _ENVIRONMENT_SPACE)
-        made = process.run([self._uv(), "venv", "--clear", "--quiet", "--python", sys.executable, self.places.venv])
+        made = process.run(
+            [self._uv(), "venv", "--clear", "--quiet", "--python", process.base_python(), self.places.venv]
+        )
         if not made.ok:
             shutil.rmtree(self.places.venv, ignore_errors=True)
             raise StepFailed(f"the environment could not be made:{made.tail()}", "run make again.")

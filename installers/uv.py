@@ -29,7 +29,7 @@ def install_uv(places: Places) -> Path:
     Raises:
         StepFailed: venv, pip or the network are not there.
     """
-    made = process.run([sys.executable, "-m", "venv", "--clear", places.uv_tool])
+    made = process.run([process.base_python(), "-m", "venv", "--clear", places.uv_tool])
     if not made.ok:
         raise StepFailed(
             f"Python could not make an environment for uv:{made.tail()}", "install uv yourself, then run make again."
