@@ -65,6 +65,7 @@ class Transcript(QAbstractScrollArea):
         self._anchor: tuple[int, int] | None = None
         self._placing = False
         self._stale = False
+        self._words = ""
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -194,6 +195,25 @@ class Transcript(QAbstractScrollArea):
             self._anchor = (number, self.viewport().height() // 3 - y)
             self._arrange()
 
+    def mark_words(self, words: str) -> None:
+        """Mark words wherever they are in sight, now and after scrolling; empty marks nothing."""
+        self._words = words
+        for entry in self._entries:
+            if entry.view is not None:
+                entry.view.body.mark_words(words)
+
+    def show_found(self, message_id: str, nth: int) -> None:
+        """Bring the nth marked place of a message into sight as the current one."""
+        for entry in self._entries:
+            if entry.view is not None and entry.message.id != message_id:
+                entry.view.body.point_out(None)
+        view = self.jump_to(message_id)
+        if view is not None:
+            found = view.body.mark_words(self._words)
+            if found:
+                y = view.body.point_out(found[min(nth, len(found) - 1)])
+                self.show_in(view, view.body.y() + y)
+
     def last_own(self) -> Message | None:
         return next((e.message for e in reversed(self._entries) if e.message.role == "user"), None)
 
@@ -308,6 +328,8 @@ class Transcript(QAbstractScrollArea):
             view.grow(entry.text[len(message.text) :], entry.reasoning[len(message.reasoning) :])
         view.set_width(self._column()[1])
         view.work(time.perf_counter() + WORK_S)
+        if self._words:
+            view.body.mark_words(self._words)
         view.height_changed.connect(self._restack)
         view.retried.connect(self.retried)
         view.continued.connect(self.continued)

@@ -1,0 +1,43 @@
+"""What the Chat page offers to the command palette."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QCoreApplication
+
+from ui.desk import Command
+from ui.shortcuts import FIND, FIND_EVERYWHERE, NEW_CHAT
+
+if TYPE_CHECKING:
+    from ui.pages.chat.page import ChatPage
+
+
+def commands_of(page: ChatPage) -> Sequence[Command]:
+    """What can be done now; more while a conversation is open, or an answer is being written."""
+    section = _tr("Chat")
+    commands = [
+        Command("chat.new", _tr("New chat"), section, page.new_conversation, NEW_CHAT, "plus"),
+        Command("chat.search", _tr("Search all chats"), section, page.find_everywhere, FIND_EVERYWHERE, "search"),
+    ]
+    if page.writing:
+        commands.insert(0, Command("chat.stop", _tr("Stop writing"), section, page.stop, "Esc", "circle-stop"))
+    current = page.current
+    if current is None:
+        return commands
+    pin = _tr("Unpin this conversation") if current.pinned else _tr("Pin this conversation")
+    rename, delete = _tr("Rename this conversation"), _tr("Delete this conversation")
+    return [
+        *commands,
+        Command("chat.find", _tr("Find in this conversation"), section, page.open_find, FIND, "search"),
+        Command("chat.rename", rename, section, page.sidebar.begin_rename, "F2", "pencil"),
+        Command("chat.pin", pin, section, partial(page.pin, current.id, not current.pinned), "", "pin"),
+        Command("chat.prompt", _tr("System prompt…"), section, page.edit_prompt, "", "sliders-horizontal"),
+        Command("chat.delete", delete, section, partial(page.delete, current.id), "", "trash-2"),
+    ]
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("chat", text)

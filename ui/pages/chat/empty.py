@@ -1,0 +1,64 @@
+"""What a new conversation shows: a friendly line, and three prompts that a small local model answers well."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QCoreApplication, Qt, Signal
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
+
+from ui.theme import GRID, ThemeStore
+from ui.widgets.parts import button, column, label
+
+_WIDTH = 520
+
+
+def examples() -> tuple[str, ...]:
+    """Short tasks with little to know and little to get wrong."""
+    return (
+        _tr("Explain in three sentences why the sky is blue."),
+        _tr("Write a polite e-mail that moves a meeting from Tuesday to Thursday."),
+        _tr("Write a Python function that counts the words in a text."),
+    )
+
+
+class EmptyChat(QWidget):
+    """Asks by ``picked`` for a prompt to be put into the composer."""
+
+    picked = Signal(str)
+
+    def __init__(self, themes: ThemeStore) -> None:
+        super().__init__()
+        title = label(self.tr("What shall we work on?"), themes.fonts.headline)
+        self.note = label("", themes.fonts.body, "muted", wrap=True)
+        title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self.note.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        inner = QWidget()
+        inner.setFixedWidth(_WIDTH)
+        self.buttons = [self._example(prompt) for prompt in examples()]
+        layout = column(title, self.note, spacing=GRID)
+        layout.addSpacing(2 * GRID)
+        for made in self.buttons:
+            layout.addWidget(made)
+        inner.setLayout(layout)
+        outer = column(None, inner, None)
+        outer.setAlignment(inner, Qt.AlignmentFlag.AlignHCenter)
+        self.setLayout(outer)
+        self.show_note("")
+
+    def show_note(self, model: str) -> None:
+        """Name the model that will answer, where there is one."""
+        if model:
+            words = self.tr("%1 answers, on this machine. Nothing you write leaves it.").replace("%1", model)
+        else:
+            words = self.tr("A model on this machine will answer. Nothing you write leaves it.")
+        self.note.setText(words)
+
+    def _example(self, prompt: str) -> QPushButton:
+        made = button(prompt, lambda: self.picked.emit(prompt), name=self.tr("Example: %1").replace("%1", prompt))
+        made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        made.setStyleSheet("QPushButton { text-align: left; padding: 9px 14px; }")
+        made.setCursor(Qt.CursorShape.PointingHandCursor)
+        return made
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("examples", text)

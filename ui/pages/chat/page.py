@@ -1,0 +1,458 @@
+"""The Chat page: turns what was asked into calls, and what happened into something to see.
+
+Layout and looks are in the parts (``sidebar``, ``ui.widgets.transcript``, ``ui.widgets.composer``); decisions are the
+services'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Sequence
+
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from app.chat.records import ContextUse, Conversation, Message, Transcript
+from app.events import AnswerFinished, AnswerGrew, BranchChosen, ConversationChanged, ConversationDeleted, MessageAdded
+from app.events import LoadedModelChanged as LoadedChanged
+from app.models.records import LoadedModel, ModelCard
+from engine.errors import GatehouseError
+from engine.fit.plan import Wish
+from engine.worker.spec import Loading, Ready, Starting
+from ui.desk import Action, Command, Desk
+from ui.pages.chat.banner import Banner, trouble_of
+from ui.pages.chat.commands import commands_of
+from ui.pages.chat.empty import EmptyChat
+from ui.pages.chat.find_bar import FindBar
+from ui.pages.chat.header import Header
+from ui.pages.chat.session import NEW, Session
+from ui.pages.chat.sidebar import WIDTH, Sidebar
+from ui.pages.chat.system_prompt import SystemPromptCard
+from ui.theme import GRID, TEXT_WIDTH
+from ui.widgets.composer import Composer
+from ui.widgets.transcript import SIDE
+from ui.widgets.transcript import Transcript as TranscriptView
+from ui.widgets.waiting import Waiting
+
+
+class ChatPage(QWidget):
+    """One page for all conversations; one of them is open."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+        self._chat, self._models = desk.services.chat, desk.services.models
+        self._session = Session()
+        self._cards: tuple[ModelCard, ...] | None = None
+        self._loaded = LoadedModel(None, None, None, None)
+        self._measuring: concurrent.futures.Future[ContextUse] | None = None
+        self._system_prompt = ""
+        """Of a conversation that does not exist yet."""
+        self.sidebar = Sidebar(desk.themes, desk.icons)
+        self.header = Header(desk.themes, desk.icons)
+        self.transcript = TranscriptView(desk.themes, desk.icons)
+        self.find_bar = FindBar(self.transcript, desk.themes, desk.icons)
+        self.empty = EmptyChat(desk.themes)
+        self.banner = Banner(desk.themes)
+        self.composer = Composer(desk.themes, desk.icons)
+        self.setAccessibleName(self.tr("Chat"))
+        self._lay_out()
+        self._connect_parts()
+        self._connect_bridge()
+        self._start()
+
+    # What the window calls.
+
+    def enter(self) -> None:
+        self.composer.take_focus()
+
+    def new_conversation(self) -> None:
+        """A conversation that exists once something is sent."""
+        self._leave()
+        self._session.open_id = NEW
+        self._system_prompt = ""
+        self._show_empty()
+        self.composer.take_focus()
+
+    def find_everywhere(self) -> None:
+        self.sidebar.begin_search()
+
+    def open_find(self) -> None:
+        if self._session.open_id != NEW:
+            self.find_bar.open_bar()
+
+    def open_conversation(self, conversation_id: str, message_id: str = "") -> None:
+        """Show a conversation, at a message if one is named."""
+        if conversation_id == self._session.open_id and message_id:
+            self.transcript.jump_to(message_id)
+            return
+        self._leave()
+        self._session.open_id = conversation_id
+        self.sidebar.set_current(conversation_id)
+        self._call_open(conversation_id, message_id=message_id)
+        self._remember(conversation_id)
+
+    def commands(self) -> Sequence[Command]:
+        return commands_of(self)
+
+    # Building.
+
+    def _lay_out(self) -> None:
+        self._pile = QStackedWidget()
+        self._pile.addWidget(self.empty)
+        self._pile.addWidget(self.transcript)
+        foot = QWidget()
+        foot.setMaximumWidth(TEXT_WIDTH + 2 * SIDE)
+        below = QVBoxLayout(foot)
+        below.setContentsMargins(SIDE - 8, 0, SIDE - 8, 2 * GRID)
+        below.setSpacing(GRID)
+        below.addWidget(self.banner)
+        below.addWidget(self.composer)
+        right = QWidget()
+        layout = QVBoxLayout(right)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.header)
+        layout.addWidget(self.find_bar)
+        layout.addWidget(self._pile, 1)
+        centred = QVBoxLayout()
+        centred.addWidget(foot)
+        layout.addLayout(centred)
+        self._foot_centre = centred
+        split = QSplitter()
+        split.setChildrenCollapsible(False)
+        split.addWidget(self.sidebar)
+        split.addWidget(right)
+        split.setStretchFactor(1, 1)
+        split.setSizes([WIDTH, 1000])
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(split)
+
+    @property
+    def current(self) -> Conversation | None:
+        """The open conversation, once it exists."""
+        return self.sidebar.model.conversation(self._session.open_id)
+
+    @property
+    def writing(self) -> bool:
+        """Whether an answer is being written in it."""
+        return self._session.answer_under_way() is not None
+
+    def _connect_parts(self) -> None:
+        side, composer, transcript = self.sidebar, self.composer, self.transcript
+        side.chosen.connect(self.open_conversation)
+        side.hit_chosen.connect(self.open_conversation)
+        side.new_wanted.connect(self.new_conversation)
+        side.search_wanted.connect(self._search)
+        side.renamed.connect(lambda key, title: self._call(lambda: self._chat.rename(key, title)))
+        side.pin_wanted.connect(self.pin)
+        side.delete_wanted.connect(self.delete)
+        side.prompt_wanted.connect(self._edit_prompt_of)
+        self.header.prompt_wanted.connect(self.edit_prompt)
+        self.header.menu_wanted.connect(self._open_menu)
+        composer.sent.connect(self.send)
+        composer.stopped.connect(self.stop)
+        composer.measure_wanted.connect(self._measure)
+        composer.edit_last_wanted.connect(self._edit_last)
+        composer.picker.chosen.connect(self._load)
+        composer.picker.manage_wanted.connect(lambda: self._desk.go("models"))
+        transcript.retried.connect(lambda key: self._call(lambda: self._chat.regenerate(key)))
+        transcript.continued.connect(lambda _key: self.send(self.tr("Continue where you stopped.")))
+        transcript.edited.connect(lambda key, text: self._call(lambda: self._chat.edit(key, text)))
+        transcript.branch_wanted.connect(lambda key, by: self._call(lambda: self._chat.choose_branch(key, by)))
+        self.empty.picked.connect(self._take_example)
+        self.banner.step_wanted.connect(self._take_step)
+        self.find_bar.closed.connect(composer.take_focus)
+
+    def _connect_bridge(self) -> None:
+        bridge = self._desk.bridge
+        bridge.conversation_changed.connect(self._conversation_changed)
+        bridge.conversation_deleted.connect(self._conversation_deleted)
+        bridge.message_added.connect(self._message_added)
+        bridge.branch_chosen.connect(self._branch_chosen)
+        bridge.answer_grew.connect(self._answer_grew)
+        bridge.answer_finished.connect(self._answer_finished)
+        bridge.loaded_model_changed.connect(self._loaded_changed)
+        bridge.models_changed.connect(lambda _event: self._list_models())
+
+    def _start(self) -> None:
+        self._show_empty()
+        self._show_loaded(self._models.loaded())
+        self._list_models()
+        self._desk.bridge.call(self._chat.conversations, self._show_conversations, owner=self)
+
+    # Calls.
+
+    def _call(self, make: object) -> None:
+        self._desk.bridge.call(make, owner=self)  # type: ignore[arg-type]
+
+    def send(self, text: str) -> None:
+        """Send to the open conversation; the composer is emptied when the message is stored."""
+        conversation_id = self._session.open_id or None
+        prompt, self._session.sending = self._system_prompt, True
+        drafted = self.composer.draft.strip() == text
+
+        async def work() -> str:
+            key = conversation_id
+            if key is None and prompt:
+                key = (await self._chat.create()).id
+                await self._chat.set_system_prompt(key, prompt)
+            return await self._chat.send(key, text)
+
+        def sent(_answer_id: str) -> None:
+            self._session.sending = False
+            if drafted and self.composer.draft.strip() == text:
+                self.composer.set_draft("")
+            self._system_prompt = ""
+
+        def refused(error: GatehouseError) -> None:
+            self._session.sending = False
+            self._desk.notices.show("error", error.sentence, error.hint)
+
+        self._desk.bridge.call(work, sent, refused, owner=self)
+
+    def stop(self) -> None:
+        answer_id = self._session.answer_under_way()
+        if answer_id is not None:
+            self._call(lambda: self._chat.stop(answer_id))
+
+    def pin(self, conversation_id: str, pinned: bool) -> None:
+        self._call(lambda: self._chat.pin(conversation_id, pinned))
+
+    def delete(self, conversation_id: str) -> None:
+        self._call(lambda: self._chat.delete(conversation_id))
+
+    def _load(self, model_id: str, wish: Wish | None = None) -> None:
+        def refused(error: GatehouseError) -> None:
+            if trouble_of(self._models.loaded(), any_model=True) is None:
+                self._desk.notices.show("error", error.sentence, error.hint)
+
+        self._desk.bridge.call(lambda: self._models.load(model_id, wish), None, refused, owner=self)
+
+    def _search(self, words: str) -> None:
+        self._desk.bridge.call(
+            lambda: self._chat.search(words), lambda hits: self.sidebar.show_hits(words, hits), owner=self
+        )
+
+    def _measure(self, draft: str) -> None:
+        """Ask what the next prompt takes; only the latest question is answered."""
+        if self._measuring is not None:
+            self._measuring.cancel()
+        key = self._session.open_id
+        self._measuring = self._desk.bridge.call(
+            lambda: self._chat.measure(key or None, draft),
+            lambda use: self.composer.show_use(use) if key == self._session.open_id else None,
+            lambda _error: self.composer.show_use(None),
+            owner=self,
+        )
+
+    def _call_open(self, conversation_id: str, *, message_id: str = "", keep: bool = False) -> None:
+        def show(transcript: Transcript) -> None:
+            if conversation_id == self._session.open_id:
+                self._show_transcript(transcript, message_id, keep)
+
+        self._desk.bridge.call(lambda: self._chat.open(conversation_id), show, owner=self)
+
+    def _remember(self, conversation_id: str) -> None:
+        settings = self._desk.services.settings
+
+        async def work() -> None:
+            try:
+                await asyncio.to_thread(settings.update, last_conversation_id=conversation_id or None)
+            except OSError:
+                return  # where one was is not worth a notice; the next start opens a new chat
+
+        self._call(work)
+
+    def _list_models(self) -> None:
+        self._desk.bridge.call(self._models.models, self._show_models, owner=self)
+
+    # Events.
+
+    def _conversation_changed(self, event: ConversationChanged) -> None:
+        self.sidebar.put(event.conversation)
+        if event.conversation.id == self._session.open_id:
+            self._show_header(event.conversation)
+
+    def _conversation_deleted(self, event: ConversationDeleted) -> None:
+        key = event.conversation_id
+        neighbour = self.sidebar.model.neighbour(key)
+        self._session.forget(key)
+        self.sidebar.remove(key)
+        undo = Action(self.tr("Undo"), lambda: self._undelete(key))
+        words = self.tr("“%1” was deleted.").replace("%1", event.title)
+        self._desk.notices.show("info", words, action=undo)
+        if key == self._session.open_id:
+            if neighbour is not None:
+                self.open_conversation(neighbour)
+            else:
+                self.new_conversation()
+
+    def _undelete(self, conversation_id: str) -> None:
+        self._desk.bridge.call(
+            lambda: self._chat.undelete(conversation_id),
+            lambda _done: self.open_conversation(conversation_id),
+            owner=self,
+        )
+
+    def _message_added(self, event: MessageAdded) -> None:
+        message = event.message
+        if self._session.open_id == NEW and self._session.sending:
+            self._session.adopt(message.conversation_id)
+            self._begin_new(message.conversation_id)
+        self._note(message)
+        if message.conversation_id == self._session.open_id:
+            self._pile.setCurrentWidget(self.transcript)
+            self.transcript.add_message(message)
+
+    def _branch_chosen(self, event: BranchChosen) -> None:
+        if event.conversation_id == self._session.open_id:
+            self._call_open(event.conversation_id, keep=True)
+
+    def _answer_grew(self, event: AnswerGrew) -> None:
+        if self._session.grew(event.conversation_id, event.message_id):
+            self._show_writing(event.conversation_id)
+        if event.conversation_id == self._session.open_id:
+            self.transcript.grow(event.message_id, event.text, event.reasoning, event.text_start, event.reasoning_start)
+
+    def _answer_finished(self, event: AnswerFinished) -> None:
+        self._note(event.message)
+        if event.message.conversation_id == self._session.open_id:
+            self.transcript.renew_message(event.message)
+            self.composer.measure()
+
+    def _loaded_changed(self, event: LoadedChanged) -> None:
+        self._show_loaded(event.loaded)
+
+    # Showing.
+
+    def _note(self, message: Message) -> None:
+        self._session.note(message)
+        self._show_writing(message.conversation_id)
+
+    def _show_writing(self, conversation_id: str) -> None:
+        self.sidebar.model.set_writing(conversation_id, self._session.writing(conversation_id))
+        self.composer.set_writing(self._session.answer_under_way() is not None)
+
+    def _begin_new(self, conversation_id: str) -> None:
+        self.transcript.show_messages(())
+        self.sidebar.set_current(conversation_id)
+        conversation = self.sidebar.model.conversation(conversation_id)
+        if conversation is not None:
+            self._show_header(conversation)
+        self._remember(conversation_id)
+
+    def _leave(self) -> None:
+        self._session.keep_draft(self.composer.draft)
+        self.find_bar.close_bar()
+
+    def _show_conversations(self, conversations: Sequence[Conversation]) -> None:
+        self.sidebar.show_conversations(conversations)
+        last = self._desk.services.settings.values.last_conversation_id
+        if self._session.open_id == NEW and any(c.id == last for c in conversations) and not self.composer.draft:
+            assert last is not None
+            self.open_conversation(last)
+
+    def _show_transcript(self, transcript: Transcript, message_id: str, keep: bool) -> None:
+        for message in transcript.messages:
+            self._session.note(message)
+        self.transcript.show_messages(transcript.messages, keep=keep)
+        self._pile.setCurrentWidget(self.transcript if transcript.messages else self.empty)
+        self._show_header(transcript.conversation)
+        self._show_writing(transcript.conversation.id)
+        if message_id:
+            self.transcript.jump_to(message_id)
+        if not keep:
+            self.composer.set_draft(self._session.draft())
+
+    def _show_empty(self) -> None:
+        self.sidebar.set_current(NEW)
+        self.header.show_title("")
+        self._pile.setCurrentWidget(self.empty)
+        self.composer.set_draft(self._session.draft())
+        self.composer.set_writing(False)
+
+    def _show_header(self, conversation: Conversation) -> None:
+        self.header.show_title(conversation.title, bool(conversation.system_prompt))
+
+    def _show_models(self, cards: Sequence[ModelCard]) -> None:
+        self._cards = tuple(cards)
+        self.composer.picker.show_models(cards)
+        self.transcript.set_model_names({card.id: card.name for card in cards})
+        self._show_loaded(self._loaded)
+
+    def _show_loaded(self, loaded: LoadedModel) -> None:
+        was_ready = isinstance(self._loaded.state, Ready)
+        self._loaded = loaded
+        picker = self.composer.picker
+        picker.show_loaded(loaded)
+        name = picker.name_of(loaded.model_id)
+        usable = self._cards is None or any(not card.fault for card in self._cards)
+        self.banner.show_trouble(trouble_of(loaded, any_model=usable))
+        self.empty.show_note(name)
+        self.transcript.set_waiting(self._waiting(name))
+        if isinstance(loaded.state, Ready) and not was_ready:
+            self.composer.measure()
+
+    def _waiting(self, name: str) -> Waiting:
+        state = self._loaded.state
+        if isinstance(state, Ready):
+            return Waiting(self.tr("Reading your message"))
+        if isinstance(state, Loading):
+            return Waiting(self.tr("Loading %1").replace("%1", name), state.progress_ratio)
+        if isinstance(state, Starting):
+            return Waiting(self.tr("Starting %1").replace("%1", name))
+        return Waiting(self.tr("Getting the model ready"))
+
+    # Small things.
+
+    def _take_example(self, prompt: str) -> None:
+        self.composer.set_draft(prompt)
+        self.composer.take_focus()
+
+    def _take_step(self, step: str, n_ctx: object) -> None:
+        model_id = self._loaded.model_id
+        if step == "models" or model_id is None:
+            self._desk.go("models")
+        else:
+            self._load(model_id, Wish(n_ctx=n_ctx) if isinstance(n_ctx, int) else None)
+
+    def _edit_last(self) -> None:
+        last = self.transcript.last_own()
+        if last is not None and self._session.answer_under_way() is None:
+            self.transcript.begin_edit(last.id)
+
+    def edit_prompt(self) -> None:
+        self._edit_prompt_of(self._session.open_id)
+
+    def _edit_prompt_of(self, conversation_id: str) -> None:
+        conversation = self.sidebar.model.conversation(conversation_id)
+        text = conversation.system_prompt if conversation is not None else self._system_prompt
+        card = SystemPromptCard(text, self._desk.themes, self)
+
+        def save(prompt: str) -> None:
+            if conversation is None:
+                self._system_prompt = prompt
+                self.header.show_title("", bool(prompt))
+            else:
+                self._call(lambda: self._chat.set_system_prompt(conversation_id, prompt))
+
+        card.saved.connect(save)
+        card.open_at(self.header.mapToGlobal(QPoint(self.header.width() - 2 * GRID, self.header.height())))
+
+    def _open_menu(self, at: QPoint) -> None:
+        conversation = self.sidebar.model.conversation(self._session.open_id)
+        if conversation is not None:
+            menu = QMenu(self)
+            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            self.sidebar.fill_menu(menu, conversation)
+            menu.popup(at)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape and self._session.answer_under_way():
+            self.stop()
+        else:
+            super().keyPressEvent(event)

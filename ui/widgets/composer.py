@@ -1,0 +1,179 @@
+"""Where one writes: text, model, gate, context meter, send or stop.
+
+Enter sends, Shift+Enter breaks the line, Escape stops. The composer knows no service: it asks by signals.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QPen, QTextCursor
+from PySide6.QtWidgets import QFrame, QPlainTextEdit, QToolButton
+
+from app.chat.records import ContextUse
+from ui import display
+from ui.icons import Icons
+from ui.theme import ThemeStore
+from ui.widgets.context_meter import ContextMeter
+from ui.widgets.growing_edit import GrowingEdit
+from ui.widgets.ink import mix_ink
+from ui.widgets.model_picker import ModelPicker
+from ui.widgets.parts import column, label, row
+from ui.widgets.send_button import SendButton
+
+_MEASURE_AFTER_MS = 250
+_MOST_LINES = 12
+
+
+class Composer(QFrame):
+    """``measure_wanted`` follows typing with a pause; ``show_use`` is the answer."""
+
+    sent = Signal(str)
+    stopped = Signal()
+    measure_wanted = Signal(str)
+    edit_last_wanted = Signal()
+
+    def __init__(self, themes: ThemeStore, icons: Icons) -> None:
+        super().__init__()
+        self._themes, self._icons = themes, icons
+        self._writing = False
+        self._use: ContextUse | None = None
+        self.text = GrowingEdit(least_lines=1, most_lines=_MOST_LINES)
+        self.text.setFrameShape(QPlainTextEdit.Shape.NoFrame)
+        self.text.setStyleSheet("QPlainTextEdit { border: none; background: transparent; }")
+        self.text.setFont(mix_ink(themes.theme, themes.fonts).body)
+        self.text.setPlaceholderText(self.tr("Write a message"))
+        self.text.setAccessibleName(self.tr("Message"))
+        self.text.installEventFilter(self)
+        self.text.submitted.connect(self.send)
+        self.text.textChanged.connect(self._changed)
+        self.picker = ModelPicker(themes, icons)
+        self.gate = self._make_gate()
+        self.meter = ContextMeter(themes)
+        self.button = SendButton(themes, icons)
+        self.button.clicked.connect(self._pressed)
+        self._overflow = label("", themes.fonts.caption, "danger", wrap=True)
+        self._overflow.hide()
+        foot = row(self.picker, self.gate, None, self.meter, self.button, spacing=4)
+        layout = column(self._overflow, self.text, foot, spacing=6)
+        layout.setContentsMargins(14, 12, 10, 8)
+        self.setLayout(layout)
+        self._pause = QTimer(self, singleShot=True, interval=_MEASURE_AFTER_MS)
+        self._pause.timeout.connect(self.measure)
+        themes.changed.connect(self._colour)
+        self._colour()
+        self._refresh()
+
+    # What the page calls.
+
+    @property
+    def draft(self) -> str:
+        return self.text.toPlainText()
+
+    def set_draft(self, text: str) -> None:
+        """Other text, with the cursor at its end; it is measured at once."""
+        self.text.setPlainText(text)
+        self.text.moveCursor(QTextCursor.MoveOperation.End)
+        self.measure()
+
+    def set_writing(self, writing: bool) -> None:
+        """Whether an answer is being written: then the button stops it."""
+        if writing != self._writing:
+            self._writing = writing
+            self.button.set_stops(writing)
+            self._refresh()
+
+    def show_use(self, use: ContextUse | None) -> None:
+        """What the next prompt takes; more than there is forbids sending and says so."""
+        self._use = use
+        self.meter.show_use(use)
+        too_long = use is not None and not use.fits and bool(self.draft.strip())
+        if use is not None and too_long:
+            words = self.tr("This needs %1 and the model holds %2. Shorten it, or start a new chat.")
+            needed, held = display.tokens(use.prompt_tokens), display.integer(use.n_ctx)
+            self._overflow.setText(words.replace("%1", needed).replace("%2", held))
+        self._overflow.setVisible(too_long)
+        self._refresh()
+
+    def measure(self) -> None:
+        """Ask for the measure of what is there now."""
+        self._pause.stop()
+        self.measure_wanted.emit(self.draft)
+
+    def take_focus(self) -> None:
+        self.text.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def send(self) -> None:
+        """Send, if there is something and it fits and nothing is being written."""
+        if self._can_send():
+            self.sent.emit(self.draft.strip())
+
+    @property
+    def sendable(self) -> bool:
+        return self._can_send()
+
+    # Inside.
+
+    def _make_gate(self) -> QToolButton:
+        gate = QToolButton()
+        gate.setText(self.tr("Local only"))
+        gate.setFont(self._themes.fonts.caption)
+        gate.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        gate.setIconSize(QSize(16, 16))
+        gate.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        words = self.tr("The gate of this conversation is shut: nothing in it leaves this machine.")
+        gate.setToolTip(words)
+        gate.setAccessibleName(self.tr("Gate: local only"))
+        gate.setAccessibleDescription(words)
+        return gate
+
+    def _can_send(self) -> bool:
+        fits = self._use is None or self._use.fits
+        return bool(self.draft.strip()) and fits and not self._writing
+
+    def _pressed(self) -> None:
+        if self._writing:
+            self.stopped.emit()
+        else:
+            self.send()
+
+    def _changed(self) -> None:
+        self._pause.start()
+        if self._use is not None and not self._use.fits and not self.draft.strip():
+            self.show_use(self._use)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self.button.setEnabled(self._writing or self._can_send())
+
+    def _colour(self) -> None:
+        self.gate.setIcon(self._icons.icon("lock"))
+        self.update()
+
+    # Events.
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() in (QEvent.Type.FocusIn, QEvent.Type.FocusOut):
+            self.update()
+        if not isinstance(event, QKeyEvent) or event.type() is not QEvent.Type.KeyPress:
+            return super().eventFilter(watched, event)
+        if event.key() == Qt.Key.Key_Up and not self.draft:
+            self.edit_last_wanted.emit()
+            return True
+        return super().eventFilter(watched, event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape and self._writing:
+            self.stopped.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        theme = self._themes.theme
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        focused = self.text.hasFocus()
+        width = 1.5 if focused else 1.0
+        painter.setPen(QPen(QColor(theme.focus if focused else theme.border_strong), width))
+        painter.setBrush(QColor(theme.surface))
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 12, 12)
+        painter.end()
