@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 OK, NO_DISPLAY, BUSY = 0, 2, 3
 """Exit codes."""
 
+_LISTEN_MS = 400
+"""When the window is up and has time for second starts."""
+
 
 def run(paths: Paths) -> int:
     """Open the window and stay until it is closed. Returns the exit code."""
@@ -96,6 +99,7 @@ class Application(QObject):
                 self.build()
             else:
                 self._show_start_fault(trouble)
+            QTimer.singleShot(_LISTEN_MS, self._instance.listen)
             self._app.exec()
         finally:
             self._shut_down()
@@ -220,6 +224,7 @@ class Application(QObject):
             self.window.close()
             return
         self.window.show_fault(None)
+        self._instance.listen()
         self.build()
 
     def _open_folder(self) -> None:

@@ -73,8 +73,12 @@ class Bridge(QObject):
         """Run ``make()`` in the core thread; exactly one callback follows in Qt's thread, unless ``owner`` is gone.
 
         Without ``on_error`` the error becomes a notice. Cancelling the returned future cancels the coroutine; then no
-        callback follows.
+        callback follows. After ``close`` nothing runs.
         """
+        if self._closed:
+            dropped: concurrent.futures.Future[T] = concurrent.futures.Future()
+            dropped.cancel()
+            return dropped
         future = self._core.submit(make())
         self._calls += 1
 

@@ -1,21 +1,28 @@
 """One window for one data folder. The second start asks the first to show itself, and ends.
 
 A lock file says who is first; it outlives a kill -9 and is then recognised as stale. A local socket named for the
-folder carries the wish. What *showing* means is the window's affair.
+folder carries the wish; it opens when the window is up, so that a start does not wait for it. What *showing* means is
+the window's affair.
 """
 
 from __future__ import annotations
 
 import hashlib
+import time
 from enum import Enum, auto
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QLockFile, QObject, Signal
-from PySide6.QtNetwork import QLocalServer, QLocalSocket
+
+if TYPE_CHECKING:
+    from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
 _SHOW = b"show\n"
 _SHOWN = b"shown\n"
-_ANSWER_MS = 3000
+_ANSWER_S = 5.0
+"""How long a first window may take to answer; it may itself be starting."""
+_PAUSE_S = 0.1
 
 
 class Claim(Enum):
@@ -31,7 +38,7 @@ class Claim(Enum):
 
 
 class Instance(QObject):
-    """Our claim on a data folder. Ends with ``release``."""
+    """Our claim on a data folder: ``claim``, ``listen`` when the window is up, ``release``."""
 
     show_requested = Signal()
 
@@ -44,20 +51,29 @@ class Instance(QObject):
 
     def claim(self) -> Claim:
         """Become the first, or have the first raised. Blocks for some seconds at worst."""
-        if self._lock.isLocked():
-            return Claim.FIRST
-        if self._lock.tryLock(0):
-            self._listen()
+        if self._lock.isLocked() or self._lock.tryLock(0):
             return Claim.FIRST
         if self._lock.error() is not QLockFile.LockError.LockFailedError:
             return Claim.REFUSED
         if _ask_to_show(self._name):
             return Claim.SHOWN
-        # Nobody answers: the owner's number may have gone to another process. Removing succeeds only if it is unlocked.
+        # Nobody answers: the owner's number may have gone to another process. Removing works only if it is unlocked.
         if self._lock.removeStaleLockFile() and self._lock.tryLock(0):
-            self._listen()
             return Claim.FIRST
         return Claim.SILENT
+
+    def listen(self) -> None:
+        """Answer second starts from now on. A system without room for the socket leaves them unanswered."""
+        from PySide6.QtNetwork import QLocalServer
+
+        if self._server is not None or not self._lock.isLocked():
+            return
+        QLocalServer.removeServer(self._name)  # left behind by a kill -9; the lock says that it is nobody's
+        server = QLocalServer(self)
+        server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
+        server.newConnection.connect(self._accept)
+        server.listen(self._name)
+        self._server = server
 
     def release(self) -> None:
         if self._server is not None:
@@ -65,14 +81,6 @@ class Instance(QObject):
             self._server.deleteLater()
             self._server = None
         self._lock.unlock()
-
-    def _listen(self) -> None:
-        QLocalServer.removeServer(self._name)
-        server = QLocalServer(self)
-        server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
-        server.newConnection.connect(self._accept)
-        server.listen(self._name)  # without it a second start is told that the first is silent
-        self._server = server
 
     def _accept(self) -> None:
         assert self._server is not None
@@ -93,12 +101,17 @@ def socket_name(folder: Path) -> str:
 
 
 def _ask_to_show(name: str) -> bool:
-    socket = QLocalSocket()
-    socket.connectToServer(name)
-    try:
-        if not socket.waitForConnected(_ANSWER_MS):
-            return False
-        socket.write(_SHOW)
-        return socket.waitForReadyRead(_ANSWER_MS) and bytes(socket.readLine(64).data()) == _SHOWN
-    finally:
-        socket.abort()
+    from PySide6.QtNetwork import QLocalSocket
+
+    deadline = time.monotonic() + _ANSWER_S
+    while (left_s := deadline - time.monotonic()) > 0:
+        socket = QLocalSocket()
+        socket.connectToServer(name)
+        try:
+            if socket.waitForConnected(round(left_s * 1000)):
+                socket.write(_SHOW)
+                return socket.waitForReadyRead(round(left_s * 1000)) and bytes(socket.readLine(64).data()) == _SHOWN
+        finally:
+            socket.abort()
+        time.sleep(_PAUSE_S)  # it is starting and does not listen yet
+    return False

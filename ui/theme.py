@@ -7,6 +7,7 @@ and announces changes. What widgets are made of (the style sheet) is in ``ui.sty
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -124,7 +125,7 @@ LIGHT = Theme(
     warning_soft="#fbf0db",
     success="#2c6e33",
     success_soft="#e6f2e6",
-    selection="#d5e8e9",
+    selection="#daebeb",
     hover="#ebebe7",
     pressed="#e1e1dc",
     focus="#0d6b72",
@@ -163,7 +164,7 @@ DARK = Theme(
     warning_soft="#352b1b",
     success="#81c784",
     success_soft="#1f3022",
-    selection="#244347",
+    selection="#1f393d",
     hover="#282c2f",
     pressed="#303438",
     focus="#4fb6ba",
@@ -259,9 +260,18 @@ class ThemeStore(QObject):
     changed = Signal(object)
     """The new ``Theme``; the application's palette and style sheet are already its own."""
 
-    def __init__(self, app: QApplication, appearance: Appearance = "system", *, shipped_fonts: bool = False) -> None:
+    def __init__(
+        self,
+        app: QApplication,
+        appearance: Appearance = "system",
+        *,
+        shipped_fonts: bool = False,
+        scheme: Callable[[], Qt.ColorScheme] | None = None,
+    ) -> None:
+        """``scheme`` says what the system wants; Qt's own answer when left out."""
         super().__init__(app)
         self._app = app
+        self._scheme = scheme or app.styleHints().colorScheme
         self._appearance: Appearance = appearance
         app.setStyle("Fusion")
         self.fonts = load_fonts(shipped=shipped_fonts)
@@ -291,7 +301,7 @@ class ThemeStore(QObject):
 
     def _resolve(self) -> Theme:
         if self._appearance == "system":
-            return DARK if self._app.styleHints().colorScheme() is Qt.ColorScheme.Dark else LIGHT
+            return DARK if self._scheme() is Qt.ColorScheme.Dark else LIGHT
         return DARK if self._appearance == "dark" else LIGHT
 
     def _apply(self) -> None:

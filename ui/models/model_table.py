@@ -44,24 +44,25 @@ class Column(IntEnum):
 class _Field:
     title: str
     words: Callable[[ModelCard], str]
-    value: Callable[[ModelCard], str | int]
+    value: Callable[[ModelCard], str | float]
+    """For sorting; numbers as floats, since Qt compares integers in 32 bits."""
     right: bool = False
 
 
 _FIELDS: dict[Column, _Field] = {
     Column.NAME: _Field("Name", lambda c: c.name, lambda c: c.name.casefold()),
     Column.STATE: _Field("State", lambda c: "", lambda c: ""),
-    Column.SIZE: _Field("Size", lambda c: display.byte_size(c.size_bytes), lambda c: c.size_bytes, right=True),
+    Column.SIZE: _Field("Size", lambda c: display.byte_size(c.size_bytes), lambda c: float(c.size_bytes), right=True),
     Column.PARAMETERS: _Field(
-        "Params", lambda c: display.parameters(c.parameters), lambda c: c.parameters or 0, right=True
+        "Params", lambda c: display.parameters(c.parameters), lambda c: float(c.parameters or 0), right=True
     ),
-    Column.KIND: _Field("Kind", lambda c: kind_words(c), lambda c: c.n_expert),
+    Column.KIND: _Field("Kind", lambda c: kind_words(c), lambda c: float(c.n_expert)),
     Column.ARCHITECTURE: _Field("Family", lambda c: c.architecture or "—", lambda c: c.architecture),
     Column.QUANTIZATION: _Field("Quant.", lambda c: c.quantization or "—", lambda c: c.quantization),
     Column.CONTEXT: _Field(
         "Context",
         lambda c: display.tokens_short(c.n_ctx_train) if c.n_ctx_train else "—",
-        lambda c: c.n_ctx_train or 0,
+        lambda c: float(c.n_ctx_train or 0),
         right=True,
     ),
 }
@@ -115,6 +116,9 @@ class ModelTable(QAbstractTableModel):
             Qt.ItemDataRole.TextAlignmentRole: lambda: int(Qt.AlignmentFlag.AlignVCenter | _side(field)),
             Qt.ItemDataRole.ForegroundRole: lambda: QColor(
                 getattr(self._themes.theme, _tone(card, column, self._loaded))
+            ),
+            Qt.ItemDataRole.FontRole: lambda: (
+                self._themes.fonts.body if column is Column.NAME else self._themes.fonts.caption
             ),
             Qt.ItemDataRole.ToolTipRole: lambda: card.fault or str(card.path),
             CARD_ROLE: lambda: card,

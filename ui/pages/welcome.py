@@ -34,7 +34,7 @@ class WelcomePage(QScrollArea):
         self._starter: ModelCard | None = None
         fonts = desk.themes.fonts
         self._picture = QLabel()
-        self._means = label(self.tr("Measuring this machine…"), wrap=True)
+        self._means = label("", wrap=True)
         self.machine = MachineView(desk.themes)
         inner = QWidget()
         inner.setMaximumWidth(_WIDTH)

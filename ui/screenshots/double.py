@@ -72,7 +72,7 @@ class SampleChat:
     async def stop(self, message_id: str) -> None:
         """Nothing runs here."""
 
-    async def choose_branch(self, message_id: str) -> None:
+    async def choose_branch(self, message_id: str, step: int = 0) -> None:
         """There is one branch here."""
 
     async def search(self, words: str, limit: int = 50) -> Sequence[SearchHit]:

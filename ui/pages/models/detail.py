@@ -115,6 +115,20 @@ class DetailView(QFrame):
             self._slider.setRange(0, len(self._stops) - 1)
         self._slider.setValue(self._stops.index(n_ctx))
 
+    @property
+    def planning(self) -> bool:
+        """Whether the slider moved and its plan was not asked for yet."""
+        return self._timer.isActive()
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong, as the page says it; empty when nothing is."""
+        return self._trouble_words.text() if self._trouble.isVisibleTo(self) else ""
+
+    @property
+    def progress_ratio(self) -> float:
+        return self._progress.value() / self._progress.maximum()
+
     # context and plan
 
     def _build_context(self) -> None:

@@ -32,15 +32,15 @@ from ui.pages.models.machine import MachineView
 from ui.theme import GRID
 from ui.widgets.parts import button, column, label, row
 
-_DETAIL_WIDTH = 352
+_DETAIL_WIDTH = 344
 _WIDTHS = {
-    Column.STATE: 96,
-    Column.SIZE: 84,
-    Column.PARAMETERS: 80,
-    Column.KIND: 112,
-    Column.ARCHITECTURE: 96,
-    Column.QUANTIZATION: 84,
-    Column.CONTEXT: 80,
+    Column.STATE: 84,
+    Column.SIZE: 80,
+    Column.PARAMETERS: 76,
+    Column.KIND: 104,
+    Column.ARCHITECTURE: 88,
+    Column.QUANTIZATION: 76,
+    Column.CONTEXT: 76,
 }
 
 
