@@ -54,15 +54,11 @@ def _root(
 
 @_typer.command()
 def doctor(context: typer.Context, as_json: Json = False) -> None:
-    """What this machine has: processor, memory, disks, graphics."""
-    from app.doctor import as_text, to_json
+    """What this machine has and can run: processor, memory, graphics, disks, engine, models."""
+    from app.doctor import examine, report_json, report_text
 
-    with _product(context.obj) as product:
-        machine = product.run(product.services.models.machine(refresh=True))
-    if as_json:
-        printer.line(to_json(machine))
-    else:
-        printer.line(as_text(machine))
+    report = examine(context.obj)
+    printer.line(report_json(report) if as_json else report_text(report))
 
 
 @_typer.command()

@@ -20,7 +20,7 @@ from engine.hardware.profile import Bandwidth, Memory, Processor
 from engine.records import RecordFault, from_plain, read_object, to_plain
 
 _MAX_THREADS: Final = 64
-_BLOCK_BYTES: Final = 256 << 20
+_BLOCK_BYTES: Final = 128 << 20
 """Per thread, several times the last-level cache."""
 _MEMORY_SHARE: Final = 8
 """At most this part of the available memory is used for the blocks."""
@@ -35,18 +35,26 @@ class _Measured:
 
 
 def measured_bandwidth(
-    processor: Processor, memory: Memory, cache_folder: Path, *, duration_s: float = 0.5, timeout_s: float = 15.0
+    processor: Processor,
+    memory: Memory,
+    cache_folder: Path,
+    *,
+    again: bool = False,
+    duration_s: float = 0.5,
+    timeout_s: float = 15.0,
 ) -> Bandwidth:
     """From the cache, or measured in a child and then cached.
 
+    ``again`` measures in any case and keeps the better of both: other programs can only make it look slower.
     Raises ``ProbeFailed`` when the child fails, ``RecordFault`` when it answers nonsense. A cache that cannot be read
     is measured anew; one that cannot be written is a loss of half a second each time, not an error.
     """
     key = f"{processor.name} | {processor.usable_threads} threads | {round(memory.total_bytes / 2**30)} GiB"
     file = cache_folder / "bandwidth.json"
     known = _read_cache(file)
-    if key in known:
-        return known[key]
+    best = known.get(key)
+    if best is not None and not again:
+        return best
     threads = min(processor.usable_threads, _MAX_THREADS)
     block = max(1 << 20, min(_BLOCK_BYTES, memory.available_bytes // _MEMORY_SHARE // threads))
     question: dict[str, object] = {"threads": threads, "block_bytes": block, "duration_s": duration_s}
@@ -54,6 +62,8 @@ def measured_bandwidth(
     if not _PLAUSIBLE[0] <= measured.read_bytes_s <= _PLAUSIBLE[1]:
         raise RecordFault(f"bandwidth of {measured.read_bytes_s:g} bytes/s is not plausible.")
     result = Bandwidth(measured.read_bytes_s, measured.threads, time.time())
+    if best is not None and best.read_bytes_s >= result.read_bytes_s:
+        return best
     _write_cache(file, {**known, key: result})
     return result
 

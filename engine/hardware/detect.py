@@ -51,9 +51,14 @@ def detect(
     *,
     with_bandwidth: bool = True,
     with_ggml: bool = True,
+    measure_again: bool = False,
     sources: Sources | None = None,
 ) -> Machine:
-    """The machine as it is now. ``with_ggml`` starts a child that loads llama.cpp (about half a second)."""
+    """The machine as it is now.
+
+    ``with_ggml`` starts a child that loads llama.cpp (about half a second). The bandwidth comes from the cache if it is
+    there and not to be measured again (about a second).
+    """
     survey = _Survey(sources or Sources())
     processor = survey.processor()
     memory = survey.memory()
@@ -64,7 +69,9 @@ def detect(
         bandwidth = attempt(
             survey.notes,
             "bandwidth",
-            lambda: measured_bandwidth(processor, memory, cache_folder, timeout_s=BANDWIDTH_LIMIT_S),
+            lambda: measured_bandwidth(
+                processor, memory, cache_folder, again=measure_again, timeout_s=BANDWIDTH_LIMIT_S
+            ),
             lambda found: f"{found.read_bytes_s / 1e9:.1f} GB/s read by {_count(found.threads, 'thread')}",
         )
     return Machine(
