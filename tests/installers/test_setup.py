@@ -109,6 +109,16 @@ def test_a_failed_build_is_not_trusted_and_the_next_run_goes_on(
     assert calls(tmp_path) == ["venv", "sync", "build", "sync", "build", "pip", "pip"]
 
 
+def test_a_failure_on_the_way_to_another_backend_ends_the_trust_in_the_first(
+    ready_system: Places, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert setup.set_up(ready_system, console)
+    monkeypatch.setenv("GATEHOUSE_BACKEND", "vulkan")
+    monkeypatch.setenv("FAKE_BUILD_FAILS", "1")
+    assert not setup.set_up(ready_system, console)
+    assert not ready_system.stamp.exists()
+
+
 def test_a_changed_lock_file_is_followed(ready_system: Places, console: Console, tmp_path: Path) -> None:
     assert setup.set_up(ready_system, console)
     lock = ready_system.root / "uv.lock"
@@ -139,6 +149,17 @@ def test_a_wheel_for_another_processor_is_noticed_and_made_anew(
     assert "another processor" in said.getvalue()
 
 
+def test_a_wheel_for_another_processor_goes_even_when_none_can_be_made(
+    ready_system: Places, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert setup.set_up(ready_system, console)
+    wheels = list(ready_system.wheels.iterdir())
+    (ready_system.cache / "proof_text.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
+    monkeypatch.setenv("FAKE_BUILD_FAILS", "1")
+    assert not setup.set_up(ready_system, console, again=True)
+    assert not any(wheel.exists() for wheel in wheels)
+
+
 def test_an_engine_that_does_not_answer_is_not_trusted(ready_system: Places, console: Console, said: StringIO) -> None:
     (ready_system.cache / "proof_text.py").write_text("raise SystemExit('error: the model did not load')")
     assert not setup.set_up(ready_system, console)
@@ -163,15 +184,17 @@ def test_an_environment_that_does_not_run_is_made_anew(ready_system: Places, con
     assert calls(tmp_path).count("venv") == 2
 
 
-def test_a_second_set_up_waits_for_the_first(ready_system: Places, said: StringIO, console: Console) -> None:
-    """A child holds the lock and lets go when it has seen that somebody waits."""
+def test_a_second_set_up_waits_for_the_first(ready_system: Places, said: StringIO, tmp_path: Path) -> None:
+    """A child holds the lock and lets go when it is told that somebody waits; it leaves a mark before it does."""
+    mark = tmp_path / "let go"
     holder = subprocess.Popen(
         [
             sys.executable,
             "-c",
             "import fcntl, sys\nf = open(sys.argv[1], 'ab')\nfcntl.flock(f, fcntl.LOCK_EX)\n"
-            "print('held', flush=True)\nsys.stdin.readline()\n",
+            "print('held', flush=True)\nsys.stdin.readline()\nopen(sys.argv[2], 'w').close()\n",
             str(ready_system.lock),
+            str(mark),
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -189,6 +212,8 @@ def test_a_second_set_up_waits_for_the_first(ready_system: Places, said: StringI
                 if "waiting for it" in text:
                     release.write("go\n")
                     release.flush()
+                elif not mark.exists():
+                    raise AssertionError(f"did not wait: {text}")
 
         assert setup.set_up(ready_system, Watching(said))
     assert said.getvalue().startswith("Another set-up is running")

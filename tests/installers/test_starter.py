@@ -81,6 +81,9 @@ def test_what_a_killed_set_up_left_is_swept(places: Places, program: Program) ->
 
 def test_the_quick_look_sees_the_size_and_the_thorough_one_the_content(places: Places) -> None:
     places.starter.parent.mkdir(parents=True)
+    assert not starter.has_right_size(places.starter)
+    places.starter.write_bytes(MODEL[:-1])
+    assert not starter.has_right_size(places.starter)
     places.starter.write_bytes(b"x" + MODEL[1:])
     assert starter.has_right_size(places.starter)
     assert not starter.is_whole(places.starter)
