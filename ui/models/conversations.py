@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -114,7 +115,10 @@ class ConversationModel(QAbstractListModel):
         return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEditable
 
     def _moment(self, row: Conversation) -> str:
-        return display.ago(row.updated_at, self._now)
+        moment = display.ago(row.updated_at, self._now)
+        # Under the heading "Yesterday" the word says nothing: the time of day does.
+        again = not row.pinned and moment == display.day_group(row.updated_at, self._now)
+        return time.strftime("%H:%M", time.localtime(row.updated_at)) if again else moment
 
     def _rebuild(self, now: float) -> None:
         self._now = now

@@ -364,7 +364,7 @@ def _natural_width(text: str, ink: Ink) -> int:
         return 1 << 16
     metrics = QFontMetricsF(ink.body)
     widest = max((metrics.horizontalAdvance(line) for line in text.splitlines()), default=0.0)
-    return int(widest) + 4
+    return int(widest) + 2
 
 
 def _focus() -> QWidget:

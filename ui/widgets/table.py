@@ -79,7 +79,8 @@ class TableBlock(WideBlock):
             if self._tops[number + 1] < clip.top() or top > clip.bottom():
                 continue
             self._paint_row(painter, number, row, top, chosen)
-            painter.fillRect(QRectF(0, self._tops[number + 1], self.content_width, 1), self.ink.border)
+            if number + 1 < len(self._boxes):
+                painter.fillRect(QRectF(0, self._tops[number + 1], self.content_width, 1), self.ink.border)
         painter.restore()
         painter.setPen(self.ink.border)
         painter.drawRoundedRect(frame.adjusted(0.5, 0.5, -0.5, -0.5), 6, 6)

@@ -16,6 +16,7 @@ from ui.widgets.markdown import Run, Span, Style
 
 Align = Qt.AlignmentFlag
 _ALIGNMENTS = {"left": Align.AlignLeft, "center": Align.AlignHCenter, "right": Align.AlignRight}
+_CHIP_PAD = 3.0
 Mark = tuple[int, int, bool]
 """A found place: start, end, and whether it is the current one."""
 
@@ -39,7 +40,7 @@ class TextBox:
         option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere if wrap else QTextOption.WrapMode.NoWrap)
         self._layout.setTextOption(option)
         if run.spans:
-            self._layout.setFormats([self._format(span, font) for span in run.spans])
+            self._layout.setFormats([*(self._format(span, font) for span in run.spans), *self._paddings()])
 
     def set_width(self, width: float) -> float:
         """Break lines; returns the height."""
@@ -117,10 +118,18 @@ class TextBox:
                 continue
             left = _cursor_x(line, max(begin, first))
             right = _cursor_x(line, min(end, last))
-            chip = QRectF(x + left - 2, y + line.y() + 0.5, right - left + 4, line.height() - 1)
+            chip = QRectF(x + left - _CHIP_PAD, y + line.y() + 0.5, right - left + _CHIP_PAD, line.height() - 1)
             painter.setPen(self._ink.border)
             painter.drawRoundedRect(chip, 4, 4)
         painter.setBrush(Qt.BrushStyle.NoBrush)
+
+    def _paddings(self) -> list[QTextLayout.FormatRange]:
+        """Room for the chips of inline code; Qt widens after a letter: the one before the code, and its last."""
+        spaced = QTextCharFormat()
+        spaced.setFontLetterSpacingType(QFont.SpacingType.AbsoluteSpacing)
+        spaced.setFontLetterSpacing(_CHIP_PAD)
+        ends = [at for span in self.spans if span.style & Style.CODE for at in (span.start, span.end) if at]
+        return [_format_range(self._to_layout(at - 1), self._to_layout(at), spaced) for at in ends]
 
     def _format(self, span: Span, font: QFont) -> QTextLayout.FormatRange:
         shape = QTextCharFormat()

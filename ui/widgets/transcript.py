@@ -258,7 +258,8 @@ class Transcript(QAbstractScrollArea):
 
     def _column(self) -> tuple[int, int]:
         """Left edge and width of the text."""
-        room = self.viewport().width()
+        # Measured with the scroll bar, so that the text does not move aside when one appears.
+        room = self.width()
         width = max(min(TEXT_WIDTH, room - 2 * SIDE), 200)
         return (room - width) // 2, width
 

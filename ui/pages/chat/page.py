@@ -32,6 +32,7 @@ from ui.pages.chat.sidebar import WIDTH, Sidebar
 from ui.pages.chat.system_prompt import SystemPromptCard
 from ui.theme import GRID, TEXT_WIDTH
 from ui.widgets.composer import Composer
+from ui.widgets.parts import row
 from ui.widgets.transcript import SIDE
 from ui.widgets.transcript import Transcript as TranscriptView
 from ui.widgets.waiting import Waiting
@@ -111,16 +112,16 @@ class ChatPage(QWidget):
         below.addWidget(self.banner)
         below.addWidget(self.composer)
         right = QWidget()
+        right.setAutoFillBackground(True)
         layout = QVBoxLayout(right)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.header)
         layout.addWidget(self.find_bar)
         layout.addWidget(self._pile, 1)
-        centred = QVBoxLayout()
-        centred.addWidget(foot)
+        centred = row(None, foot, None, spacing=0)
+        centred.setStretch(1, 1000)
         layout.addLayout(centred)
-        self._foot_centre = centred
         split = QSplitter()
         split.setChildrenCollapsible(False)
         split.addWidget(self.sidebar)

@@ -108,7 +108,13 @@ class HitRows(QStyledItemDelegate):
         painter.setPen(QColor(theme.text))
         title = QFontMetrics(fonts.body).elidedText(hit.conversation_title, Qt.TextElideMode.ElideRight, room)
         painter.drawText(box, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft, title)
-        self._paint_snippet(painter, box.adjusted(0, 19, 0, 0), hit)
+        below = box.adjusted(0, 19, 0, 0)
+        if hit.message_id is None:
+            painter.setFont(fonts.caption)
+            painter.setPen(QColor(theme.muted))
+            painter.drawText(below, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft, self.tr("in the title"))
+        else:
+            self._paint_snippet(painter, below, hit)
         painter.restore()
 
     def _paint_snippet(self, painter: QPainter, box: QRect, hit: SearchHit) -> None:
