@@ -238,7 +238,7 @@ def _processor_lines(machine: Machine) -> Iterator[str]:
         cores += f", CPU time of {processor.quota_cores:g} granted"
     yield f"{cores}; models compute with {_plural(processor.usable_threads, 'thread')}"
     if processor.instruction_sets:
-        names = (name.upper().replace("_", "-") for name in processor.instruction_sets)
+        names = (name.upper().replace("SSE4_", "SSE4.").replace("_", "-") for name in processor.instruction_sets)
         yield from _wrap(", ".join(names), _TEXT_WIDTH - _LABEL_WIDTH)
 
 
