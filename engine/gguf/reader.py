@@ -13,7 +13,7 @@ import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 from engine.errors import ModelFileError
 from engine.gguf.faults import damaged, not_gguf, truncated, unsupported
@@ -103,10 +103,16 @@ _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
 
 
+class Readable(Protocol):
+    """Bytes that come in order. A ``read`` gives fewer than asked for only at the end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 class _Cursor:
     """A forward-only view of the file in chunks; every byte passed is hashed."""
 
-    def __init__(self, file: BinaryIO, path: Path, file_bytes: int) -> None:
+    def __init__(self, file: Readable, path: Path, file_bytes: int) -> None:
         self._file = file
         self._path = path
         self._file_bytes = file_bytes
@@ -202,6 +208,11 @@ def read_raw_header(path: Path) -> RawHeader:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ModelFileError("unreadable", f"{path.name} cannot be read: {reason}.") from error
+
+
+def read_raw_header_from(file: Readable, path: Path, file_bytes: int) -> RawHeader:
+    """The same of a file that need not be here: ``path`` only names it in sentences. Raises: ``ModelFileError``."""
+    return _read(_Cursor(file, path, file_bytes), path, file_bytes)
 
 
 def _read(cursor: _Cursor, path: Path, file_bytes: int) -> RawHeader:
