@@ -71,8 +71,8 @@ class Client:
         self._connection.close()
 
     def complete(self, prompt: Sequence[int], tokens: int) -> Answer:
-        """Stream one greedy completion and time it."""
-        asked = {"prompt": list(prompt), "max_tokens": tokens, "temperature": 0, "stream": True, "ignore_eos": True}
+        """Stream one completion with ordinary sampling and time it."""
+        asked = {"prompt": list(prompt), "max_tokens": tokens, "seed": 1, "stream": True, "ignore_eos": True}
         began = time.perf_counter()
         first = last = 0.0
         final: Mapping[str, object] = {}
