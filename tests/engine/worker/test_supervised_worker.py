@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.errors import WorkerError
+from engine.fit.plan import Plan
 from engine.worker.spec import Loading, Ready, Starting, Stopped, WorkerSpec
 from engine.worker.supervisor import Supervisor
+from engine.worker.watch import Patience
 from tests.engine.worker.test_supervisor import News, gone
 
 pytestmark = [pytest.mark.native, pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")]
@@ -24,8 +27,6 @@ LIMIT_S = 60.0
 
 
 def starter_spec(path: Path = STARTER) -> WorkerSpec:
-    from engine.fit.plan import Plan
-
     plan = Plan(
         model_path=path,
         model_name="SmolLM2 135M",
@@ -114,6 +115,41 @@ async def test_a_file_that_is_no_model_is_refused_once(tmp_path: Path) -> None:
     assert raised.value.code in ("load_failed", "bad_model_file")
     assert len(news.failures) == 1
     assert not supervisor.running
+
+
+@pytest.mark.slow
+async def test_want_of_memory_ends_in_a_smaller_plan_that_loads() -> None:
+    """The address space is limited, so llama.cpp's own allocation fails: f16 would need 1.5 GB, q8_0 needs 0.8."""
+    given = starter_spec()
+    spec = replace(given, plan=replace(given.plan, n_ctx=65_536))
+    limited = f"ulimit -v 1700000; OPENBLAS_NUM_THREADS=1 MALLOC_ARENA_MAX=2 exec {sys.executable} -P -m engine.worker"
+    news = News()
+    supervisor = Supervisor(spec, news, command=("/bin/sh", "-c", limited))
+    supervisor.start()
+    try:
+        await supervisor.ready(2 * LIMIT_S)
+        assert (supervisor.plan.kv_type, supervisor.plan.n_ctx) == ("q8_0", 65_536)
+        assert {failed.code for failed in news.failures} == {"out_of_memory"}
+        assert "failed to allocate" in news.failures[0].evidence
+    finally:
+        await supervisor.stop()
+
+
+@pytest.mark.slow
+async def test_a_worker_that_hangs_is_replaced() -> None:
+    news = News()
+    supervisor = Supervisor(starter_spec(), news, patience=Patience(silence_s=4.0, tick_s=0.2, terminate_s=0.2))
+    supervisor.start()
+    try:
+        first = await supervisor.ready(LIMIT_S)
+        os.kill(first.pid, signal.SIGSTOP)
+        second = await supervisor.ready(LIMIT_S, other_than=first)
+        assert gone(first.pid)
+        assert await status(supervisor, supervisor.token) == 200
+        assert second.pid != first.pid
+        assert news.failures[0].code == "hung"
+    finally:
+        await supervisor.stop()
 
 
 _APP = """
