@@ -146,6 +146,8 @@ class HubRepo:
     tags: tuple[str, ...] = ("gguf",)
     downloads: int = 0
     pipeline_tag: str = "text-generation"
+    gguf: Mapping[str, object] | None = None
+    """What the hub itself read from a file's header."""
     names_hashes: bool = True
     """Whether the description gives hashes."""
     links_hashes: bool = True
@@ -455,6 +457,7 @@ def _description(repo: HubRepo) -> dict[str, object]:
         "lastModified": "2026-05-01T12:00:00.000Z",
         "pipeline_tag": repo.pipeline_tag,
         "tags": [*repo.tags, f"license:{repo.licence}"],
+        **({"gguf": dict(repo.gguf)} if repo.gguf else {}),
         "siblings": [_sibling(name, file, repo.names_hashes) for name, file in repo.files.items()],
     }
 
