@@ -24,6 +24,7 @@ _UNCAUGHT: Final = 1
 
 _SMALLER: Final = "Choose a smaller context or a smaller model, or close other programs."
 _TRY_AGAIN: Final = "Load the model again. If it happens every time, the details below help to find the cause."
+_FUNCTION_NAMES: Final = re.compile(r"^(?:(?:[a-z]+_\w+|error loading model): )+(?=.)")
 _VAGUE: Final = frozenset({"load_failed", "context_failed", "warm_up_failed", "decode_failed"})
 """What the worker says when a function of llama.cpp returned nothing."""
 _CLEARER: Final = frozenset({"out_of_memory", "bad_model_file", "device_failed"})
@@ -256,7 +257,8 @@ def _evidence(death: Death) -> str:
 
 
 def _short(line: str) -> str:
-    text = " ".join(line.split())
+    """A line of the log without the names of the functions that wrote it."""
+    text = _FUNCTION_NAMES.sub("", " ".join(line.split()))
     return text if len(text) <= 240 else text[:239] + "…"
 
 

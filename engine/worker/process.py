@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +21,7 @@ import engine
 
 _LIBRARY_OVERRIDES: Final = ("LLAMA_CPP_LIB_PATH",)
 """Variables that would replace the llama.cpp that the set-up built."""
+_SECRET_NAME: Final = re.compile(r"(?:^|_)(?:API_?KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|ACCESS_KEY)(?:_ID)?$")
 _KILL_S: Final = 10.0
 _READ_LIMIT_BYTES: Final = 64 << 10
 
@@ -175,8 +177,12 @@ def _send(step: Callable[[], None]) -> None:
 
 
 def worker_environment() -> dict[str, str]:
-    """Our environment, without what would change the code a worker runs, with what makes its death legible."""
-    environment = {name: value for name, value in os.environ.items() if name not in _LIBRARY_OVERRIDES}
+    """Our environment for a process that reads untrusted files: no other code, no secrets, a legible death."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _LIBRARY_OVERRIDES and not _SECRET_NAME.search(name.upper())
+    }
     environment["GGML_NO_BACKTRACE"] = "1"  # a crashing llama.cpp would otherwise start a debugger
     environment["PYTHONUTF8"] = "1"
     environment["PYTHONFAULTHANDLER"] = "1"

@@ -140,6 +140,12 @@ def test_the_evidence_holds_the_exit_and_the_end_of_the_log() -> None:
     assert "line 100" not in evidence
 
 
+def test_a_quoted_line_is_without_the_names_of_functions() -> None:
+    line = "llama_model_load: error loading model: llama_model_loader: failed to load model from /m/x.gguf"
+    sentence = diagnose(Death(1, (line,), Loading(0.0))).sentence
+    assert sentence == "llama.cpp refuses the model file: failed to load model from /m/x.gguf"
+
+
 def test_the_evidence_is_bounded() -> None:
     assert len(diagnose(Death(1, ("x" * 2000,) * 80, READY)).evidence) < 7000
 
