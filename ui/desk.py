@@ -61,7 +61,8 @@ class Command:
 class Page(Protocol):
     """What the window asks of a page besides being a ``QWidget``; each is optional.
 
-    The chat page also has ``new_conversation()`` and ``find_everywhere()``, for the window's keys.
+    The chat page also has ``new_conversation()`` and ``find_everywhere()``, for the window's keys, and a ``composer``
+    that notices keep clear of.
     """
 
     def commands(self) -> Sequence[Command]:

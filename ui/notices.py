@@ -5,7 +5,9 @@ Errors stay longer. A notice under the pointer or with the focus stays. What des
 
 from __future__ import annotations
 
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer
+from collections.abc import Callable
+
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
 from PySide6.QtWidgets import QFrame, QLabel, QWidget
 
@@ -29,13 +31,13 @@ _WIDTH = 376
 
 
 class Notices(QObject):
-    """The pile of notices of one window, in the lower right corner of ``area``."""
+    """The pile of notices of one window, in the lower right corner of ``area``, ``clearance`` above its foot."""
 
-    def __init__(self, area: QWidget, themes: ThemeStore, icons: Icons) -> None:
+    def __init__(self, area: QWidget, themes: ThemeStore, icons: Icons, clearance: Callable[[], int]) -> None:
         super().__init__(area)
         self._area, self._themes, self._icons = area, themes, icons
         self._shown: list[Notice] = []
-        self.bottom_margin = 5 * GRID
+        self._clearance = clearance
         area.installEventFilter(self)
 
     def show(self, level: NoticeLevel, sentence: str, hint: str = "", action: Action | None = None) -> None:
@@ -47,7 +49,7 @@ class Notices(QObject):
         while len(self._shown) >= _MOST:
             self._shown[0].dismiss()
         notice = Notice(self._area, level, sentence, hint, action, self._themes, self._icons)
-        notice.closed.connect(lambda _=None, gone=notice: self._forget(gone))
+        notice.dismissed.connect(self._forget)
         self._shown.append(notice)
         notice.show()
         self.arrange()
@@ -58,7 +60,7 @@ class Notices(QObject):
 
     def arrange(self) -> None:
         """Stack them upwards from the corner, newest lowest."""
-        bottom = self._area.height() - self.bottom_margin
+        bottom = self._area.height() - self._clearance()
         for notice in reversed(self._shown):
             width = min(_WIDTH, self._area.width() - 4 * GRID)
             notice.setFixedWidth(width)
@@ -81,7 +83,10 @@ class Notices(QObject):
 
 
 class Notice(QFrame):
-    """One notice. ``destroyed`` of its ``closing`` child tells when it is gone."""
+    """One notice."""
+
+    dismissed = Signal(object)
+    """Itself, when it goes."""
 
     def __init__(
         self,
@@ -98,8 +103,6 @@ class Notice(QFrame):
         self.setAccessibleName(sentence)
         self.setAccessibleDescription(hint)
         self.sentence = sentence
-        self._closing = QObject(self)
-        self.closed = self._closing.destroyed
         picture = QLabel()
         picture.setPixmap(icons.pixmap(_ICON[level], _TONE[level], density=self.devicePixelRatioF()))
         words = column(label(sentence, wrap=True), spacing=GRID // 2)
@@ -126,7 +129,7 @@ class Notice(QFrame):
         """Go now."""
         self._timer.stop()
         self.hide()
-        self._closing.deleteLater()
+        self.dismissed.emit(self)
         self.deleteLater()
 
     def _act(self, action: Action) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from PySide6.QtCore import QCoreApplication, QSize, Qt
+from PySide6.QtCore import QCoreApplication, QSize, Qt, QTimer
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton
 
 from app.events import AnswerFinished, AnswerGrew, LoadedModelChanged, MessageAdded
@@ -19,6 +19,9 @@ from ui.memory import machine_segments
 from ui.theme import GRID, ThemeStore
 from ui.widgets.memory_bar import MemoryBar
 from ui.widgets.parts import label, row
+
+_MEASURE_MS = 1500
+"""After the start: measuring takes a child process, and the first moments are for the window."""
 
 
 class StatusBar(QFrame):
@@ -68,20 +71,19 @@ class StatusBar(QFrame):
         bridge.answer_grew.connect(self._answer_grew)
         bridge.answer_finished.connect(self._answer_finished)
         self._show_loaded(desk.services.models.loaded())
-        self.refresh_memory()
+        QTimer.singleShot(_MEASURE_MS, self, self.measure)
 
-    def refresh_memory(self) -> None:
-        """Measure the machine again; the bar follows."""
+    def measure(self, *, again: bool = False) -> None:
+        """Ask what the machine has; the bar follows. ``again`` does not take the remembered answer."""
         desk = self._desk
         if desk is not None:
-            desk.bridge.call(
-                lambda: desk.services.models.machine(refresh=False), self._show_machine, _ignore, owner=self
-            )
+            models = desk.services.models
+            desk.bridge.call(lambda: models.machine(refresh=again), self._show_machine, _ignore, owner=self)
 
     def _loaded_changed(self, event: LoadedModelChanged) -> None:
         self._show_loaded(event.loaded)
         if isinstance(event.loaded.state, Ready | Failed | Stopped) or event.loaded.state is None:
-            self.refresh_memory()
+            self.measure(again=True)
 
     def _show_loaded(self, loaded: LoadedModel) -> None:
         self._model.setText(model_words(loaded))

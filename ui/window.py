@@ -80,7 +80,7 @@ class Window(QWidget):
         self._frame.setLayout(row(rail, right, spacing=0))
         self._layers = QStackedLayout(self)
         self._layers.addWidget(self._frame)
-        self.notices = Notices(self, themes, icons)
+        self.notices = Notices(self, themes, icons, self._clearance)
         self.palette_ = Palette(self, themes, icons)
         self.shortcuts = shortcuts.install(self, self._keys())
         themes.changed.connect(self._colour_rail)
@@ -107,6 +107,7 @@ class Window(QWidget):
             return
         page = self._page(key, self._desk)
         self._stack.setCurrentWidget(page)
+        self.notices.arrange()
         enter = getattr(page, "enter", None)
         if enter is not None:
             enter()
@@ -154,10 +155,17 @@ class Window(QWidget):
     def _page(self, key: str, desk: Desk) -> QWidget:
         if key not in self._pages:
             page = self._specs[key].make(desk)
+            page.setObjectName("page")
             page.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
             self._pages[key] = page
             self._stack.addWidget(page)
         return self._pages[key]
+
+    def _clearance(self) -> int:
+        """How much of the foot notices must not cover: the status bar, and where one writes."""
+        composer = getattr(self._stack.currentWidget(), "composer", None)
+        writing = composer.height() + 2 * GRID if isinstance(composer, QWidget) else 0
+        return self.status.height() + writing + GRID
 
     # building
 

@@ -55,12 +55,12 @@ class WelcomePage(QScrollArea):
                 self._starter_card(),
                 self._file_card(),
                 None,
-                spacing=2 * GRID,
+                spacing=12,
             )
         )
         outer = QWidget()
         outer.setObjectName("page")
-        centred = row(None, inner, None, margin=4 * GRID)
+        centred = row(None, inner, None, margin=3 * GRID)
         centred.setStretch(1, 1000)
         outer.setLayout(centred)
         self.setWidget(outer)

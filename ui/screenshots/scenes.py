@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from app.chat.records import MessageStatus
-from app.events import AnswerGrew, ConversationDeleted
+from app.events import AnswerGrew
 from app.models.records import LoadedModel
 from ui.desk import Action
 from ui.pages.fault import FaultPage
@@ -69,8 +69,6 @@ def _search(stage: Stage) -> None:
 def _undo(stage: Stage) -> None:
     stage.open_conversation("c2")
     stage.run(stage.chat.delete("c9"))
-    stage.settle()
-    stage.publish(ConversationDeleted("c9", "SQL window functions"))
     stage.settle()
 
 

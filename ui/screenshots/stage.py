@@ -64,6 +64,7 @@ class Stage:
         self.window.show()
         self.window.go(page)
         self.window.mount(desk)
+        self.window.status.measure()
         self.settle()
 
     def close(self) -> None:

@@ -103,7 +103,7 @@ class ModelsPage(QWidget):
     # the window's wishes
 
     def enter(self) -> None:
-        self.measure()
+        self.measure(again=True)
         self.view.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def open_find(self) -> None:
@@ -114,7 +114,14 @@ class ModelsPage(QWidget):
         section = self.tr("Models")
         found = [
             Command("models.add", self.tr("Add a model file…"), section, self.choose_file, "", "file-plus"),
-            Command("models.measure", self.tr("Measure memory again"), section, self.measure, "", "refresh-cw"),
+            Command(
+                "models.measure",
+                self.tr("Measure memory again"),
+                section,
+                partial(self.measure, again=True),
+                "",
+                "refresh-cw",
+            ),
         ]
         if self._desk.services.models.loaded().state is not None:
             found.append(Command("models.unload", self.tr("Unload the model"), section, self.unload, "", "power-off"))
@@ -133,11 +140,11 @@ class ModelsPage(QWidget):
         """Read the list of files again."""
         self._desk.bridge.call(self._desk.services.models.models, self._show_cards, owner=self)
 
-    def measure(self) -> None:
-        """Measure the machine again."""
+    def measure(self, *, again: bool = False) -> None:
+        """Ask what the machine has; ``again`` does not take the remembered answer."""
         models = self._desk.services.models
         self._desk.bridge.call(
-            lambda: models.machine(refresh=False), self._show_machine, self._show_machine_error, owner=self
+            lambda: models.machine(refresh=again), self._show_machine, self._show_machine_error, owner=self
         )
 
     def choose_file(self) -> None:
