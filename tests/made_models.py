@@ -169,10 +169,12 @@ TINY_LLAMA = Recipe(
         "feed_forward_length": _HIDDEN,
         "attention.head_count": 4,
         "attention.head_count_kv": 2,
-        "rope.dimension_count": 16,
+        "attention.key_length": 32,
+        "attention.value_length": 32,
+        "rope.dimension_count": 32,
     },
     _EPSILON,
-    lambda _: {**_attention(4, 2, 16), **_FEED_FORWARD},
+    lambda _: {**_attention(4, 2, 32), **_FEED_FORWARD},
     top=_NORMS,
 )
 
@@ -203,12 +205,12 @@ TINY_WINDOWED = Recipe(
     top=_NORMS,
 )
 
-_LFM_KV_HEADS = (0, 2, 0, 2, 0)
+_LFM_KV_HEADS = (0, 1, 0, 1, 0)
 
 
 def _lfm_layer(index: int) -> Mapping[str, Shape]:
     if _LFM_KV_HEADS[index]:
-        mixing = {**_attention(4, 2, 16), "attn_q_norm.weight": (16,), "attn_k_norm.weight": (16,)}
+        mixing = {**_attention(2, 1, 32), "attn_q_norm.weight": (32,), "attn_k_norm.weight": (32,)}
     else:
         mixing = {
             "attn_norm.weight": (_WIDTH,),
@@ -221,7 +223,7 @@ def _lfm_layer(index: int) -> Mapping[str, Shape]:
 
 TINY_HYBRID = Recipe(
     "lfm2",
-    {"block_count": 5, "feed_forward_length": _HIDDEN, "attention.head_count": 4, "shortconv.l_cache": 3},
+    {"block_count": 5, "feed_forward_length": _HIDDEN, "attention.head_count": 2, "shortconv.l_cache": 3},
     _EPSILON,
     _lfm_layer,
     lists={"attention.head_count_kv": _LFM_KV_HEADS},

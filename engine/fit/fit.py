@@ -7,11 +7,12 @@ checks the arithmetic. Blocking for about a second (one short-lived child), two 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from engine.errors import ModelFileError, ProbeFailed
 from engine.fit.budget import Budgets, budgets
+from engine.fit.buffers import Buffers, CacheRefused, Probe
 from engine.fit.footprint import (
     CONTEXT_STEP,
     CacheShape,
@@ -27,10 +28,6 @@ from engine.gguf.header import Header
 from engine.gguf.split import display_name, read_model
 from engine.hardware.profile import Machine
 from engine.probe.client import measure_compute
-from engine.probe.records import ComputeAnswer, ComputeQuestion
-
-Probe = Callable[[ComputeQuestion], ComputeAnswer]
-"""Asks llama.cpp for the buffers of a context. Raises ``ProbeFailed``."""
 
 LEAST_CONTEXT = 512
 """Tokens below which a chat makes no sense; nothing smaller is offered."""
@@ -43,8 +40,6 @@ AUTOMATIC_SHARE = 4
 
 _SEQUENCE_LIMIT = 256
 """Source: ``LLAMA_MAX_SEQ`` in llama-cparams.h."""
-_KV_TOLERANCE_BYTES = 128 * 1024
-"""The probe reads sizes from a log that rounds to 0.01 MiB for each of several caches."""
 _NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "afp", "webdav", "davfs", "fuse.sshfs", "sshfs", "9p", "ncp")
 
 
@@ -58,9 +53,7 @@ class _Case:
     budgets: Budgets
     n_seq_max: int
     n_ctx_most: int
-    rpc_endpoints: tuple[str, ...]
-    """Servers whose devices the probe must add before it can find the card."""
-    probe: Probe
+    buffers: Buffers
 
     def shape(self, n_ctx: int) -> CacheShape:
         return CacheShape(n_ctx, self.n_seq_max, min(n_ctx, self.wish.n_ubatch), self.wish.kv_type)
@@ -99,20 +92,40 @@ def fit_header(
 
     Without a context in the wish, the largest sensible one is chosen: 8,192 tokens where they fit (fewer where they
     do not, more, up to 32,768, where cache and buffers take no more than a quarter of the free memory), and never
-    more than the model was trained on. ``reclaimable_bytes`` is main memory that a worker which is about to end will
+    more than the model was trained on. A model whose heads are too odd for a quantised cache gets one in f16; the
+    plan says so. ``reclaimable_bytes`` is main memory that a worker which is about to end will
     give back. Raises: ``ModelFileError`` when llama.cpp refuses the model.
     """
-    memory = describe_memory(header)
-    case = _Case(
+    try:
+        return _answer(_open_case(header, wish, machine, reclaimable_bytes, rpc_endpoints, probe), machine)
+    except CacheRefused:
+        plain = replace(wish, kv_type="f16")
+        return _answer(_open_case(header, plain, machine, reclaimable_bytes, rpc_endpoints, probe), machine)
+
+
+def _open_case(
+    header: Header,
+    wish: Wish,
+    machine: Machine,
+    reclaimable_bytes: int,
+    rpc_endpoints: tuple[str, ...],
+    probe: Probe,
+) -> _Case:
+    model = Model(group_weights(header), describe_memory(header))
+    memories = budgets(machine, reclaimable_bytes)
+    return _Case(
         header=header,
-        model=Model(group_weights(header), memory),
+        model=model,
         wish=wish,
-        budgets=budgets(machine, reclaimable_bytes),
-        n_seq_max=count_sequences(wish.sessions, recurrent=memory.recurrent),
+        budgets=memories,
+        n_seq_max=count_sequences(wish.sessions, recurrent=model.memory.recurrent),
         n_ctx_most=round_context(header.n_ctx_train),
-        rpc_endpoints=rpc_endpoints,
-        probe=probe,
+        buffers=Buffers(header, model.memory, memories.card, rpc_endpoints, probe),
     )
+
+
+def _answer(case: _Case, machine: Machine) -> Plan | Misfit:
+    wish = case.wish
     wanted = round_context(min(wish.n_ctx, case.n_ctx_most)) if wish.n_ctx else _automatic_context(case)
     wanted = max(wanted, CONTEXT_STEP)
     placement = _place_measured(case, wanted)
@@ -149,7 +162,7 @@ def _automatic_context(case: _Case) -> int:
 
     def cheap(n_ctx: int) -> bool:
         shape = case.shape(n_ctx)
-        compute = _estimate_compute(case, n_ctx)
+        compute = case.buffers.estimate(case.shape(n_ctx))
         cache = kv_bytes(case.model.memory, shape) + recurrent_bytes(case.model.memory, shape)
         return cache + compute.host_bytes + compute.device_bytes <= share
 
@@ -172,99 +185,68 @@ def _largest_that(holds: Callable[[int], bool], least: int, most: int) -> int | 
 
 def _place_measured(case: _Case, n_ctx: int) -> Placement:
     """Place with an estimate, ask llama.cpp for the buffers of that placement, and place again until both agree."""
-    placement = place(case.model, case.shape(n_ctx), case.budgets, _estimate_compute(case, n_ctx))
+    shape = case.shape(n_ctx)
+    n_gpu_layers = place(case.model, shape, case.budgets, case.buffers.estimate(case.shape(n_ctx))).n_gpu_layers
+    best: Placement | None = None
     for _ in range(4):
-        compute = _measure_compute(case, n_ctx, placement.n_gpu_layers)
-        measured = place_layers(case.model, case.shape(n_ctx), case.budgets, compute, placement.n_gpu_layers)
+        compute = case.buffers.measure(case.shape(n_ctx), n_gpu_layers)
+        measured = place_layers(case.model, shape, case.budgets, compute, n_gpu_layers)
         if measured.missing_bytes == 0 or measured.short_of is case.budgets.host:
-            return measured
-        placement = place(case.model, case.shape(n_ctx), case.budgets, compute)
-    return place_layers(case.model, case.shape(n_ctx), case.budgets, _measure_compute(case, n_ctx, 0), 0)
+            best = measured
+        again = place(case.model, shape, case.budgets, compute).n_gpu_layers
+        if best is not None and again <= best.n_gpu_layers:
+            return best
+        n_gpu_layers = again
+    return best or place_layers(case.model, shape, case.budgets, case.buffers.measure(shape, 0), 0)
 
 
 def _largest_context(case: _Case, too_large: int) -> int | None:
     """The largest context below ``too_large`` that fits, by arithmetic between two measured compute buffers.
 
     The buffer grows with the context as a maximum of straight lines, so the chord between two points is never below
-    it: what fits by the chord fits.
+    it: what fits by the chord fits. Measuring again where the chord ends moves it closer to the truth.
     """
     if too_large <= LEAST_CONTEXT:
         return None
-    estimate = _estimate_compute(case, LEAST_CONTEXT)
+    estimate = case.buffers.estimate(case.shape(LEAST_CONTEXT))
     n_gpu_layers = place(case.model, case.shape(LEAST_CONTEXT), case.budgets, estimate).n_gpu_layers
-    small = _measure_compute(case, LEAST_CONTEXT, n_gpu_layers)
-    large = _measure_compute(case, too_large, n_gpu_layers)
-
-    def fits(n_ctx: int) -> bool:
-        ratio = (n_ctx - LEAST_CONTEXT) / (too_large - LEAST_CONTEXT)
-        compute = _between(small, large, ratio)
-        return place(case.model, case.shape(n_ctx), case.budgets, compute).missing_bytes == 0
-
-    return _largest_that(fits, LEAST_CONTEXT, too_large - CONTEXT_STEP)
-
-
-def _between(small: Compute, large: Compute, ratio: float) -> Compute:
-    def at(low: int, high: int) -> int:
-        return max(low, low + int((high - low) * ratio) + 1)
-
-    return Compute(
-        at(small.host_bytes, large.host_bytes),
-        at(small.device_bytes, large.device_bytes),
-        int(large.unknown_kv_bytes * ratio) + small.unknown_kv_bytes,
-        large.unknown_recurrent_bytes,
-    )
+    large = case.buffers.measure(case.shape(too_large), n_gpu_layers)
+    largest: int | None = None
+    for _ in range(2):
+        start = largest or LEAST_CONTEXT
+        chord = _Chord(start, case.buffers.measure(case.shape(start), n_gpu_layers), too_large, large)
+        found = _largest_that(partial(_fits, case, chord), start, too_large - CONTEXT_STEP)
+        if found is None or found == largest:
+            break
+        largest = found
+    return largest
 
 
-def _measure_compute(case: _Case, n_ctx: int, n_gpu_layers: int) -> Compute:
-    shape = case.shape(n_ctx)
-    card = case.budgets.card.name if case.budgets.card is not None and n_gpu_layers else None
-    question = ComputeQuestion(
-        model_path=str(case.header.path),
-        n_ctx=n_ctx,
-        n_batch=shape.n_ubatch,
-        n_ubatch=shape.n_ubatch,
-        n_seq_max=case.n_seq_max,
-        n_outputs_max=case.n_seq_max,
-        kv_type=case.wish.kv_type,
-        n_gpu_layers=n_gpu_layers,
-        device=card,
-        rpc_endpoints=case.rpc_endpoints if card is not None else (),
-    )
-    try:
-        answer = case.probe(question)
-    except ProbeFailed as error:
-        if error.code in ("model_refused", "context_refused"):
-            name = case.header.path.name
-            raise ModelFileError("unsupported", f"{name} cannot be used: {error.sentence}", error.hint) from error
-        # A probe that hung or died says nothing about the model; the generous estimate still rules out the worst.
-        return _estimate_compute(case, n_ctx)
-    on_card = sum(size for name, size in answer.compute if _is_on(name, card))
-    on_host = sum(size for name, size in answer.compute if not _is_on(name, card))
-    return Compute(
-        host_bytes=on_host + answer.output_bytes,
-        device_bytes=on_card,
-        unknown_kv_bytes=_excess(answer.kv_bytes, kv_bytes(case.model.memory, shape)),
-        unknown_recurrent_bytes=_excess(answer.recurrent_bytes, recurrent_bytes(case.model.memory, shape)),
-    )
+@dataclass(frozen=True, slots=True)
+class _Chord:
+    """Compute buffers between two measured contexts, never below the truth."""
+
+    start: int
+    small: Compute
+    end: int
+    large: Compute
+
+    def at(self, n_ctx: int) -> Compute:
+        ratio = (n_ctx - self.start) / (self.end - self.start)
+
+        def between(low: int, high: int) -> int:
+            return low + max(0, round((high - low) * ratio))
+
+        return Compute(
+            between(self.small.host_bytes, self.large.host_bytes),
+            between(self.small.device_bytes, self.large.device_bytes),
+            between(self.small.unknown_kv_bytes, self.large.unknown_kv_bytes),
+            between(self.small.unknown_recurrent_bytes, self.large.unknown_recurrent_bytes),
+        )
 
 
-def _is_on(buffer: str, card: str | None) -> bool:
-    """A buffer is named after its device (``CUDA0``, ``RPC0[host:port]``); ``CUDA_Host`` is pinned main memory."""
-    return card is not None and buffer.startswith(card)
-
-
-def _excess(told: int, computed: int) -> int:
-    return told - computed if told - computed > _KV_TOLERANCE_BYTES else 0
-
-
-def _estimate_compute(case: _Case, n_ctx: int) -> Compute:
-    """Generous, for choosing what to measure. Source: the largest tensors of llama.cpp's graph."""
-    shape = case.shape(n_ctx)
-    logits = 4 * case.header.vocab_size * case.n_seq_max
-    mask = 4 * n_ctx * shape.n_ubatch
-    activations = 40 * shape.n_ubatch * case.header.embedding_length * 4
-    everything = 2 * logits + mask + activations
-    return Compute(everything, everything if case.budgets.card is not None else 0)
+def _fits(case: _Case, chord: _Chord, n_ctx: int) -> bool:
+    return place(case.model, case.shape(n_ctx), case.budgets, chord.at(n_ctx)).missing_bytes == 0
 
 
 def _plan(case: _Case, machine: Machine, n_ctx: int, placement: Placement) -> Plan:

@@ -1,0 +1,247 @@
+"""The arithmetic against what llama.cpp really allocates, for models loaded for real."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from engine.fit.fit import fit_header
+from engine.fit.footprint import CacheShape, group_weights, kv_bytes, recurrent_bytes
+from engine.fit.layers import describe_memory
+from engine.fit.plan import KvType, Plan, Wish
+from engine.gguf.header import Header
+from engine.gguf.split import read_model
+from engine.probe.client import list_devices, measure_compute
+from engine.probe.records import ComputeQuestion
+from tests.engine.fit.machines import GIB, MIB, card, machine
+from tests.made_models import TINY_RECIPES, make_tiny
+
+pytestmark = pytest.mark.native
+
+ROOT = Path(__file__).parents[3]
+_HALF_A_DIGIT_BYTES = 0.005 * MIB + 1
+"""The log rounds each buffer to 0.01 MiB."""
+
+Sizes = list[tuple[str, str, str]]
+"""(kind, buffer, MiB as printed)."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What llama.cpp said while it loaded a model and one context after the other."""
+
+    model_bytes: int
+    weights: Sizes
+    contexts: list[Sizes]
+    warnings: list[str]
+
+
+def _context(shape: CacheShape) -> dict[str, object]:
+    return {
+        "n_ctx": shape.n_ctx,
+        "n_batch": shape.n_ubatch,
+        "n_ubatch": shape.n_ubatch,
+        "n_seq_max": shape.n_seq_max,
+        "n_outputs_max": shape.n_seq_max,
+        "kv_type": shape.kv_type,
+    }
+
+
+def _load(
+    model: Path,
+    shapes: list[CacheShape],
+    *,
+    n_gpu_layers: int = 0,
+    devices: tuple[str, ...] = (),
+    rpc_endpoints: tuple[str, ...] = (),
+    load_mode: str = "mmap",
+) -> Loaded:
+    task = {
+        "model": str(model),
+        "contexts": [_context(shape) for shape in shapes],
+        "n_gpu_layers": n_gpu_layers,
+        "devices": devices,
+        "rpc_endpoints": rpc_endpoints,
+        "load_mode": load_mode,
+    }
+    child = subprocess.run(
+        [sys.executable, "-m", "tests.engine.fit.loaded"],
+        input=json.dumps(task) + "\n",
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+        cwd=ROOT,
+    )
+    assert child.returncode == 0, child.stderr[-1_500:]
+    return Loaded(**json.loads(child.stdout))
+
+
+def _assert_printed(sizes: Sizes, kind: str, buffer: str, expected_bytes: int) -> None:
+    """The bytes, as the log would print them, are what the log printed."""
+    found = [float(size) for what, where, size in sizes if what == kind and where.startswith(buffer)]
+    difference = abs(sum(found) * MIB - expected_bytes)
+    assert difference <= _HALF_A_DIGIT_BYTES * max(1, len(found)), f"{kind} {buffer}: {expected_bytes} and {found}"
+
+
+def _assert_exact(header: Header, shapes: list[CacheShape], loaded: Loaded) -> None:
+    memory = describe_memory(header)
+    assert header.weights_bytes == loaded.model_bytes
+    _assert_printed(loaded.weights, "model", "CPU", group_weights(header).total)
+    assert len(loaded.contexts) == len(shapes)
+    for shape, sizes in zip(shapes, loaded.contexts, strict=True):
+        _assert_printed(sizes, "KV", "CPU", kv_bytes(memory, shape))
+        _assert_printed(sizes, "RS", "CPU", recurrent_bytes(memory, shape))
+
+
+_KV: tuple[KvType, ...] = ("f16", "q8_0")
+MATRIX = [CacheShape(n_ctx, n_seq, 512, kv) for n_ctx, kv, n_seq in product((512, 4_096, 8_192), _KV, (1, 4, 20))]
+
+
+def test_starter_is_exact(starter: Path) -> None:
+    _assert_exact(read_model(starter), MATRIX, _load(starter, MATRIX))
+
+
+@pytest.mark.slow
+def test_made_moe_is_exact(moe_model: Path) -> None:
+    _assert_exact(read_model(moe_model), MATRIX, _load(moe_model, MATRIX))
+
+
+@pytest.mark.parametrize("load_mode", ["mmap", "read"])
+def test_weights_are_exact_however_they_are_read(starter: Path, load_mode: str) -> None:
+    loaded = _load(starter, [], load_mode=load_mode)
+    _assert_printed(loaded.weights, "model", "CPU", group_weights(read_model(starter)).total)
+
+
+@pytest.mark.parametrize("name", sorted(TINY_RECIPES))
+def test_every_kind_of_cache_is_exact(name: str, made_folder: Path) -> None:
+    model = make_tiny(TINY_RECIPES[name], made_folder / f"tiny-{name}.gguf")
+    # What the tiny latent model keeps does not divide into blocks of q8_0; the recurrent one keeps no keys at all.
+    kinds: tuple[KvType, ...] = ("f16",) if name in ("latent", "recurrent") else _KV
+    shapes = [CacheShape(n_ctx, n_seq, 256, kv) for n_ctx, kv, n_seq in product((512, 2_048), kinds, (1, 4, 20))]
+    header = read_model(model)
+    assert sum(kv_bytes(describe_memory(header), s) + recurrent_bytes(describe_memory(header), s) for s in shapes)
+    _assert_exact(header, shapes, _load(model, shapes))
+
+
+def _assert_compute_close(model: Path, shapes: list[CacheShape]) -> None:
+    loaded = _load(model, shapes)
+    assert loaded.warnings == []
+    for shape, sizes in zip(shapes, loaded.contexts, strict=True):
+        question = ComputeQuestion(
+            model_path=str(model),
+            n_ctx=shape.n_ctx,
+            n_batch=shape.n_ubatch,
+            n_ubatch=shape.n_ubatch,
+            n_seq_max=shape.n_seq_max,
+            n_outputs_max=shape.n_seq_max,
+            kv_type=shape.kv_type,
+            n_gpu_layers=0,
+            device=None,
+        )
+        answer = measure_compute(question)
+        real = sum(float(size) * MIB for kind, _, size in sizes if kind == "compute")
+        projected = sum(size for _, size in answer.compute)
+        assert projected == pytest.approx(real, rel=0.01)
+        assert projected >= real
+        memory = describe_memory(read_model(model))
+        assert answer.kv_bytes == pytest.approx(kv_bytes(memory, shape), abs=2 * _HALF_A_DIGIT_BYTES)
+        assert answer.n_ctx == shape.n_ctx
+        _assert_printed(sizes, "output", "CPU", answer.output_bytes)
+
+
+def test_compute_buffer_of_the_starter_is_projected(starter: Path) -> None:
+    _assert_compute_close(
+        starter, [CacheShape(512, 4, 512, "f16"), CacheShape(8_192, 20, 512, "q8_0"), CacheShape(4_096, 8, 256, "f16")]
+    )
+
+
+@pytest.mark.slow
+def test_compute_buffer_of_the_moe_is_projected(moe_model: Path) -> None:
+    _assert_compute_close(moe_model, [CacheShape(4_096, 8, 512, "f16"), CacheShape(8_192, 1, 512, "q8_0")])
+
+
+@pytest.fixture(scope="module")
+def rpc_server() -> Iterator[str]:
+    """The endpoint of a stand-in card on loopback."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.engine.fit.rpc_server", endpoint],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=ROOT,
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    try:
+        # It announces its transport last, right before it listens.
+        for line in server.stdout:
+            if b"transport" in line:
+                break
+        yield endpoint
+    finally:
+        server.stdin.close()
+        server.stdout.close()
+        server.kill()
+        server.wait()
+
+
+def _listening(endpoint: str, wait_for: Callable[[Callable[[], bool], float], None]) -> str:
+    host, port = endpoint.split(":")
+
+    def answers() -> bool:
+        with closing(socket.socket()) as client:
+            return client.connect_ex((host, int(port))) == 0
+
+    wait_for(answers, 20)
+    return endpoint
+
+
+WaitFor = Callable[[Callable[[], bool], float], None]
+
+
+def test_a_card_is_listed(rpc_server: str, wait_for: WaitFor) -> None:
+    names = {
+        device.name: device.kind.value for device in list_devices(rpc_endpoints=[_listening(rpc_server, wait_for)])
+    }
+    assert names == {"CPU": "cpu", "RPC0": "gpu"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room", [4 * GIB, 400 * MIB])
+def test_placement_on_a_card_is_exact(rpc_server: str, wait_for: WaitFor, moe_model: Path, room: int) -> None:
+    endpoint = _listening(rpc_server, wait_for)
+    header = read_model(moe_model)
+    here = machine(8 * GIB, gpus=(card(room, name="RPC0"),))
+    plan = fit_header(header, Wish(n_ctx=2_048), here, rpc_endpoints=(endpoint,))
+    assert isinstance(plan, Plan)
+    assert plan.n_gpu_layers == 31 if room == 4 * GIB else 0 < plan.n_gpu_layers < 31
+    shape = CacheShape(plan.n_ctx, plan.n_seq_max, plan.n_ubatch, plan.kv_type)
+    loaded = _load(
+        moe_model,
+        [shape],
+        n_gpu_layers=plan.n_gpu_layers,
+        devices=("RPC0",),
+        rpc_endpoints=(endpoint,),
+        load_mode="read",
+    )
+    for device in plan.devices:
+        _assert_printed(loaded.weights, "model", device.name, device.weights_bytes)
+        (sizes,) = loaded.contexts
+        _assert_printed(sizes, "KV", device.name, device.kv_bytes)
+        buffers = [
+            float(s) * MIB for kind, name, s in sizes if kind in ("compute", "output") and name.startswith(device.name)
+        ]
+        assert device.compute_bytes == pytest.approx(sum(buffers), rel=0.01)
