@@ -111,6 +111,11 @@ class Composer(QFrame):
     def sendable(self) -> bool:
         return self._can_send()
 
+    @property
+    def overflow(self) -> str:
+        """The sentence that says the draft does not fit, or nothing."""
+        return "" if self._overflow.isHidden() else self._overflow.text()
+
     # Inside.
 
     def _make_gate(self) -> QToolButton:

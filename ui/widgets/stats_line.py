@@ -61,6 +61,8 @@ class StatsLine(QAbstractButton):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.setFixedHeight(_HEIGHT)
+        self.setAccessibleName(self.tr("Statistics"))
+        self.hide()
         self.clicked.connect(self._open)
 
     def show_stats(self, model: str, stats: AnswerStats | None, otherwise: str = "") -> None:

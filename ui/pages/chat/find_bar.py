@@ -68,6 +68,11 @@ class FindBar(QFrame):
         self._transcript.mark_words("")
         self.closed.emit()
 
+    @property
+    def count(self) -> str:
+        """Which of how many, in words."""
+        return self._count.text()
+
     def look(self) -> None:
         """Find anew; begins at the last place, which is nearest to where one usually is."""
         self._pause.stop()

@@ -111,6 +111,11 @@ class Sidebar(QFrame):
         else:
             self._say(self.tr("Nothing found for “%1”.").replace("%1", words))
 
+    @property
+    def saying(self) -> str:
+        """What stands in place of a list."""
+        return self._nothing.text() if self._pile.currentWidget() is self._nothing else ""
+
     def begin_search(self) -> None:
         self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.search.selectAll()
