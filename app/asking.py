@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from app import printer
 from app.bootstrap import Product
-from app.chat.prompt import refuse_overflow
+from app.chat.prompt import build, refuse_overflow, with_draft
 from app.chat.records import ContextUse
-from app.providers.provider import Endpoint, PromptMessage, Sampling, Timings, Usage
+from app.providers.provider import Endpoint, Sampling, Timings, Usage
 
 
 @dataclass(slots=True)
@@ -38,9 +38,9 @@ def ask(product: Product, text: str, model_id: str | None, *, as_json: bool) -> 
 
 async def _ask(product: Product, text: str, model_id: str | None, *, show: bool) -> _Answer:
     endpoint = await product.models.ensure_ready(model_id)
-    prompt = (PromptMessage("user", text),)
-    refuse_overflow(ContextUse(await product.provider.count_tokens(endpoint, prompt), endpoint.n_ctx, exact=True))
     values = product.services.settings.values
+    prompt = with_draft(build(values.system_prompt, ()), text)
+    refuse_overflow(ContextUse(await product.provider.count_tokens(endpoint, prompt), endpoint.n_ctx, exact=True))
     sampling = Sampling(values.temperature, values.top_p, values.max_tokens)
     answer = _Answer(endpoint)
     asked_at = time.monotonic()

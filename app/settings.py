@@ -24,7 +24,10 @@ class SettingsValues:
     """Context asked of models; ``None`` lets the planner choose."""
     temperature: float = 0.7
     top_p: float = 0.9
-    max_tokens: int | None = None
+    max_tokens: int | None = 2048
+    """Ends an answer that runs in circles, as small models do; ``None`` lets it fill the context."""
+    system_prompt: str = "You are a helpful assistant."
+    """For conversations without their own. Without any, templates of small models put in words that confuse them."""
     welcome_done: bool = False
     window_geometry: str = ""
     """Qt's saved geometry, base64."""

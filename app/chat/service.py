@@ -50,6 +50,7 @@ class ChatService:
         self._bus = bus
         self._host = host
         self._provider = provider
+        self._settings = settings
         self._saver = AnswerSaver(lane, bus.publish)
         self._answers = Conversing(host, provider, settings, self._saver, self._finished)
 
@@ -119,7 +120,7 @@ class ChatService:
         conversation, branch = await self._branch(conversation_id)
         if any(self._answers.is_running(message.id) for message in branch[-1:]):
             raise RequestError("answer_running", "The last answer is still being written.", "Wait for it, or stop it.")
-        await self._refuse_overflow(prompts.with_draft(prompts.build(conversation.system_prompt, branch), text))
+        await self._refuse_overflow(prompts.with_draft(self._build(conversation, branch), text))
         parent = branch[-1].id if branch else None
         question = _message(conversation.id, parent, "user", text, MessageStatus.COMPLETE)
         answer = _message(conversation.id, question.id, "assistant", "", MessageStatus.PENDING)
@@ -172,7 +173,7 @@ class ChatService:
 
     async def measure(self, conversation_id: str | None, draft: str) -> ContextUse:
         conversation, branch = await self._branch(conversation_id)
-        return await self._measure(prompts.with_draft(prompts.build(conversation.system_prompt, branch), draft))
+        return await self._measure(prompts.with_draft(self._build(conversation, branch), draft))
 
     async def _branch(self, conversation_id: str | None) -> tuple[Conversation, tuple[Message, ...]]:
         """The conversation and its chosen branch as of now; a new, unsaved conversation for ``None``."""
@@ -192,7 +193,7 @@ class ChatService:
     ) -> str:
         """Store ``added`` and a pending answer below ``parent_id`` as the chosen branch, and start the answer."""
         current = await self._lane.read(lambda connection: conversations.get(connection, conversation_id))
-        await self._refuse_overflow(prompts.build(current.system_prompt, (*above, *added)))
+        await self._refuse_overflow(self._build(current, (*above, *added)))
         answer = _message(conversation_id, parent_id, "assistant", "", MessageStatus.PENDING)
 
         def work(connection: sqlite3.Connection) -> tuple[Conversation, Message]:
@@ -206,6 +207,9 @@ class ChatService:
         self._publish(ConversationChanged(changed), BranchChosen(conversation_id))
         self._start(changed, pending)
         return answer.id
+
+    def _build(self, conversation: Conversation, branch: Sequence[Message]) -> tuple[PromptMessage, ...]:
+        return prompts.build(conversation.system_prompt or self._settings.values.system_prompt, branch)
 
     async def _refuse_overflow(self, prompt: Sequence[PromptMessage]) -> None:
         prompts.refuse_overflow(await self._measure(prompt))
@@ -223,7 +227,7 @@ class ChatService:
         live = LiveAnswer(pending, self._bus.publish, self._saver.note)
 
         async def make_prompt() -> tuple[PromptMessage, ...]:
-            return prompts.build(conversation.system_prompt, await self._path(pending.parent_id))
+            return self._build(conversation, await self._path(pending.parent_id))
 
         self._answers.start(live, conversation.model_id, make_prompt)
 
