@@ -78,6 +78,9 @@ class Foreign(str):
             return type(result)(self._wrap(item) for item in result)
         return result
 
+    def __str__(self) -> str:  # some filters begin with str(value), and must not lose the text by it
+        return self
+
     def __eq__(self, other: object) -> bool:
         return self._text == (other._text if isinstance(other, Foreign) else other)
 

@@ -242,10 +242,7 @@ class Engine:
             return
         if text:
             self._emit(sequence, text)
-        max_tokens = sequence.ticket.request.max_tokens
-        if len(sequence.tokens) >= sequence.limit_tokens or (
-            max_tokens is not None and sequence.n_generated >= max_tokens
-        ):
+        if len(sequence.tokens) >= sequence.limit_tokens:
             self._finish(sequence, "length")
 
     def _emit(self, sequence: Sequence, text: str) -> None:
@@ -272,16 +269,15 @@ class Engine:
             return
         request = ticket.request
         tokens = list(request.tokens)
-        sequences = []
+        limit = self.limit_tokens
+        if request.max_tokens is not None:
+            limit = min(limit, len(tokens) + request.max_tokens)
+        banned = self._vocabulary.end_tokens if request.ignore_end else ()
         for choice in range(request.choices):
-            settings = request.sampling
-            banned = self._vocabulary.end_tokens if request.ignore_end else ()
-            sampler = Sampler(settings, banned=banned, stream=choice)
+            sampler = Sampler(request.sampling, banned=banned, stream=choice)
             sampler.observe(tokens)
             text = TextStream(request.stops)
-            limit = self.limit_tokens
-            sequences.append(Sequence(ticket, choice, list(tokens), sampler, text, len(tokens), limit))
-        self._scheduler.add(sequences)
+            self._scheduler.add([Sequence(ticket, choice, list(tokens), sampler, text, len(tokens), limit)])
 
     def _drop_cancelled(self) -> None:
         self._any_cancelled = False

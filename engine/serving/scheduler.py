@@ -20,7 +20,7 @@ STEP_BUDGET_S: Final = 0.150
 ALONE_BUDGET_S: Final = 1.0
 """A step of prompts alone takes no longer, so that newcomers and hang-ups are heard."""
 HEADROOM_TOKENS: Final = 256
-"""Cells promised to an admitted sequence beyond its prompt; more are taken as it grows."""
+"""Cells promised to an admitted sequence beyond its prompt, at most; more are taken as it grows."""
 LEADER_TOKENS: Final = 32
 """A newcomer waits for a prompt being computed that will give it at least so many more tokens."""
 AGEING_TOKENS_PER_S: Final = 512.0
@@ -74,8 +74,11 @@ class Scheduler:
         self._cache = cache
         self._n_batch = n_batch
         self._n_outputs_max = n_outputs_max
+        self._headroom = min(HEADROOM_TOKENS, cache.n_cells // 8)
         self._row_cap = n_batch
         """Smaller for a while after the cache was full."""
+        self._admitting = True
+        """Not while the cache has less room than it should: until somebody ends."""
         self.waiting: deque[Sequence] = deque()
         self.active: list[Sequence] = []
         self.pace = Pace()
@@ -87,6 +90,7 @@ class Scheduler:
 
     def remove(self, sequence: Sequence) -> None:
         """Take out a sequence that has ended; its prefix stays warm."""
+        self._admitting = True
         if sequence.slot >= 0:
             self.active.remove(sequence)
             self._cache.retire(sequence.slot)
@@ -96,7 +100,8 @@ class Scheduler:
 
     def schedule(self) -> Step | None:
         """Admit who fits, then fill a step; ``None`` when there is nothing to do."""
-        self._admit()
+        if self._admitting or not self.active:
+            self._admit()
         if not self.active:
             return None
         rows = self._make_room()
@@ -137,9 +142,8 @@ class Scheduler:
                 return not self.active  # alone it may try: its length is bounded by the context
         return True
 
-    @staticmethod
-    def _promise(sequence: Sequence) -> int:
-        return min(len(sequence.tokens) + HEADROOM_TOKENS, max(sequence.limit_tokens, len(sequence.tokens)))
+    def _promise(self, sequence: Sequence) -> int:
+        return min(len(sequence.tokens) + self._headroom, sequence.limit_tokens)
 
     def _start(self, sequence: Sequence, match: Match) -> None:
         sequence.slot = self._cache.claim(match)
@@ -186,6 +190,7 @@ class Scheduler:
             return True
         if len(self.active) > 1:
             self._preempt_youngest()
+            self._admitting = False
             return True
         return False
 

@@ -98,7 +98,7 @@ class Sequence:
     text: TextStream
     n_prompt: int
     limit_tokens: int
-    """The sequence ends when it is so long."""
+    """The sequence ends when it is so long: prompt and what may be written, within the context."""
     slot: int = -1
     """Its place in the KV cache, or -1."""
     n_past: int = 0
