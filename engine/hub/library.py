@@ -6,7 +6,6 @@ Never raises for a bad file: it is listed with its fault. Downloads are left to 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import os
@@ -17,11 +16,13 @@ from pathlib import Path
 from engine.errors import ModelFileError
 from engine.gguf.header import Header
 from engine.gguf.split import display_name, is_shard, model_stem, read_model, shard_number
+from engine.records import RecordFault, from_plain, read_object, to_plain
 
 _FILE_LIMIT = 5_000
 """GGUF files looked at in all folders together; a person who points at a whole disk still gets an answer."""
 _DEPTH_LIMIT = 6
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
+_CACHE_LIMIT_BYTES = 16 * 1024 * 1024
 _PASSING_FAULTS = {"unreadable", "shard_missing"}
 """Faults that may go without the file changing, and so are not remembered."""
 
@@ -244,47 +245,21 @@ def _read_cache(cache_file: Path | None) -> dict[str, _Reading]:
     if cache_file is None:
         return {}
     try:
-        raw = json.loads(cache_file.read_text("utf-8"))
-        if raw["version"] != _CACHE_VERSION:
+        raw = read_object(cache_file.read_bytes(), _CACHE_LIMIT_BYTES)
+        models = raw.get("models")
+        if raw.get("version") != _CACHE_VERSION or not isinstance(models, dict):
             return {}
-        return {path: _decode(entry) for path, entry in raw["models"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {path: from_plain(_Reading, entry, "reading") for path, entry in models.items()}
+    except (OSError, RecordFault):
         return {}
 
 
-def _decode(entry: dict[str, object]) -> _Reading:
-    signature = tuple((str(name), int(size), int(date)) for name, size, date in entry["signature"])  # type: ignore[attr-defined]
-    facts = entry["facts"]
-    fault = entry["fault"]
-    if not isinstance(fault, str):
-        raise ValueError("fault is not a text")
-    return _Reading(signature, None if facts is None else _decode_facts(facts), fault)
-
-
-def _decode_facts(raw: object) -> ModelFacts:
-    if not isinstance(raw, dict):
-        raise ValueError("facts are not an object")
-    facts = ModelFacts(**raw)
-    for field in dataclasses.fields(ModelFacts):
-        value = getattr(facts, field.name)
-        if type(value).__name__ not in str(field.type).replace("None", "NoneType").split(" | "):
-            raise ValueError(f"{field.name} is of the wrong type")
-    return facts
-
-
 def _write_cache(cache_file: Path, readings: dict[str, _Reading]) -> None:
-    models = {
-        path: {
-            "signature": reading.signature,
-            "facts": None if reading.facts is None else dataclasses.asdict(reading.facts),
-            "fault": reading.fault,
-        }
-        for path, reading in readings.items()
-    }
+    payload = {"version": _CACHE_VERSION, "models": {path: to_plain(reading) for path, reading in readings.items()}}
     temporary = cache_file.with_name(f".{cache_file.name}-{os.getpid()}")
     try:
         cache_file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"version": _CACHE_VERSION, "models": models}), "utf-8")
+        temporary.write_text(json.dumps(payload), "utf-8")
         temporary.replace(cache_file)
     except OSError:
         # A full disk costs the next start some milliseconds, nothing more.

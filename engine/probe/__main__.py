@@ -14,7 +14,8 @@ from typing import TextIO
 from engine.errors import GatehouseError
 from engine.llama import bindings, devices
 from engine.probe.compute import measure_compute
-from engine.probe.records import decode_question, encode_answer, encode_device
+from engine.probe.records import ComputeAnswer, ComputeQuestion, DevicesAnswer, DevicesQuestion
+from engine.records import from_plain, read_object, to_plain
 
 _LINE_LIMIT = 1024 * 1024
 
@@ -48,14 +49,18 @@ def main(arguments: list[str]) -> int:
 
 
 def _answer(probe: str, raw: str, lines: list[str]) -> dict[str, object]:
-    question = json.loads(raw) if raw.strip() else {}
+    question = read_object(raw, _LINE_LIMIT)
+    answer: DevicesAnswer | ComputeAnswer
     if probe == "devices":
-        for endpoint in question.get("rpc_endpoints", []):
-            bindings.add_rpc_server(str(endpoint))
-        return {"devices": [encode_device(device) for device in devices.list_devices()]}
-    if probe == "compute":
-        return encode_answer(measure_compute(decode_question(question), lines))
-    raise SystemExit(f"unknown probe {probe!r}")
+        for endpoint in from_plain(DevicesQuestion, question, probe).rpc_endpoints:
+            bindings.add_rpc_server(endpoint)
+        answer = DevicesAnswer(devices.list_devices())
+    elif probe == "compute":
+        answer = measure_compute(from_plain(ComputeQuestion, question, probe), lines)
+    else:
+        raise SystemExit(f"unknown probe {probe!r}")
+    plain: dict[str, object] = to_plain(answer)
+    return plain
 
 
 def _take_over_stdout() -> TextIO:

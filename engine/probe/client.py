@@ -11,17 +11,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, TypeVar
 
 from engine.errors import ProbeFailed
-from engine.probe.records import (
-    ComputeAnswer,
-    ComputeQuestion,
-    GgmlDevice,
-    decode_answer,
-    decode_device,
-    encode_question,
-)
+from engine.probe.records import ComputeAnswer, ComputeQuestion, DevicesAnswer, DevicesQuestion, GgmlDevice
+from engine.records import RecordFault, from_plain, to_plain
+from engine.worker.process import worker_environment
+
+R = TypeVar("R")
 
 _ANSWER_LIMIT_BYTES = 1024 * 1024
 _LOG_TAIL_BYTES = 32 * 1024
@@ -33,38 +30,46 @@ else:
 
 def list_devices(timeout_s: float = 20.0, *, rpc_endpoints: Sequence[str] = ()) -> tuple[GgmlDevice, ...]:
     """What the installed llama.cpp can compute on. Raises: ``ProbeFailed``."""
-    reply = ask("devices", {"rpc_endpoints": list(rpc_endpoints)}, timeout_s)
-    rows = reply.get("devices")
-    if not isinstance(rows, list) or len(rows) > 256:
-        raise _nonsense("devices", "no list of devices")
-    try:
-        return tuple(decode_device(row) for row in rows)
-    except ValueError as error:
-        raise _nonsense("devices", str(error)) from error
+    question = DevicesQuestion(tuple(rpc_endpoints))
+    answer = _read("devices", DevicesAnswer, ask("devices", to_plain(question), timeout_s))
+    if any(min(device.total_bytes, device.free_bytes) < 0 for device in answer.devices):
+        raise _nonsense("devices", "less memory than none")
+    return answer.devices
 
 
 def measure_compute(question: ComputeQuestion, timeout_s: float = 60.0) -> ComputeAnswer:
     """What llama.cpp would reserve for that context. Raises: ``ProbeFailed``."""
-    reply = ask("compute", encode_question(question), timeout_s)
+    answer = _read("compute", ComputeAnswer, ask("compute", to_plain(question), timeout_s))
+    sizes = (answer.output_bytes, answer.kv_bytes, answer.recurrent_bytes, *(size for _, size in answer.compute))
+    if min(sizes) < 0:
+        raise _nonsense("compute", "buffers smaller than nothing")
+    return answer
+
+
+def _read(probe: str, kind: type[R], reply: dict[str, object]) -> R:
     try:
-        return decode_answer(reply)
-    except ValueError as error:
-        raise _nonsense("compute", str(error)) from error
+        return from_plain(kind, reply, probe)
+    except RecordFault as error:
+        raise _nonsense(probe, f"something else than asked: {error}".rstrip(".")) from error
 
 
 def ask(probe: str, question: dict[str, object], timeout_s: float) -> dict[str, object]:
     """Start the child, wait for its one answer, and make sure that it is gone. Raises: ``ProbeFailed``."""
-    return run_child([sys.executable, "-m", "engine.probe", probe], probe, question, timeout_s)
+    return run_child([sys.executable, "-P", "-m", "engine.probe", probe], probe, question, timeout_s)
 
 
 def run_child(command: Sequence[str], probe: str, question: dict[str, object], timeout_s: float) -> dict[str, object]:
-    """As :func:`ask`, for any command that speaks the same one line in, one line out. Raises: ``ProbeFailed``."""
+    """As :func:`ask`, for any command that speaks the same one line in, one line out. Raises: ``ProbeFailed``.
+
+    The child gets a worker's environment: no secrets, and no other llama.cpp than the one that was set up.
+    """
     try:
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=worker_environment(),
             creationflags=_NO_WINDOW,
         )
     except OSError as error:
@@ -140,8 +145,8 @@ def _decode(probe: str, code: int, answer: _Collector, log: _Collector) -> dict[
     if answer.overflowed:
         raise _nonsense(probe, "more than 1 MiB")
     if code != 0:
-        last = next((line.strip() for line in reversed(log.text.splitlines()) if line.strip()), "")
-        raise ProbeFailed("probe_died", f"The {probe} probe {_ending(code)}{': ' + last[:300] if last else '.'}")
+        last = _last_words(log.text)
+        raise ProbeFailed("probe_died", f"The {probe} probe {_ending(code)}{': ' + last if last else '.'}")
     try:
         reply = json.loads(answer.text)
     except ValueError as error:
@@ -152,6 +157,12 @@ def _decode(probe: str, code: int, answer: _Collector, log: _Collector) -> dict[
     if isinstance(fault, dict):
         raise ProbeFailed(*(str(fault.get(key, ""))[:500] for key in ("code", "sentence", "hint")))
     return reply
+
+
+def _last_words(log: str) -> str:
+    """The last line the child wrote itself, not the stack that Python adds when it dies of a signal."""
+    words, _, _ = log.partition("Fatal Python error:")
+    return next((line.strip()[:300] for line in reversed(words.splitlines()) if line.strip()), "")
 
 
 def _ending(code: int) -> str:

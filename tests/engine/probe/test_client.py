@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.errors import ProbeFailed
 from engine.hardware.profile import DeviceKind
+from engine.probe import client
 from engine.probe.client import ask, list_devices, measure_compute, run_child
-from engine.probe.records import (
-    ComputeAnswer,
-    ComputeQuestion,
-    GgmlDevice,
-    decode_answer,
-    decode_device,
-    decode_question,
-    encode_answer,
-    encode_device,
-    encode_question,
-)
+from engine.probe.records import ComputeAnswer, ComputeQuestion, GgmlDevice
+from engine.records import to_plain
 
 QUESTION = ComputeQuestion("/models/m.gguf", 4096, 512, 512, 8, 8, "q8_0", 0, None, ("127.0.0.1:5000",))
 ANSWER = ComputeAnswer((("CPU", 1000), ("CUDA0", 2000)), 10, 20, 30, 2, 4096)
@@ -106,12 +100,21 @@ def test_a_program_that_does_not_exist() -> None:
     assert caught.value.code == "probe_not_started"
 
 
-def test_records_survive_the_wire() -> None:
-    import json
+def _answering(monkeypatch: pytest.MonkeyPatch, reply: object) -> None:
+    """Let the client start a child that gives this answer, whatever it is asked."""
+    command = [sys.executable, "-c", f"print({json.dumps(reply)!r})"]
 
-    assert decode_question(json.loads(json.dumps(encode_question(QUESTION)))) == QUESTION
-    assert decode_answer(json.loads(json.dumps(encode_answer(ANSWER)))) == ANSWER
-    assert decode_device(json.loads(json.dumps(encode_device(DEVICE)))) == DEVICE
+    def other(_command: object, *arguments: Any) -> dict[str, object]:
+        return run_child(command, *arguments)
+
+    monkeypatch.setattr(client, "run_child", other)
+
+
+def test_records_survive_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
+    _answering(monkeypatch, {"devices": [to_plain(DEVICE)]})
+    assert list_devices() == (DEVICE,)
+    _answering(monkeypatch, to_plain(ANSWER))
+    assert measure_compute(QUESTION) == ANSWER
 
 
 @pytest.mark.parametrize(
@@ -123,13 +126,34 @@ def test_records_survive_the_wire() -> None:
         {"free_bytes": 2**64},
         {"kind": "quantum"},
         {"name": None},
-        {"description": "x" * 5_000},
+        {"description": "x" * 50_000},
         {"pci_id": 7},
+        {"more": 1},
     ],
 )
-def test_devices_are_checked(change: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        decode_device({**encode_device(DEVICE), **change})
+def test_devices_are_checked(change: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    _answering(monkeypatch, {"devices": [{**to_plain(DEVICE), **change}]})
+    with pytest.raises(ProbeFailed) as caught:
+        list_devices()
+    assert caught.value.code == "probe_nonsense"
+
+
+@pytest.mark.parametrize(
+    "change", [{"compute": [["CPU", -5]]}, {"compute": [["CPU"]]}, {"kv_bytes": -1}, {"splits": "2"}]
+)
+def test_sizes_are_checked(change: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    _answering(monkeypatch, {**to_plain(ANSWER), **change})
+    with pytest.raises(ProbeFailed) as caught:
+        measure_compute(QUESTION)
+    assert caught.value.code == "probe_nonsense"
+
+
+def test_the_child_gets_no_secrets_and_no_other_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "abc")
+    monkeypatch.setenv("LLAMA_CPP_LIB_PATH", "/elsewhere")
+    seen = _child("import os,json; print(json.dumps(dict(os.environ)))")
+    assert "PATH" in seen
+    assert not {"SOME_API_KEY", "LLAMA_CPP_LIB_PATH"} & seen.keys()
 
 
 @pytest.mark.native
