@@ -7,6 +7,7 @@ and never does much more than it allows. The body tells its height, it does not 
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -270,8 +271,12 @@ class MessageBody(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         exposed = QRectF(event.rect())
-        above: Block | None = None
-        for index, block in enumerate(self._blocks):
+        first = max(bisect_right(self._blocks, exposed.top(), key=lambda block: block.y) - 1, 0)
+        above = self._blocks[first - 1] if first else None
+        for index in range(first, len(self._blocks)):
+            block = self._blocks[index]
+            if block.y - 24 > exposed.bottom():
+                break
             gap = block.y - (above.y + above.height) if above is not None and above.leaf.nest else 0.0
             if block.y + block.height >= exposed.top() - 4 and block.y - gap <= exposed.bottom() + 4:
                 painter.save()
@@ -359,6 +364,10 @@ class MessageBody(QWidget):
                 QToolTip.hideText()
             return True
         return super().event(event)
+
+    def code_blocks(self) -> Sequence[CodeBlock]:
+        """The code in the text, in order."""
+        return tuple(sorted(self._buttons, key=lambda block: block.y))
 
     def links(self) -> Sequence[str]:
         """The addresses in the text, each once, in order: for the menu and the keyboard."""

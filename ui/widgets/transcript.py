@@ -86,6 +86,10 @@ class Transcript(QAbstractScrollArea):
     def messages(self) -> list[Message]:
         return [entry.message for entry in self._entries]
 
+    def text_of_last(self) -> str:
+        """The last message's text as far as it came."""
+        return self._entries[-1].text if self._entries else ""
+
     def show_messages(self, messages: Sequence[Message], *, keep: bool = False) -> None:
         """Show a conversation from its end; ``keep`` holds on to what is on screen already (another branch)."""
         kept = {entry.message.id: entry for entry in self._entries} if keep else {}

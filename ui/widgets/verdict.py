@@ -33,6 +33,10 @@ class Verdict(QFrame):
         layout.addWidget(button(self.tr("Try again"), self.retried.emit, "link" if quiet else ""))
         self.setLayout(layout)
 
+    @property
+    def words(self) -> str:
+        return self._words.text()
+
     def height_for(self, width: int) -> int:
         layout = self.layout()
         assert layout is not None

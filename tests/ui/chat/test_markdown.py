@@ -98,7 +98,9 @@ def test_a_picture_becomes_a_link_with_its_description() -> None:
     assert leaf.run.spans == (Span(0, 16, Style.LINK, "https://example.org/cat.png"),)
 
 
-@pytest.mark.parametrize("text", ["[x](javascript:alert(1))", "[x](data:text/html;base64,AA)", "[x](file:///etc/passwd)"])
+@pytest.mark.parametrize(
+    "text", ["[x](javascript:alert(1))", "[x](data:text/html;base64,AA)", "[x](file:///etc/passwd)"]
+)
 def test_dangerous_addresses_are_no_links(text: str) -> None:
     (leaf,) = parse(text)
     assert isinstance(leaf, Prose)

@@ -230,7 +230,9 @@ def test_waiting_says_how_far_loading_is(room: Room) -> None:
     _publish(room, LoadedModel(sample.SMALL.id, Loading(0.42), None, None))
     _send(room, "Hello")
     room.until(lambda: "42%" in room.page.composer.picker.text())
-    waiting = [w.accessibleName() for w in room.page.transcript.findChildren(object) if type(w).__name__ == "WaitingLine"]
+    waiting = [
+        w.accessibleName() for w in room.page.transcript.findChildren(object) if type(w).__name__ == "WaitingLine"
+    ]
     assert waiting == [f"Loading {sample.SMALL.name}"]
 
 
@@ -313,6 +315,7 @@ def test_every_control_has_a_name(make_room: MakeRoom) -> None:
         widget
         for widget in room.page.findChildren(object)
         if hasattr(widget, "focusPolicy")
+        and widget.isVisibleTo(room.page)
         and widget.focusPolicy() & Qt.FocusPolicy.TabFocus
         and not widget.accessibleName()
         and not (hasattr(widget, "text") and callable(widget.text) and widget.text())
@@ -335,5 +338,3 @@ def test_clicking_a_row_opens_it(make_room: MakeRoom) -> None:
     at = view.visualRect(room.page.sidebar.model.index_of("c1")).center()
     QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(at.x(), at.y()))
     room.until(lambda: [m.id for m in room.page.transcript.messages] == ["m1"])
-
-
