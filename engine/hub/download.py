@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import HubError, ModelFileError
-from engine.gguf.split import read_model
 from engine.hub import journal as journals
 from engine.hub.client import HubClient
-from engine.hub.disk import Disk, check_space, sync_folder, write_failed
+from engine.hub.disk import Disk, check_space, write_failed
+from engine.hub.install import delete, install, uninstall
 from engine.hub.interrupt import Interrupt
 from engine.hub.journal import Journal
 from engine.hub.lock import FolderLock
@@ -32,7 +32,6 @@ from engine.hub.verify import (
     is_in_place,
     load_receipt,
     receipt_path,
-    save_receipt,
 )
 
 Doing = Literal["preparing", "checking", "downloading", "finishing"]
@@ -107,7 +106,7 @@ def discard(models: Path, model: RemoteModel) -> int:
         return 0
     try:
         with FolderLock(folder / f".{model.name}.lock", model.name):
-            freed = sum(_remove(journals.part_of(folder, file)) for file in model.files)
+            freed = sum(delete(journals.part_of(folder, file)) for file in model.files)
             journals.path_of(folder, model.name).unlink(missing_ok=True)
     except OSError as error:
         raise write_failed(error, folder) from error
@@ -119,8 +118,7 @@ def remove(models: Path, receipt: Receipt) -> int:
     """Delete a downloaded model; returns the bytes that this freed. Raises: ``HubError``."""
     folder = folder_of(models, receipt.repo)
     try:
-        freed = sum(_remove(folder / file.name) for file in receipt.files)
-        receipt_path(folder, receipt.name).unlink(missing_ok=True)
+        freed = uninstall(receipt, folder)
     except OSError as error:
         raise write_failed(error, folder) from error
     _remove_empty(folder, models)
@@ -241,33 +239,20 @@ class _Download:
         return current
 
     def _finish(self, model: RemoteModel, old: Receipt | None) -> Receipt:
-        """Give the files their names, the first shard last: it is the one by which a model is found."""
         self._tell("finishing", model, "", model.size_bytes)
-        for file in reversed(model.files):
-            part = journals.part_of(self._folder, file)
-            if part.exists():
-                part.replace(self._folder / file.name)
-        sync_folder(self._folder)
-        try:
-            read_model(self._folder / model.files[0].name)
-        except ModelFileError:
-            self._throw_away(model)
-            raise
         files = tuple(VerifiedFile(file.name, file.size_bytes, file.sha256 or "") for file in model.files)
         receipt = Receipt(model.name, model.repo, model.revision, model.licence, files)
-        save_receipt(receipt, self._folder)
-        journals.path_of(self._folder, model.name).unlink(missing_ok=True)
+        journal = journals.path_of(self._folder, model.name)
+        try:
+            install(receipt, self._folder)
+        except ModelFileError:
+            journal.unlink(missing_ok=True)
+            raise
+        journal.unlink(missing_ok=True)
         if old is not None:
             for gone in {file.name for file in old.files} - {file.name for file in files}:
-                _remove(self._folder / gone)
+                delete(self._folder / gone)
         return receipt
-
-    def _throw_away(self, model: RemoteModel) -> None:
-        """What arrived is what the hub holds, byte for byte, and still is no model."""
-        for file in model.files:
-            _remove(self._folder / file.name)
-        receipt_path(self._folder, model.name).unlink(missing_ok=True)
-        journals.path_of(self._folder, model.name).unlink(missing_ok=True)
 
     def _tell(self, doing: Doing, model: RemoteModel, file: str, done_bytes: int) -> None:
         self._report(Progress(doing, file, done_bytes, model.size_bytes, self._note))
@@ -306,15 +291,6 @@ def _linked_hash(client: HubClient, model: RemoteModel, file: RemoteFile, halt: 
 
 def _is_receipt_for(receipt: Receipt, model: RemoteModel) -> bool:
     return [(file.name, file.sha256) for file in receipt.files] == [(file.name, file.sha256) for file in model.files]
-
-
-def _remove(path: Path) -> int:
-    try:
-        size = path.stat().st_size
-        path.unlink()
-    except FileNotFoundError:
-        return 0
-    return size
 
 
 def _remove_empty(folder: Path, models: Path) -> None:

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from engine.hub.disk import write_durably
+from engine.hub.install import PART_SUFFIX
 from engine.hub.repository import RemoteFile, RemoteModel
 
 SUFFIX = ".download.json"
-PART_SUFFIX = ".part"
 _FORM = 1
 _SIZE_LIMIT = 1_048_576
 

@@ -110,14 +110,19 @@ def parse_receipt(content: object) -> Receipt:
         name, size, digest = (entry.get(key) for key in ("name", "size_bytes", "sha256"))
         if not isinstance(name, str) or not isinstance(size, int) or not isinstance(digest, str) or len(digest) != 64:
             raise ValueError("not a file of a receipt")
-        if "/" in name or "\\" in name or name in ("", ".", ".."):
+        if not _is_file_name(name):
             raise ValueError("not the name of a file")
         files.append(VerifiedFile(name, size, digest))
     texts = [content.get(key) for key in ("name", "repo", "revision")]
     licence = content.get("licence")
-    if not files or not all(isinstance(text, str) for text in texts) or not isinstance(licence, str | None):
+    sound = all(isinstance(text, str) for text in texts) and _is_file_name(str(texts[0]))
+    if not files or not sound or not isinstance(licence, str | None):
         raise ValueError("not a receipt")
     return Receipt(str(texts[0]), str(texts[1]), str(texts[2]), licence, tuple(files))
+
+
+def _is_file_name(name: str) -> bool:
+    return bool(name) and name.isprintable() and not name.startswith(".") and not set(name) & set('/\\:*?"<>|')
 
 
 def is_in_place(receipt: Receipt, folder: Path) -> bool:
