@@ -58,6 +58,7 @@ class Plan:
     load_mode: LoadMode
     threads: int
     devices: tuple[DeviceBytes, ...]
+    """Cards first, main memory last. The worker gives llama.cpp exactly these cards, and none when there are none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from llama_cpp import llama_cpp as native
 
 from engine.errors import WorkerError
 from engine.fit.plan import Plan
+from engine.hardware.profile import DeviceKind
 from engine.llama.parameters import model_parameters
 from engine.llama.tokens import Vocabulary
 
@@ -55,7 +56,8 @@ class Model:
             cancelled = cancelled or not progress(ratio)
             return not cancelled
 
-        parameters = model_parameters(n_gpu_layers=plan.n_gpu_layers, load_mode=plan.load_mode)
+        cards = [device.name for device in plan.devices if device.kind is not DeviceKind.CPU]
+        parameters = model_parameters(n_gpu_layers=plan.n_gpu_layers, load_mode=plan.load_mode, devices=cards)
         callback = native.llama_progress_callback(receive)
         parameters.progress_callback = callback
         handle = native.llama_model_load_from_file(str(plan.model_path).encode(), parameters)

@@ -5,10 +5,13 @@ Both must build them here: a projection is only worth something when the worker 
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 from llama_cpp import llama_cpp as native
 
+from engine.errors import WorkerError
 from engine.fit.plan import KvType, LoadMode
 from engine.llama import bindings
 
@@ -18,13 +21,27 @@ _KV_TYPES: dict[KvType, int] = {"f16": 1, "q8_0": 8, "q4_0": 2}
 _LOAD_MODES: dict[LoadMode, bindings.LoadMode] = {"mmap": bindings.LoadMode.MMAP, "read": bindings.LoadMode.READ}
 
 
-def model_parameters(*, n_gpu_layers: int, load_mode: LoadMode) -> Any:
-    """``llama_model_params``. The caller sets devices, overrides and the progress callback, and keeps them alive."""
+def model_parameters(*, n_gpu_layers: int, load_mode: LoadMode, devices: Sequence[str] = ()) -> Any:
+    """``llama_model_params`` for exactly those cards, by ggml's names; none: the processor alone.
+
+    Without the list llama.cpp takes every card it finds, also for a model planned for main memory, and the plan would
+    be wrong. The struct keeps the list alive; keep the struct until the model has loaded.
+    Raises: ``WorkerError`` when a card is not there.
+    """
     parameters = native.llama_model_default_params()
+    parameters.device_list = bindings.device_list([_find_device(name) for name in devices])
+    parameters.devices = ctypes.cast(parameters.device_list, ctypes.c_void_p)
     parameters.n_gpu_layers = n_gpu_layers
     parameters.load_mode = _LOAD_MODES[load_mode]
     parameters.split_mode = 1  # LLAMA_SPLIT_MODE_LAYER
     return parameters
+
+
+def _find_device(name: str) -> int:
+    for pointer in bindings.device_pointers():
+        if bindings.device_properties(pointer).name == name.encode():
+            return pointer
+    raise WorkerError("device_missing", f"llama.cpp knows no device {name}.", "Look at the report of the set-up.")
 
 
 def context_parameters(

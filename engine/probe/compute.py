@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 from dataclasses import dataclass
 
@@ -25,14 +24,16 @@ _LOG_ERROR_BYTES = _MIB // 100
 def measure_compute(question: ComputeQuestion, lines: list[str]) -> ComputeAnswer:
     """Load header and context without weights and read the sizes from ``lines``, which the log is appended to.
 
-    Raises: ``ProbeFailed`` with llama.cpp's last complaint.
+    Raises: ``ProbeFailed`` with llama.cpp's last complaint, ``WorkerError`` for a card that is not there.
     """
     for endpoint in question.rpc_endpoints:
         bindings.add_rpc_server(endpoint)
-    devices = bindings.device_list(_wanted_devices(question))
-    model_parameters = parameters.model_parameters(n_gpu_layers=question.n_gpu_layers, load_mode="read")
+    model_parameters = parameters.model_parameters(
+        n_gpu_layers=question.n_gpu_layers,
+        load_mode="read",
+        devices=() if question.device is None else (question.device,),
+    )
     model_parameters.no_alloc = True
-    model_parameters.devices = ctypes.cast(devices, ctypes.c_void_p)
     native.llama_backend_init()
     model = native.llama_model_load_from_file(question.model_path.encode(), model_parameters)
     if not model:
@@ -41,15 +42,6 @@ def measure_compute(question: ComputeQuestion, lines: list[str]) -> ComputeAnswe
         return _measure_context(model, question, lines)
     finally:
         native.llama_model_free(model)
-
-
-def _wanted_devices(question: ComputeQuestion) -> list[int]:
-    if question.device is None:
-        return []
-    found = [p for p in bindings.device_pointers() if bindings.device_properties(p).name == question.device.encode()]
-    if not found:
-        raise ProbeFailed("device_missing", f"llama.cpp knows no device {question.device}.")
-    return found[:1]
 
 
 def _measure_context(model: object, question: ComputeQuestion, lines: list[str]) -> ComputeAnswer:

@@ -5,7 +5,6 @@ One JSON line on stdin (model, devices, contexts), one JSON line of buffers on s
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
@@ -32,10 +31,9 @@ def main() -> None:
     bindings.install_log(lambda _level, line: lines.append(line))
     for endpoint in task["rpc_endpoints"]:
         bindings.add_rpc_server(endpoint)
-    wanted = [p for p in bindings.device_pointers() if bindings.device_properties(p).name.decode() in task["devices"]]
-    devices = bindings.device_list(wanted)
-    model_parameters = parameters.model_parameters(n_gpu_layers=task["n_gpu_layers"], load_mode=task["load_mode"])
-    model_parameters.devices = ctypes.cast(devices, ctypes.c_void_p)
+    model_parameters = parameters.model_parameters(
+        n_gpu_layers=task["n_gpu_layers"], load_mode=task["load_mode"], devices=task["devices"]
+    )
     native.llama_backend_init()
     model = native.llama_model_load_from_file(task["model"].encode(), model_parameters)
     assert model, lines[-5:]
