@@ -24,7 +24,9 @@ class LoopbackTransport(httpx2.AsyncBaseTransport):
     """Passes requests to loopback addresses, with the needed headers only. Other addresses raise ``GatehouseError``."""
 
     def __init__(self) -> None:
-        self._inner = httpx2.AsyncHTTPTransport(trust_env=False, retries=0, http2=False)
+        # A connection a request: on loopback they are cheap, and a kept one may belong to a worker that is gone.
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+        self._inner = httpx2.AsyncHTTPTransport(trust_env=False, retries=0, http2=False, limits=limits)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if not is_loopback(request.url.host):
