@@ -125,7 +125,8 @@ def day_group(then: float, now: float) -> str:
 
 
 def _number(value: float, digits: int, locale: QLocale | None) -> str:
-    return str((locale or QLocale()).toString(value, "f", digits))
+    # an int would choose the overload for whole numbers, which takes no format
+    return str((locale or QLocale()).toString(float(value), "f", digits))
 
 
 def _tr(text: str) -> str:

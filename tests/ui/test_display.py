@@ -66,6 +66,11 @@ def test_durations(seconds: float, words: str) -> None:
     assert plain(display.duration(seconds, ENGLISH)) == words
 
 
+@pytest.mark.parametrize(("seconds", "words"), [(0, "0 ms"), (4, "4.0 s"), (75, "1 min 15 s")])
+def test_durations_of_whole_seconds(seconds: int, words: str) -> None:
+    assert plain(display.duration(seconds, ENGLISH)) == words
+
+
 @pytest.mark.parametrize(
     ("count", "words"), [(512, "512"), (1000, "1,000"), (8192, "8k"), (131072, "128k"), (1 << 20, "1M"), (40960, "40k")]
 )
