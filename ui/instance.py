@@ -7,13 +7,17 @@ the window's affair.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import time
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QLockFile, QObject, Signal
+
+from app.paths import Paths
 
 if TYPE_CHECKING:
     from PySide6.QtNetwork import QLocalServer, QLocalSocket
@@ -93,6 +97,15 @@ class Instance(QObject):
             self.show_requested.emit()
             peer.write(_SHOWN)
             peer.flush()
+
+
+def claim(paths: Paths, instance: Instance) -> Claim:
+    """Make the folders and become their one window. Raises ``OSError`` for folders that cannot be written."""
+    paths.make_folders()
+    claimed = instance.claim()
+    if claimed is Claim.REFUSED:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(paths.data))
+    return claimed
 
 
 def socket_name(folder: Path) -> str:

@@ -14,14 +14,17 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench.table import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import sqlite3
+    from collections.abc import Callable, Sequence
 
+    from app.chat.records import Conversation, Message
     from ui.pages.chat import ChatPage
 
 TOK_S = 200
@@ -56,11 +59,12 @@ def measure_chat() -> list[Row]:
     spread = f"click to painted, warm; median of {len(found.opened_ms)}, worst {max(found.opened_ms):.0f} ms"
     stream = f"{found.tok_s:.0f} tok/s into an answer of {found.chars:,} characters; {found.beats:,} heartbeats"
     p99, worst = found.blocked_p99_ms, found.blocked_worst_ms
+    opening = f"Open a conversation of {MESSAGES:,} messages (window)"
     return [
-        Row(f"Open a conversation of {MESSAGES:,} messages (window)", opened, "ms", None, "≤ 200 ms", opened <= 200, spread),
+        Row(opening, opened, "ms", None, "≤ 200 ms", opened <= 200, spread),
         Row("Qt's thread blocked while streaming, p99", p99, "ms", None, "≤ 16 ms", p99 <= 16, stream),
         Row("Qt's thread blocked while streaming, worst", worst, "ms", None, "≤ 50 ms", worst <= 50, stream),
-    ]  # fmt: skip
+    ]
 
 
 def main() -> None:
@@ -99,7 +103,7 @@ def _measure(app: object, core: object, lane: object, folder: Path, port: int) -
     from app.providers.local import LocalProvider
     from app.services import Services
     from app.settings import Settings
-    from ui.application import page_specs
+    from ui.shell import page_specs
     from ui.bridge import Bridge
     from ui.desk import Desk
     from ui.icons import Icons
@@ -116,7 +120,7 @@ def _measure(app: object, core: object, lane: object, folder: Path, port: int) -
     settings = Settings(folder / "settings.json")
     chat = ChatService(lane, bus, _Host(port), provider, settings)
     services = Services(bus, chat, SampleModels(bus, sample.MODELS, sample.READY), settings)
-    long_id, short_id = core.submit(_fill(lane, sample_data)).result()
+    long_id, short_id = core.submit(_fill(lane)).result()
     themes = ThemeStore(app, "light", shipped_fonts=True)
     icons = Icons(themes)
     window = Window(page_specs(lambda: None), themes, icons)
@@ -160,16 +164,21 @@ class _Host:
 
 async def _fill(lane: object) -> tuple[str, str]:
     from app.lanes import StoreLane
-    from app.store import conversations, messages
     from tests import sample_data as samples
 
     assert isinstance(lane, StoreLane)
     await lane.open()
     made = [samples.conversation(samples.TOPICS[0], count, 0, seed=count) for count in (MESSAGES, 40)]
     for head, line in made:
-        await lane.write(lambda c, head=head: conversations.insert(c, head))
-        await lane.write(lambda c, line=line: messages.insert_line(c, line))
+        await lane.write(partial(_insert, head, line))
     return made[0][0].id, made[1][0].id
+
+
+def _insert(head: Conversation, line: Sequence[Message], connection: sqlite3.Connection) -> None:
+    from app.store import conversations, messages
+
+    conversations.insert(connection, head)
+    messages.insert_line(connection, line)
 
 
 def _open_often(page: ChatPage, long_id: str, short_id: str) -> list[float]:

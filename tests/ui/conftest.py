@@ -11,11 +11,14 @@ from PySide6.QtCore import QLocale
 from PySide6.QtWidgets import QApplication
 
 from app.lanes import CoreThread
+from ui import plain_imports
 from ui.bridge import Bridge
 from ui.desk import Action, Desk, NoticeLevel
 from ui.icons import Icons
 from ui.screenshots.double import SampleChat, SampleModels, sample_services
 from ui.theme import ThemeStore
+
+plain_imports.restore()
 
 
 @dataclass

@@ -12,12 +12,12 @@ from pytestqt.qtbot import QtBot
 
 from app.events import AnswerFinished, AnswerGrew, NoticeRaised
 from tests.ui.conftest import House
-from ui.application import page_specs
 from ui.desk import Action
 from ui.icons import Icons
 from ui.notices import Notice
 from ui.pages.fault import FaultPage
 from ui.screenshots import sample
+from ui.shell import page_specs
 from ui.theme import ThemeStore
 from ui.window import Window
 

@@ -29,6 +29,9 @@ def main(arguments: list[str]) -> int:
 
 def _render(out: Path, names: list[str], looks: tuple[str, ...]) -> int:
     # Qt reads the environment when it is imported.
+    from ui import plain_imports
+
+    plain_imports.restore()
     from PySide6.QtCore import QLocale
     from PySide6.QtWidgets import QApplication
 

@@ -15,13 +15,13 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton, QWidget
 from app.events import Event
 from app.lanes import CoreThread
 from app.models.records import LoadedModel
-from ui.application import page_specs
 from ui.bridge import Bridge
 from ui.desk import Desk
 from ui.icons import Icons
 from ui.pages.models.page import ModelsPage
 from ui.screenshots import sample
 from ui.screenshots.double import sample_services
+from ui.shell import page_specs
 from ui.theme import Appearance, ThemeStore
 from ui.window import Window
 

@@ -38,6 +38,7 @@ class DetailView(QFrame):
         self._loaded = LoadedModel(None, None, None, None)
         self._stops: list[int | None] = [None]
         self._asked = 0
+        self._waiting_for: str | None = None
         self._misfit: Misfit | None = None
         self.setObjectName("page")
         self.setAccessibleName(self.tr("Model details"))
@@ -103,6 +104,11 @@ class DetailView(QFrame):
 
     def show_machine(self, machine: Machine) -> None:
         self._machine = machine
+
+    def wait_for(self, model_id: str | None) -> None:
+        """This model was asked for and its worker is not there yet; ``None`` ends the waiting."""
+        self._waiting_for = model_id
+        self._show_state()
 
     def show_loaded(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
@@ -236,8 +242,11 @@ class DetailView(QFrame):
         self.unload_button.setVisible(busy or isinstance(state, Ready))
         self.unload_button.setText(self.tr("Cancel") if busy else self.tr("Unload"))
         self.load_button.setVisible(not busy)
-        self.load_button.setEnabled(not card.fault and self._misfit is None and not self._as_loaded(state))
-        self.load_button.setText(self.tr("Load again") if isinstance(state, Ready) else self.tr("Load"))
+        waiting = self._waiting_for == card.id
+        possible = not card.fault and self._misfit is None and not self._as_loaded(state)
+        self.load_button.setEnabled(possible and not waiting)
+        again = self.tr("Load again") if isinstance(state, Ready) else self.tr("Load")
+        self.load_button.setText(self.tr("Checking the fit…") if waiting else again)
         self._show_trouble(card, state)
 
     def _as_loaded(self, state: object) -> bool:

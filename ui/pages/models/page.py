@@ -167,8 +167,17 @@ class ModelsPage(QWidget):
         self._desk.bridge.call(lambda: models.add_file(path), added, self._tell, owner=self)
 
     def load(self, model_id: str, wish: Wish) -> None:
+        """Replace the loaded model; what comes of it comes as events."""
         models = self._desk.services.models
-        self._desk.bridge.call(lambda: models.load(model_id, wish), None, self._tell, owner=self)
+
+        def fail(error: GatehouseError) -> None:
+            self.detail.wait_for(None)
+            self._tell(error)
+
+        self.detail.wait_for(model_id)
+        self._desk.bridge.call(
+            lambda: models.load(model_id, wish), lambda _: self.detail.wait_for(None), fail, owner=self
+        )
 
     def unload(self) -> None:
         self._desk.bridge.call(self._desk.services.models.unload, None, self._tell, owner=self)
