@@ -103,13 +103,13 @@ def _measure(app: object, core: object, lane: object, folder: Path, port: int) -
     from app.providers.local import LocalProvider
     from app.services import Services
     from app.settings import Settings
-    from ui.shell import page_specs
     from ui.bridge import Bridge
     from ui.desk import Desk
     from ui.icons import Icons
     from ui.pages.chat import ChatPage
     from ui.screenshots import sample
     from ui.screenshots.double import SampleModels
+    from ui.shell import page_specs
     from ui.theme import ThemeStore
     from ui.window import Window
 
