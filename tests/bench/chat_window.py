@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from app.chat.records import Conversation, Message
+    from app.providers.provider import Endpoint
     from ui.pages.chat import ChatPage
 
 TOK_S = 200
@@ -145,20 +146,20 @@ class _Host:
     """The model host of a worker that is always ready."""
 
     def __init__(self, port: int) -> None:
-        from app.providers.provider import Endpoint
+        from app.providers.provider import Endpoint as Place
 
-        self._endpoint = Endpoint(f"http://127.0.0.1:{port}", "key", "bench", 32_768, "CPU")
+        self._endpoint = Place(f"http://127.0.0.1:{port}", "key", "bench", 32_768, "CPU")
 
-    def endpoint(self) -> object:
+    def endpoint(self) -> Endpoint:
         return self._endpoint
 
-    async def ensure_ready(self, model_id: str | None) -> object:
+    async def ensure_ready(self, model_id: str | None) -> Endpoint:
         return self._endpoint
 
     def expected_n_ctx(self) -> int:
         return self._endpoint.n_ctx
 
-    async def explain_loss(self, endpoint: object) -> None:
+    async def explain_loss(self, endpoint: Endpoint) -> None:
         return None
 
 

@@ -57,7 +57,8 @@ def make_room(
         services = replace(services, chat=chat)
         bridge = Bridge(core, services.bus)
         bridges.append(bridge)
-        told, gone = Told(), []
+        told = Told()
+        gone: list[str] = []
         desk = Desk(services, bridge, themes, Icons(themes), told, tmp_path, gone.append)
         page = ChatPage(desk)
         qtbot.addWidget(page)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLineEdit
+from PySide6.QtWidgets import QApplication, QLineEdit, QWidget
 
 from app.chat.records import MessageStatus
 from app.models.records import LoadedModel
@@ -21,6 +21,7 @@ from ui.display import NBSP
 from ui.screenshots import sample
 from ui.widgets.message import MessageView
 from ui.widgets.stats_line import summary
+from ui.widgets.waiting import WaitingLine
 
 MakeRoom = Callable[[Callable[[ScriptedChat], None]], Room]
 
@@ -217,7 +218,8 @@ def test_renaming_in_place(make_room: MakeRoom) -> None:
 
 
 def test_a_model_that_failed_to_load_is_explained(room: Room) -> None:
-    failed = LoadedModel(sample.SMALL.id, Failed("out_of_memory", "There was not enough memory.", "Close something.", ""), None, None)  # fmt: skip
+    state = Failed("out_of_memory", "There was not enough memory.", "Close something.", "")
+    failed = LoadedModel(sample.SMALL.id, state, None, None)
     room.page.banner.hide()
     _publish(room, failed)
     room.until(lambda: room.page.banner.isVisible())
@@ -230,9 +232,7 @@ def test_waiting_says_how_far_loading_is(room: Room) -> None:
     _publish(room, LoadedModel(sample.SMALL.id, Loading(0.42), None, None))
     _send(room, "Hello")
     room.until(lambda: "42%" in room.page.composer.picker.text())
-    waiting = [
-        w.accessibleName() for w in room.page.transcript.findChildren(object) if type(w).__name__ == "WaitingLine"
-    ]
+    waiting = [line.accessibleName() for line in room.page.transcript.findChildren(WaitingLine)]
     assert waiting == [f"Loading {sample.SMALL.name}"]
 
 
@@ -313,9 +313,8 @@ def test_every_control_has_a_name(make_room: MakeRoom) -> None:
     room.settle()
     nameless = [
         widget
-        for widget in room.page.findChildren(object)
-        if hasattr(widget, "focusPolicy")
-        and widget.isVisibleTo(room.page)
+        for widget in room.page.findChildren(QWidget)
+        if widget.isVisibleTo(room.page)
         and widget.focusPolicy() & Qt.FocusPolicy.TabFocus
         and not widget.accessibleName()
         and not (hasattr(widget, "text") and callable(widget.text) and widget.text())

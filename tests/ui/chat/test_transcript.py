@@ -168,8 +168,9 @@ def test_code_is_coloured_and_the_theme_can_change(transcript: Transcript, qtbot
         (block,) = _views(transcript)["a"].body.code_blocks()
         return block
 
-    assert code().highlighter is not None
-    assert ((0, 3, "keyword"), (4, 1, "function")) == code().highlighter.lines[0]
+    before = code().highlighter
+    assert before is not None
+    assert before.lines[0] == ((0, 3, "keyword"), (4, 1, "function"))
     light = code().ink.theme.name
     themes.set_appearance("dark")
     _settle(qtbot, transcript)
