@@ -117,6 +117,11 @@ class Window(QWidget):
         return self._pages.get(key)
 
     @property
+    def desk(self) -> Desk | None:
+        """What the pages were handed, once the services are up."""
+        return self._desk
+
+    @property
     def current(self) -> str:
         return self._wanted
 
