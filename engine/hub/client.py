@@ -94,7 +94,7 @@ class HubClient:
         make_client: ClientFactory = direct_client,
         patience: Patience | None = None,
     ) -> None:
-        self.endpoint = (endpoint or endpoint_of()).rstrip("/")
+        self.endpoint = (endpoint_of() if endpoint is None else endpoint).rstrip("/")
         self.patience = patience or Patience()
         self._token = token
         self._client = make_client(self.patience)

@@ -15,6 +15,7 @@ from typing import Literal
 
 from engine.errors import HubError, ModelFileError
 from engine.hub import journal as journals
+from engine.hub.catalogue import Variant, pinned, source_of
 from engine.hub.client import HubClient
 from engine.hub.disk import Disk, check_space, write_failed
 from engine.hub.install import delete, install, uninstall
@@ -62,6 +63,13 @@ def resolve(client: HubClient, source: ModelSource, halt: Halt) -> RemoteModel:
     model = choose(client.repository(source.repo, source.revision, halt), source.wanted)
     files = tuple(_with_hash(client, model, file, halt) for file in model.files)
     return replace(model, files=files)
+
+
+def resolve_variant(client: HubClient, variant: Variant, halt: Halt) -> RemoteModel:
+    """The same for an entry of the catalogue, whose hashes bind. Raises: ``HubError``; ``Halted``."""
+    source = source_of(variant)
+    model = pinned(variant, client.repository(source.repo, source.revision, halt))
+    return replace(model, files=tuple(_with_hash(client, model, file, halt) for file in model.files))
 
 
 def folder_of(models: Path, repo: str) -> Path:

@@ -7,6 +7,8 @@ from collections import deque
 WINDOW_S = 10.0
 LEAST_S = 0.5
 """Before that much was seen, no speed is named."""
+GRAIN_S = 0.1
+"""Marks closer together are one."""
 
 
 class Pace:
@@ -23,7 +25,10 @@ class Pace:
         if not self._marks or done_bytes < self._marks[-1][1]:
             self.start(now_s, done_bytes)
             return
-        self._marks.append((now_s, done_bytes))
+        if len(self._marks) > 1 and now_s - self._marks[-2][0] < GRAIN_S:
+            self._marks[-1] = (now_s, done_bytes)
+        else:
+            self._marks.append((now_s, done_bytes))
         # One mark from before the window stays, so that a slow line still has a span to measure.
         while len(self._marks) > 2 and now_s - self._marks[1][0] >= WINDOW_S:
             self._marks.popleft()

@@ -125,6 +125,16 @@ def _is_file_name(name: str) -> bool:
     return bool(name) and name.isprintable() and not name.startswith(".") and not set(name) & set('/\\:*?"<>|')
 
 
+def receipts(models: Path) -> tuple[tuple[Receipt, Path], ...]:
+    """Those of all models that a folder of models holds completely, each with the folder of its files."""
+    found = []
+    for path in sorted(models.rglob(f"*{RECEIPT_SUFFIX}")):
+        receipt = load_receipt(path)
+        if receipt is not None and is_in_place(receipt, path.parent):
+            found.append((receipt, path.parent))
+    return tuple(found)
+
+
 def is_in_place(receipt: Receipt, folder: Path) -> bool:
     """All its files are there with their lengths. Says nothing about their bytes now."""
     try:

@@ -164,6 +164,13 @@ def test_every_byte_goes_through_the_given_client(hub: HubDouble, halt: NoWait) 
     assert "huggingface_hub" in sys.modules
 
 
+def test_proxy_of_the_environment_is_used(hub: HubDouble, halt: NoWait, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(hub)
+    monkeypatch.setenv("HTTP_PROXY", hub.address)
+    with HubClient(endpoint="http://hub.invalid") as client:
+        assert client.repository(REPO, "main", halt).revision == COMMIT
+
+
 def test_mirror_of_the_environment_is_used() -> None:
     assert endpoint_of({"HF_ENDPOINT": "https://mirror.example/"}) == "https://mirror.example"
     assert endpoint_of({}) == "https://huggingface.co"
