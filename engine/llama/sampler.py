@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from engine.errors import RequestError
 from engine.llama.context import Logits
 
-_BLOCK: Final = 64
-_MAX_FEW: Final = 4096
-"""Beyond so many candidates sorting the whole vocabulary is no dearer."""
+_ROWS: Final = 64
+_BINS: Final = 512
+_BINS_PER_UNIT: Final = 16.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,10 @@ class Sampler:
 
     def _draw(self, logits: Logits) -> int:
         settings = self._settings
-        tokens = self._candidates(logits)
+        if settings.top_k <= 0 and settings.top_p >= 1.0 and settings.min_p <= 0.0:
+            tempered = (logits - logits.max()) / np.float32(settings.temperature)
+            return self._pick(np.cumsum(np.exp(tempered), dtype=np.float64))
+        tokens, total = self._candidates(logits)
         if not tokens.size:  # not a number compares as neither more nor less
             return int(logits.argmax())
         values = logits[tokens].astype(np.float64)
@@ -146,55 +149,58 @@ class Sampler:
         keep = len(values)
         if settings.top_p < 1.0:
             cumulative = np.cumsum(np.exp(values))
-            total = cumulative[-1] if settings.top_k > 0 else self._mass(logits)
-            keep = int(np.searchsorted(cumulative, settings.top_p * total)) + 1
+            keep = int(np.searchsorted(cumulative, settings.top_p * (total or cumulative[-1]))) + 1
         if settings.min_p > 0.0:
             keep = min(keep, int(np.searchsorted(-values, -math.log(settings.min_p), side="right")))
-        weights = np.cumsum(np.exp(values[: max(1, keep)] / settings.temperature))
-        index = int(np.searchsorted(weights, self._random.random() * weights[-1], side="right"))
-        return int(tokens[min(index, len(weights) - 1)])
+        return int(tokens[self._pick(np.cumsum(np.exp(values[: max(1, keep)] / settings.temperature)))])
 
-    def _candidates(self, logits: Logits) -> NDArray[np.intp]:
-        """The tokens that can be drawn, best first; at least all those that top-k, top-p and min-p would leave."""
+    def _pick(self, cumulative: NDArray[np.float64]) -> int:
+        """An index, drawn by the sums of the weights up to it."""
+        index = int(np.searchsorted(cumulative, self._random.random() * cumulative[-1], side="right"))
+        return min(index, len(cumulative) - 1)
+
+    def _candidates(self, logits: Logits) -> tuple[NDArray[np.intp], float]:
+        """The tokens that can be drawn, best first, at least all those that top-k, top-p and min-p would leave; and
+        the weight of all tokens, relative to the best one's, where top-p goes by it."""
         settings = self._settings
-        size = len(logits)
         if settings.top_k > 0:
-            return most_likely(logits, min(settings.top_k, size))
-        floor = -math.inf
-        if settings.min_p > 0.0:
-            floor = float(logits.max()) + math.log(settings.min_p)
-            chosen = np.flatnonzero(logits >= floor)
-            return chosen[np.lexsort((chosen, -logits[chosen]))]
+            return most_likely(logits, min(settings.top_k, len(logits))), 0.0
+        best = logits.max()
+        floor = best + np.float32(math.log(settings.min_p)) if settings.min_p > 0.0 else np.float32(-math.inf)
+        total = 0.0
         if settings.top_p < 1.0:
-            few = 256
-            needed = settings.top_p * self._mass(logits)
-            while few <= _MAX_FEW and few < size:
-                best = most_likely(logits, few)
-                values = logits[best].astype(np.float64)
-                if np.exp(values - values[0]).sum() >= needed:
-                    return best
-                few *= 4
-        return most_likely(logits, size)
-
-    @staticmethod
-    def _mass(logits: Logits) -> float:
-        """The sum of exp(logit - best logit): the softmax's denominator."""
-        return float(np.exp(logits - logits.max()).sum(dtype=np.float64))
+            # A histogram of the weights by distance from the best says how deep the nucleus reaches.
+            behind = best - logits
+            weights = np.exp(-behind)
+            bins = np.minimum(behind * np.float32(_BINS_PER_UNIT), np.float32(_BINS - 1)).astype(np.intp)
+            sums = np.cumsum(np.bincount(bins, weights, _BINS))
+            total = float(sums[-1])
+            last = int(np.searchsorted(sums, settings.top_p * total))
+            if last < _BINS - 1:
+                floor = max(floor, best - np.float32((last + 1) / _BINS_PER_UNIT))
+        found = np.flatnonzero(logits >= floor)
+        return found[np.argsort(-logits[found], kind="stable")], total
 
 
 def most_likely(logits: Logits, count: int) -> NDArray[np.intp]:
     """The ``count`` best tokens, best first, ties by token; exact.
 
-    The k-th best of the blocks' maxima is a lower bound for the k-th best of all, and finding maxima of blocks is much
-    cheaper than partitioning the vocabulary.
+    The k-th best of the columns' maxima is a lower bound for the k-th best of all, and finding maxima of columns is
+    much cheaper than partitioning the vocabulary. Only columns that reach the bound are looked at again.
     """
     size = len(logits)
-    blocks = size // _BLOCK
-    if 0 < count < blocks // 2:
-        maxima = logits[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
-        threshold = np.partition(maxima, blocks - count)[blocks - count]
-        found = np.flatnonzero(logits >= threshold)
-    else:
+    columns = size // _ROWS
+    if not 0 < count < columns // 2:
         found = np.arange(size)
-    # lexsort's last key is the first to decide.
-    return found[np.lexsort((found, -logits[found]))[:count]]
+    else:
+        table = logits[: columns * _ROWS].reshape(_ROWS, columns)
+        maxima = table.max(axis=0)
+        bound = np.partition(maxima, columns - count)[columns - count]
+        reaching = np.flatnonzero(maxima >= bound)
+        row, column = np.nonzero(table[:, reaching] >= bound)
+        found = row * columns + reaching[column]
+        if columns * _ROWS < size:
+            rest = np.flatnonzero(logits[columns * _ROWS :] >= bound) + columns * _ROWS
+            found = np.concatenate((found, rest))
+        found.sort()
+    return found[np.argsort(-logits[found], kind="stable")[:count]]

@@ -346,7 +346,7 @@ class _Job:
 
     def __init__(self, engine: Engine, prompts: list[list[int]], options: wire.Options) -> None:
         self._engine = engine
-        self.mailbox = Mailbox()
+        self.mailbox = Mailbox(on_overflow=self.cancel)
         self.ended = False
         self.n_choices = len(prompts) * options.choices
         self._tickets = [

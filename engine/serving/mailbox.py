@@ -23,19 +23,22 @@ Numbered = tuple[int, Delta]
 class Mailbox:
     """Collects the deltas of one answer, which may consist of several requests to the engine."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_overflow: Callable[[], None]) -> None:
+        """``on_overflow`` is called once, when the reader has fallen too far behind."""
+        self._on_overflow = on_overflow
         self._waiting: list[Numbered] = []
         self._arrived = asyncio.Event()
-        self.overflowed = False
+        self._overflowed = False
 
     def sink(self, first_choice: int) -> DeltaSink:
         """A receiver for a request whose choices are numbered from ``first_choice``."""
 
         def receive(delta: Delta) -> None:
-            if len(self._waiting) >= MAX_WAITING_DELTAS and delta.finish is None:
-                self.overflowed = True
-            else:
+            if len(self._waiting) < MAX_WAITING_DELTAS:
                 self._waiting.append((first_choice + delta.choice, delta))
+            elif not self._overflowed:
+                self._overflowed = True
+                self._on_overflow()
             self._arrived.set()
 
         return receive
@@ -47,7 +50,7 @@ class Mailbox:
         """
         await self._arrived.wait()
         self._arrived.clear()
-        if self.overflowed:
+        if self._overflowed:
             raise RequestError("slow_reader", f"The answer was dropped: {MAX_WAITING_DELTAS} pieces were not read.")
         taken, self._waiting = self._waiting, []
         return taken

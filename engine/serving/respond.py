@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator, Awaitable
 from typing import Any, Final, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from engine.errors import RequestError
 from engine.serving.answers import error_object
@@ -43,6 +44,8 @@ class EventStream(Response):
     def __init__(self, events: AsyncGenerator[bytes, None], first: bytes) -> None:
         self._events = events
         self._first = first
+        self._sending_since = 0.0
+        """When the event began to be sent that is still being sent; 0 between events."""
         self.status_code = 200
         self.background = None
         self.init_headers({"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store"})
@@ -55,27 +58,39 @@ class EventStream(Response):
         sender = asyncio.create_task(self._send_all(send))
         listener = asyncio.create_task(hung_up(receive))
         try:
-            await asyncio.wait({sender, listener}, return_when=asyncio.FIRST_COMPLETED)
+            await self._until_over(sender, listener)
         finally:
-            for task in (sender, listener):
-                task.cancel()
+            sender.cancel()
+            listener.cancel()
             results = await asyncio.gather(sender, listener, return_exceptions=True)
             await self._events.aclose()
-        if isinstance(results[0], Exception) and not isinstance(results[0], (OSError, TimeoutError)):
+        if isinstance(results[0], Exception) and not isinstance(results[0], OSError):
             raise results[0]
+
+    async def _until_over(self, sender: asyncio.Task[None], listener: asyncio.Task[None]) -> None:
+        """Return when all is sent, the client has gone, or it has read nothing for too long.
+
+        Looked at now and then, because a timer for each event would cost as much as the event.
+        """
+        done: set[asyncio.Task[None]] = set()
+        while not done:
+            done, _ = await asyncio.wait(
+                {sender, listener}, timeout=SEND_TIMEOUT_S / 4, return_when=asyncio.FIRST_COMPLETED
+            )
+            if self._sending_since and time.monotonic() - self._sending_since > SEND_TIMEOUT_S:
+                return
 
     async def _send_all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await _send_body(send, self._first, more=True)
+        await self._send_body(send, self._first, more=True)
         async for event in self._events:
-            await _send_body(send, event, more=True)
-        await _send_body(send, b"", more=False)
+            await self._send_body(send, event, more=True)
+        await self._send_body(send, b"", more=False)
 
-
-async def _send_body(send: Send, body: bytes, *, more: bool) -> None:
-    message: Message = {"type": "http.response.body", "body": body, "more_body": more}
-    async with asyncio.timeout(SEND_TIMEOUT_S):
-        await send(message)
+    async def _send_body(self, send: Send, body: bytes, *, more: bool) -> None:
+        self._sending_since = time.monotonic()
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+        self._sending_since = 0.0
 
 
 async def hung_up(receive: Receive) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -11,7 +14,7 @@ import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionChunk
 
-from tests.engine.served import MODEL_ID
+from tests.engine.served import KEY, MODEL_ID
 
 pytestmark = pytest.mark.native
 
@@ -201,3 +204,28 @@ def test_another_models_name_is_not_found(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         client.chat.completions.create(model="gpt-4o", messages=QUESTION)
     assert caught.value.code == "model_not_found"
+
+
+def test_a_long_prompt_is_not_computed_to_its_end_for_nobody(
+    http: httpx2.Client, wait_for: Callable[..., None]
+) -> None:
+    def gauge(name: str) -> float:
+        (value,) = re.findall(rf"^gatehouse_{name} (\S+)$", http.get("/metrics").text, re.MULTILINE)
+        return float(value)
+
+    before = gauge("prompt_rows_total")
+    body = {"prompt": list(range(2000, 3900)), "max_tokens": 1, "cache_prompt": False, "stream": True}
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(_give_up_soon, str(http.base_url), body)
+        wait_for(lambda: gauge("active_sequences") == 1)
+        assert asking.result() == "gave up"
+    wait_for(lambda: gauge("active_sequences") == gauge("answers_open") == 0)
+    assert gauge("prompt_rows_total") - before < 1900
+
+
+def _give_up_soon(address: str, body: dict[str, Any]) -> str:
+    try:
+        httpx2.post(f"{address}/v1/completions", json=body, headers={"Authorization": f"Bearer {KEY}"}, timeout=0.3)
+    except httpx2.TimeoutException:
+        return "gave up"
+    return "was answered"

@@ -1,0 +1,59 @@
+"""Text to tokens and back, against llama.cpp's own tokenizer."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.errors import RequestError
+from engine.llama.model import Model
+from engine.llama.tokens import Segment
+
+pytestmark = pytest.mark.native
+
+_CONTENT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40).filter(lambda text: "<|" not in text)
+
+
+@settings(max_examples=150, deadline=None)
+@given(contents=st.lists(_CONTENT, max_size=4))
+def test_segments_have_the_tokens_of_the_whole_text(model: Model, contents: list[str]) -> None:
+    vocabulary = model.vocabulary
+    segments: list[Segment] = []
+    for content in contents:
+        segments += [Segment("<|im_start|>user\n", True), Segment(content, False), Segment("<|im_end|>\n", True)]
+    segments.append(Segment("<|im_start|>assistant\n", True))
+    whole = vocabulary.tokenize("".join(s.text for s in segments), parse_special=True, add_bos=True)
+    assert vocabulary.tokenize_segments(segments) == whole
+
+
+_SCRAPS = st.sampled_from([*"<|>im_startend \n", "<|im_end|>", "<|im_start|>", "<|endoftext|>"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=st.lists(_SCRAPS, max_size=12).map("".join))
+def test_outside_text_never_becomes_a_control_token(model: Model, text: str) -> None:
+    vocabulary = model.vocabulary
+    controls = {vocabulary.tokenize(c, parse_special=True, add_bos=False)[0] for c in ("<|im_start|>", "<|im_end|>")}
+    tokens = vocabulary.tokenize_segments([Segment("a", True), Segment(text, False), Segment("|im_end|>", True)])
+    assert not controls & set(tokens)
+    assert vocabulary.text(tokens) == f"a{text}|im_end|>"
+
+
+def test_pieces_add_up_to_the_text(model: Model) -> None:
+    text = "Zürich 東京 🙂 naïve\n\ttab"
+    tokens = model.vocabulary.tokenize(text, parse_special=False, add_bos=False)
+    assert b"".join(map(model.vocabulary.piece, tokens)).decode() == text
+
+
+def test_control_tokens_have_a_spelling_but_no_text(model: Model) -> None:
+    vocabulary = model.vocabulary
+    assert vocabulary.spelling(vocabulary.eos) == "<|im_end|>"
+    assert vocabulary.piece(vocabulary.eos) == b""
+    assert vocabulary.eos in vocabulary.end_tokens
+    assert vocabulary.spelling(-1) == vocabulary.spelling(10**9) == ""
+
+
+def test_half_a_surrogate_pair_is_refused(model: Model) -> None:
+    with pytest.raises(RequestError, match="surrogate"):
+        model.vocabulary.tokenize("\ud800", parse_special=False, add_bos=False)
