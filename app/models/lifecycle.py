@@ -5,17 +5,18 @@ Restarts after a death are ``engine.worker``'s; here a worker counts as running 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from engine.fit.plan import Plan
+from engine.fit.plan import Plan, Wish
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model and the plan by which it is to be loaded."""
+    """A model, the wish, and the plan that grants it. The same wish is the same target, whatever is free by now."""
 
     model_id: str
-    plan: Plan
+    wish: Wish
+    plan: Plan = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,9 +119,9 @@ class ModelsService:
 
     async def remove(self, model_id: str) -> None:
         card = await self._card(model_id)
+        await self._shelf.remove(card)
         if self.loaded().model_id == model_id:
             await self.unload()
-        await self._shelf.remove(card)
         self._bus.publish(ModelsChanged())
 
     async def plan(self, model_id: str, wish: Wish) -> Plan | Misfit:
@@ -135,9 +135,15 @@ class ModelsService:
         """
         self._wishes += 1
         number = self._wishes
-        target = await self._target(model_id, wish or Wish(n_ctx=self._settings.values.n_ctx), number)
+        wish = wish or Wish(n_ctx=self._settings.values.n_ctx)
+        kept = self._kept
+        if kept is not None and kept.supervisor.running and kept.target == Target(model_id, wish, kept.target.plan):
+            target = kept.target
+        else:
+            target = await self._target(model_id, wish, number)
         if number != self._wishes or self._closed:
             return
+        self._asked = self._refused = None
         self._desired = target
         await self._converge()
         kept = self._kept
@@ -221,7 +227,7 @@ class ModelsService:
         try:
             plan = await self._planner.plan(await self._usable(model_id), wish, self._present_plan())
             if isinstance(plan, Plan):
-                return Target(model_id, plan)
+                return Target(model_id, wish, plan)
             refused = LoadedModel(model_id, None, None, plan)
             raise DoesNotFit("does_not_fit", plan.sentence, plan.hint)
         except GatehouseError as error:

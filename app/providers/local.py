@@ -7,7 +7,7 @@ a stream that broke has already shown its text. Starting workers is ``app.models
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.providers.provider import Chunk, Endpoint, PromptMessage, Sampling, Timings, Usage
@@ -34,7 +34,7 @@ class LocalProvider:
 
     async def stream(
         self, endpoint: Endpoint, messages: Sequence[PromptMessage], sampling: Sampling
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk, None]:
         sdk = await self._client(endpoint)
         import httpx2
         import openai

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,7 +79,9 @@ class Chunk:
 class Provider(Protocol):
     """A client of the OpenAI API."""
 
-    def stream(self, endpoint: Endpoint, messages: Sequence[PromptMessage], sampling: Sampling) -> AsyncIterator[Chunk]:
+    def stream(
+        self, endpoint: Endpoint, messages: Sequence[PromptMessage], sampling: Sampling
+    ) -> AsyncGenerator[Chunk, None]:
         """Stream one answer; closing the iterator hangs up. Raises ``GatehouseError``.
 
         An iterator that ends without a ``finish_reason`` never happens: a cut stream raises ``WorkerError``.

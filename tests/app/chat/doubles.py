@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 from app.providers.provider import Chunk, Endpoint, PromptMessage, Sampling
@@ -42,7 +42,7 @@ class ScriptedProvider:
 
     async def stream(
         self, endpoint: Endpoint, messages: Sequence[PromptMessage], sampling: Sampling
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk, None]:
         script = Script(tuple(messages))
         async with self.begun:
             self.scripts.append(script)
