@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QActionGroup
+from PySide6.QtGui import QActionGroup, QGuiApplication
 from PySide6.QtWidgets import QMenu, QToolButton
 
 from app.models.records import LoadedModel, ModelCard
@@ -34,6 +34,7 @@ class ModelPicker(QToolButton):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self._menu = QMenu(self)
         self._menu.setToolTipsVisible(True)
+        self._menu.setLayoutDirection(QGuiApplication.layoutDirection())
         self._menu.aboutToShow.connect(self._fill)
         self.setMenu(self._menu)
         themes.changed.connect(self._draw)

@@ -54,7 +54,7 @@ class QuietButton(QAbstractButton):
         if not self.text():
             return QSize(_SIZE, _SIZE)
         width = QFontMetricsF(self._ink.caption).horizontalAdvance(self.text()) + 16
-        return QSize(int(width + (_PICTURE + 4 if self._icon else 0)), _SIZE)
+        return QSize(int(width + (_PICTURE + 6 if self._icon else 0)), _SIZE)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         if self._ghost and not self._revealed and not self.hasFocus():
@@ -77,7 +77,7 @@ class QuietButton(QAbstractButton):
             x = (self.width() - _PICTURE) // 2 if not self.text() else 8
             painter.setOpacity(1.0 if self.isEnabled() else 0.5)
             painter.drawPixmap(x, (self.height() - _PICTURE) // 2, picture)
-            left = _PICTURE + 10.0
+            left = _PICTURE + 14.0
         if self.text():
             painter.setFont(self.font())
             painter.setPen({"faint": self._ink.faint, "text": self._ink.text}.get(tone, self._ink.muted))

@@ -118,7 +118,9 @@ class TextBox:
                 continue
             left = _cursor_x(line, max(begin, first))
             right = _cursor_x(line, min(end, last))
-            chip = QRectF(x + left - _CHIP_PAD, y + line.y() + 0.5, right - left + _CHIP_PAD, line.height() - 1)
+            # At the left edge of the text there is no room beside it.
+            begins = x + max(left - _CHIP_PAD, 0.5)
+            chip = QRectF(begins, y + line.y() + 0.5, x + right - begins, line.height() - 1)
             painter.setPen(self._ink.border)
             painter.drawRoundedRect(chip, 4, 4)
         painter.setBrush(Qt.BrushStyle.NoBrush)

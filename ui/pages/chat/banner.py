@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication, Signal
-from PySide6.QtWidgets import QFrame
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QFrame
 
 from app.models.records import LoadedModel
 from engine.worker.spec import Failed
 from ui import display
 from ui.theme import ThemeStore
 from ui.widgets.parts import button, column, label, row, set_kind
+
+_NARROW = 600
+"""Below this the buttons go under the words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +59,10 @@ class Banner(QFrame):
         self._hint = label("", themes.fonts.caption, "muted", wrap=True)
         self._step = button("", self._go)
         self._other = button(self.tr("Models"), lambda: self.step_wanted.emit("models", None), "quiet")
-        layout = row(column(self._sentence, self._hint, spacing=2), self._other, self._step)
-        layout.setStretch(0, 1)
-        layout.setContentsMargins(14, 10, 10, 10)
-        self.setLayout(layout)
+        self._flow = row(column(self._sentence, self._hint, spacing=2), row(None, self._other, self._step))
+        self._flow.setStretch(0, 1)
+        self._flow.setContentsMargins(14, 10, 10, 10)
+        self.setLayout(self._flow)
         self.hide()
 
     def show_trouble(self, trouble: Trouble | None) -> None:
@@ -73,6 +77,11 @@ class Banner(QFrame):
         self._step.setText(trouble.step_words)
         self._other.setVisible(trouble.step != "models")
         self.setAccessibleName(f"{trouble.sentence} {trouble.hint}".strip())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        narrow = event.size().width() < _NARROW
+        self._flow.setDirection(QBoxLayout.Direction.TopToBottom if narrow else QBoxLayout.Direction.LeftToRight)
 
     def _go(self) -> None:
         if self._trouble is not None:

@@ -107,7 +107,7 @@ class ChatPage(QWidget):
         foot = QWidget()
         foot.setMaximumWidth(TEXT_WIDTH + 2 * SIDE)
         below = QVBoxLayout(foot)
-        below.setContentsMargins(SIDE - 8, 0, SIDE - 8, 2 * GRID)
+        below.setContentsMargins(SIDE - 8, GRID, SIDE - 8, 2 * GRID)
         below.setSpacing(GRID)
         below.addWidget(self.banner)
         below.addWidget(self.composer)
