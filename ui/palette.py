@@ -145,7 +145,7 @@ class Palette(QFrame):
 
     def __init__(self, window: QWidget, themes: ThemeStore, icons: Icons) -> None:
         super().__init__(window)
-        self.setProperty("kind", "notice")
+        self.setProperty("kind", "palette")
         self.setAccessibleName(self.tr("Command palette"))
         self._themes = themes
         self._commands: Sequence[Command] = ()

@@ -26,9 +26,10 @@ QWidget#page {{ background: {t.surface}; }}
 QWidget#window, QFrame[kind="rail"], QFrame[kind="bar"] {{ background: {t.window}; }}
 QFrame[kind="rail"] {{ border: none; border-right: 1px solid {t.border}; }}
 QFrame[kind="bar"] {{ border: none; border-top: 1px solid {t.border}; }}
-QFrame[kind="side"] {{ background: {t.raised}; border: none; border-right: 1px solid {t.border}; }}
+QFrame[kind="side"] {{ background: {t.raised}; border: none; }}
 QFrame[kind="card"] {{ background: {t.raised}; border: 1px solid {t.border}; border-radius: 8px; }}
 QFrame[kind="notice"] {{ background: {t.raised}; border: 1px solid {t.border_strong}; border-radius: 8px; }}
+QFrame[kind="palette"] {{ background: {t.surface}; border: 1px solid {t.border_strong}; border-radius: 8px; }}
 QFrame[kind="warning"] {{ background: {t.warning_soft}; border: 1px solid {t.warning}; border-radius: 8px; }}
 QFrame[kind="danger"] {{ background: {t.danger_soft}; border: 1px solid {t.danger}; border-radius: 8px; }}
 QFrame[kind="line"] {{ background: {t.border}; border: none; max-height: 1px; min-height: 1px; }}

@@ -27,6 +27,7 @@ class SampleChat:
         self.items = {conversation.id: conversation for conversation in conversations}
         self.messages = list(messages)
         self.deleted: dict[str, Conversation] = {}
+        self.models: SampleModels | None = None
 
     async def conversations(self) -> Sequence[Conversation]:
         return sorted(self.items.values(), key=lambda item: (not item.pinned, -item.updated_at))
@@ -96,7 +97,8 @@ class SampleChat:
 
     async def measure(self, conversation_id: str | None, draft: str) -> ContextUse:
         used = sum(len(m.text) for m in self.messages if m.conversation_id == conversation_id) + len(draft)
-        return ContextUse(prompt_tokens=24 + used // 4, n_ctx=16384, exact=True)
+        loaded = self.models.state.plan if self.models is not None else None
+        return ContextUse(24 + used // 4, loaded.n_ctx if loaded else 4096, exact=loaded is not None)
 
     def _change(self, conversation_id: str, **changes: object) -> None:
         changed = replace(self.items[conversation_id], **changes)  # type: ignore[arg-type]
@@ -164,4 +166,5 @@ def sample_services(
     """The doubles, wired; the latter two also by their own type, for scenes that steer them."""
     bus = Bus()
     chat, models = SampleChat(bus, conversations, messages), SampleModels(bus, cards, loaded)
+    chat.models = models
     return Services(bus=bus, chat=chat, models=models, settings=Settings(settings_file)), chat, models

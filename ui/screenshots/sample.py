@@ -265,7 +265,7 @@ STATS = AnswerStats(
     decode_tok_s=38.4,
     total_s=7.9,
     finish_reason="stop",
-    device="CUDA0",
+    device="GPU",
     route="local",
 )
 

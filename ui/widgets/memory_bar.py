@@ -105,9 +105,10 @@ class MemoryBar(QWidget):
             left = 0.0
             for segment in row:
                 middle = top + self._row_height() / 2
-                painter.setPen(Qt.PenStyle.NoPen)
+                edge = theme.border_strong if segment.colour == "bar_free" else getattr(theme, segment.colour)
+                painter.setPen(QPen(QColor(edge), 1))
                 painter.setBrush(QColor(getattr(theme, segment.colour)))
-                painter.drawRoundedRect(QRectF(left, middle - 4, 8, 8), 2, 2)
+                painter.drawRoundedRect(QRectF(left + 0.5, middle - 3.5, 7, 7), 2, 2)
                 painter.setPen(QColor(theme.muted))
                 text = _words(segment)
                 box = QRectF(left + 8 + 6, top, self._text_width(text) + 2, self._row_height())

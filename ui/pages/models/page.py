@@ -34,7 +34,7 @@ from ui.widgets.parts import button, column, label, row
 
 _DETAIL_WIDTH = 344
 _WIDTHS = {
-    Column.STATE: 84,
+    Column.STATE: 96,
     Column.SIZE: 80,
     Column.PARAMETERS: 76,
     Column.KIND: 104,
