@@ -32,7 +32,7 @@ class Planner:
         """``loaded`` ends before the new plan begins. Raises ``ModelFileError`` for a file that cannot be a model."""
         machine = await asyncio.to_thread(_detect, self._paths, slow=False, cards=self._has_cards is not False)
         self._has_cards = bool(machine.gpus)
-        return await asyncio.to_thread(_fit, card, wish, machine, reclaimable_bytes(loaded) if loaded else 0)
+        return await asyncio.to_thread(_fit, self._paths, card, wish, machine, loaded)
 
 
 def reclaimable_bytes(plan: Plan) -> int:
@@ -48,7 +48,16 @@ def _detect(paths: Paths, *, slow: bool, cards: bool) -> Machine:
     return detect(paths.models, paths.cache, with_bandwidth=slow, with_ggml=cards)
 
 
-def _fit(card: ModelCard, wish: Wish, machine: Machine, reclaimable: int) -> Plan | Misfit:
+def _fit(paths: Paths, card: ModelCard, wish: Wish, machine: Machine, loaded: Plan | None) -> Plan | Misfit:
     from engine.fit.fit import fit
+    from engine.probe.remembered import RememberedProbe
 
-    return fit(card.path, wish, machine, reclaimable_bytes=reclaimable)
+    devices = loaded.devices if loaded is not None else ()
+    return fit(
+        card.path,
+        wish,
+        machine,
+        reclaimable_bytes=reclaimable_bytes(loaded) if loaded is not None else 0,
+        reclaimable_on_cards={d.name: d.needed_bytes for d in devices if d.kind is not DeviceKind.CPU},
+        probe=RememberedProbe(paths.cache / "buffers.json"),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.hardware.profile import DeviceKind, Gpu, Machine, Memory
@@ -50,23 +51,32 @@ def host_budget(memory: Memory, reclaimable_bytes: int = 0) -> Budget:
     return Budget("CPU", DeviceKind.CPU, free, reserve)
 
 
-def card_budget(gpu: Gpu) -> Budget:
+def card_budget(gpu: Gpu, reclaimable_bytes: int = 0) -> Budget:
     """The memory of one card."""
+    free = min(gpu.total_bytes, gpu.free_bytes + reclaimable_bytes)
     reserve = min(max(gpu.total_bytes // RESERVE_SHARE, DEVICE_RESERVE_LEAST), DEVICE_RESERVE_MOST)
-    return Budget(gpu.backend or gpu.name, gpu.kind, gpu.free_bytes, reserve)
+    return Budget(gpu.backend or gpu.name, gpu.kind, free, reserve)
 
 
-def budgets(machine: Machine, reclaimable_bytes: int = 0) -> Budgets:
+def budgets(
+    machine: Machine, reclaimable_bytes: int = 0, reclaimable_on_cards: Mapping[str, int] | None = None
+) -> Budgets:
     """Main memory and the card with the most free memory that the installed llama.cpp can use.
 
+    What a worker that is about to end gives back counts as free, in main memory and on the cards by ggml's names.
     A processor's own graphics counts only where there is no card: it computes from the same memory, no faster.
     """
     host = host_budget(machine.memory, reclaimable_bytes)
-    usable = [gpu for gpu in machine.gpus if gpu.backend is not None and gpu.free_bytes > 0]
-    cards = [gpu for gpu in usable if gpu.kind is DeviceKind.GPU] or [
-        gpu for gpu in usable if gpu.kind is DeviceKind.INTEGRATED
+    returning = reclaimable_on_cards or {}
+    usable = [
+        (card_budget(gpu, returning.get(gpu.backend, 0)), gpu.unified)
+        for gpu in machine.gpus
+        if gpu.backend is not None and gpu.total_bytes > 0
+    ]
+    cards = [row for row in usable if row[0].kind is DeviceKind.GPU] or [
+        row for row in usable if row[0].kind is DeviceKind.INTEGRATED
     ]
     if not cards:
         return Budgets(host, None, shared=False)
-    best = max(cards, key=lambda gpu: gpu.free_bytes)
-    return Budgets(host, card_budget(best), shared=best.unified)
+    best, shared = max(cards, key=lambda row: row[0].free_bytes)
+    return Budgets(host, best, shared)

@@ -6,7 +6,7 @@ checks the arithmetic. Blocking for about a second (one short-lived child), two 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -65,6 +65,7 @@ def fit(
     machine: Machine,
     *,
     reclaimable_bytes: int = 0,
+    reclaimable_on_cards: Mapping[str, int] | None = None,
     rpc_endpoints: tuple[str, ...] = (),
     probe: Probe = measure_compute,
 ) -> Plan | Misfit:
@@ -74,6 +75,7 @@ def fit(
         wish,
         machine,
         reclaimable_bytes=reclaimable_bytes,
+        reclaimable_on_cards=reclaimable_on_cards,
         rpc_endpoints=rpc_endpoints,
         probe=probe,
     )
@@ -85,6 +87,7 @@ def fit_header(
     machine: Machine,
     *,
     reclaimable_bytes: int = 0,
+    reclaimable_on_cards: Mapping[str, int] | None = None,
     rpc_endpoints: tuple[str, ...] = (),
     probe: Probe = measure_compute,
 ) -> Plan | Misfit:
@@ -96,23 +99,22 @@ def fit_header(
     plan says so. ``reclaimable_bytes`` is main memory that a worker which is about to end will
     give back. Raises: ``ModelFileError`` when llama.cpp refuses the model.
     """
+    memories = budgets(machine, reclaimable_bytes, reclaimable_on_cards)
     try:
-        return _answer(_open_case(header, wish, machine, reclaimable_bytes, rpc_endpoints, probe), machine)
+        return _answer(_open_case(header, wish, memories, rpc_endpoints, probe), machine)
     except CacheRefused:
         plain = replace(wish, kv_type="f16")
-        return _answer(_open_case(header, plain, machine, reclaimable_bytes, rpc_endpoints, probe), machine)
+        return _answer(_open_case(header, plain, memories, rpc_endpoints, probe), machine)
 
 
 def _open_case(
     header: Header,
     wish: Wish,
-    machine: Machine,
-    reclaimable_bytes: int,
+    memories: Budgets,
     rpc_endpoints: tuple[str, ...],
     probe: Probe,
 ) -> _Case:
     model = Model(group_weights(header), describe_memory(header))
-    memories = budgets(machine, reclaimable_bytes)
     return _Case(
         header=header,
         model=model,

@@ -270,6 +270,16 @@ class TestCards:
         assert isinstance(misfit, Misfit)
         assert "main memory" in misfit.sentence
 
+    def test_memory_of_a_card_that_a_worker_gives_back_counts(self, header: Header, probe: FakeProbe) -> None:
+        busy = replace(card(8 * GIB), free_bytes=300 * MIB)
+        here = machine(8 * GIB, gpus=(busy,))
+        little = fit_header(header, Wish(), here, probe=probe)
+        whole = fit_header(header, Wish(), here, probe=probe, reclaimable_on_cards={"CUDA0": 2 * GIB})
+        assert isinstance(little, Plan)
+        assert isinstance(whole, Plan)
+        assert little.n_gpu_layers == 0
+        assert whole.n_gpu_layers == 31
+
     def test_shared_memory_is_counted_once(self, header: Header, probe: FakeProbe) -> None:
         shared = card(6 * GIB, name="MTL0", unified=True)
         assert isinstance(fit_header(header, Wish(), machine(2 * GIB, gpus=(shared,)), probe=probe), Plan)
