@@ -1,10 +1,8 @@
-"""The plan for a model that lies on a hub is exact, quick and cheap, before one weight is downloaded."""
+"""The plan for a model that lies on a hub is exact and cheap, before one weight is downloaded."""
 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,18 +42,13 @@ def test_plan_for_30_billion_parameters_takes_megabytes(
     client: HubClient,
     halt: NoWait,
     tmp_path: Path,
-    record_property: Callable[[str, object], None],
 ) -> None:
     path = make_large_header(tmp_path / "Qwen3-30B-A3B-Q4_K_M.gguf")
     hub.add(REPO, {path.name: HubFile(path, sha256="ab" * 32)})
-    started = time.monotonic()
     remote = sketch(client, resolve(client, ModelSource(REPO), halt), tmp_path / "plans", halt)
     plan = fit_header(remote.header, Wish(n_ctx=8192), machine(64 * GIB))
-    took_s = time.monotonic() - started
     assert isinstance(plan, Plan)
     assert plan.devices[0].weights_bytes == remote.header.weights_bytes > 16_000_000_000
     assert plan.devices[0].kv_bytes == 48 * 8192 * 4 * 128 * 2 * 2
     assert plan.devices[0].compute_bytes > 0
     assert remote.traffic_bytes <= 30_000_000
-    record_property("took_s", took_s)
-    record_property("traffic_bytes", remote.traffic_bytes)
