@@ -13,7 +13,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QFontMetricsF, QPainter, QPen
 
 from ui.widgets.ink import Ink
-from ui.widgets.markdown import Leaf, Nest, Prose, Rule
+from ui.widgets.leaves import Leaf, Nest, Prose, Rule
 from ui.widgets.textbox import Mark, TextBox
 
 LIST_STEP = 26.0

@@ -31,7 +31,8 @@ from ui.widgets.code import HEADER, CodeBlock
 from ui.widgets.copy_button import CopyButton
 from ui.widgets.highlight import LexerShelf
 from ui.widgets.ink import Ink
-from ui.widgets.markdown import Code, Leaf, MarkdownStream, Prose, Rule, Table
+from ui.widgets.leaves import Code, Leaf, Prose, Rule, Table
+from ui.widgets.markdown import MarkdownStream
 from ui.widgets.scrolling import WideBlock
 from ui.widgets.selection import Place, Selection, word_at
 from ui.widgets.table import TableBlock

@@ -12,7 +12,7 @@ from PySide6.QtGui import QFontMetricsF, QPainter, QPainterPath, QTextCharFormat
 
 from ui.widgets.highlight import Highlighter, LexerShelf
 from ui.widgets.ink import CODE_LINE_HEIGHT, Ink, line_step
-from ui.widgets.markdown import Code, Leaf
+from ui.widgets.leaves import Code, Leaf
 from ui.widgets.scrolling import BAR_HEIGHT, WideBlock
 
 HEADER = 34.0

@@ -6,7 +6,7 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QFont, QPainter
 
 from ui.widgets.ink import Ink
-from ui.widgets.markdown import Leaf, Run, Table
+from ui.widgets.leaves import Leaf, Run, Table
 from ui.widgets.scrolling import BAR_HEIGHT, WideBlock
 from ui.widgets.textbox import TextBox
 

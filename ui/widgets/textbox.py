@@ -12,7 +12,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QTextCharFormat, QTextLayout, QTextLine, QTextOption
 
 from ui.widgets.ink import LINE_HEIGHT, Ink, line_step
-from ui.widgets.markdown import Run, Span, Style
+from ui.widgets.leaves import Run, Span, Style
 
 Align = Qt.AlignmentFlag
 _ALIGNMENTS = {"left": Align.AlignLeft, "center": Align.AlignHCenter, "right": Align.AlignRight}

@@ -6,19 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ui.widgets.markdown import (
-    LONG_PARAGRAPH_CHARS,
-    MAX_NEST,
-    Code,
-    Leaf,
-    MarkdownStream,
-    Prose,
-    Rule,
-    Span,
-    Style,
-    Table,
-    parse,
-)
+from ui.widgets.leaves import MAX_NEST, Code, Leaf, Prose, Rule, Span, Style, Table
+from ui.widgets.markdown import LONG_PARAGRAPH_CHARS, MarkdownStream, parse
 
 PIECES = (
     "# A heading\n\n",

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, Qt, QThreadPool, QTimer
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
@@ -32,10 +32,14 @@ from ui.pages.chat.sidebar import WIDTH, Sidebar
 from ui.pages.chat.system_prompt import SystemPromptCard
 from ui.theme import GRID, TEXT_WIDTH
 from ui.widgets.composer import Composer
+from ui.widgets.markdown import warm_up
 from ui.widgets.parts import row
 from ui.widgets.transcript import SIDE
 from ui.widgets.transcript import Transcript as TranscriptView
 from ui.widgets.waiting import Waiting
+
+_WARM_UP_MS = 400
+"""After the window is usable, and before anybody has typed a question."""
 
 
 class ChatPage(QWidget):
@@ -49,6 +53,8 @@ class ChatPage(QWidget):
         self._cards: tuple[ModelCard, ...] | None = None
         self._loaded = LoadedModel(None, None, None, None)
         self._measuring: concurrent.futures.Future[ContextUse] | None = None
+        self._missed: list[Callable[[], None]] | None = None
+        """What was announced about a conversation while its transcript is on its way; ``None`` when none is."""
         self._system_prompt = ""
         """Of a conversation that does not exist yet."""
         self.sidebar = Sidebar(desk.themes, desk.icons)
@@ -72,6 +78,7 @@ class ChatPage(QWidget):
     def new_conversation(self) -> None:
         """A conversation that exists once something is sent."""
         self._leave()
+        self._missed = None
         self._session.open_id = NEW
         self._system_prompt = ""
         self._show_empty()
@@ -184,6 +191,7 @@ class ChatPage(QWidget):
         self._show_loaded(self._models.loaded())
         self._list_models()
         self._desk.bridge.call(self._chat.conversations, self._show_conversations, owner=self)
+        QTimer.singleShot(_WARM_UP_MS, self, lambda: QThreadPool.globalInstance().start(warm_up))
 
     # Calls.
 
@@ -251,11 +259,33 @@ class ChatPage(QWidget):
         )
 
     def _call_open(self, conversation_id: str, *, message_id: str = "", keep: bool = False) -> None:
-        def show(transcript: Transcript) -> None:
-            if conversation_id == self._session.open_id:
-                self._show_transcript(transcript, message_id, keep)
+        """Ask for the transcript. What is announced about it until it is here may be newer, and is seen to then."""
+        missed: list[Callable[[], None]] = []
+        self._missed = missed
 
-        self._desk.bridge.call(lambda: self._chat.open(conversation_id), show, owner=self)
+        def show(transcript: Transcript) -> None:
+            if self._missed is missed:
+                self._missed = None
+                self._show_transcript(transcript, message_id, keep)
+                for happened in missed:
+                    happened()
+
+        def refused(error: GatehouseError) -> None:
+            self._desk.notices.show("error", error.sentence, error.hint)
+            if self._missed is missed:
+                self._missed = None
+                self.new_conversation()
+
+        self._desk.bridge.call(lambda: self._chat.open(conversation_id), show, refused, owner=self)
+
+    def _when_open(self, conversation_id: str, happened: Callable[[], None]) -> None:
+        """Do it if it concerns the open conversation: now, or once its transcript is here."""
+        if conversation_id != self._session.open_id:
+            return
+        if self._missed is not None:
+            self._missed.append(happened)
+        else:
+            happened()
 
     def _remember(self, conversation_id: str) -> None:
         settings = self._desk.services.settings
@@ -305,9 +335,7 @@ class ChatPage(QWidget):
             self._session.adopt(message.conversation_id)
             self._begin_new(message.conversation_id)
         self._note(message)
-        if message.conversation_id == self._session.open_id:
-            self._pile.setCurrentWidget(self.transcript)
-            self.transcript.add_message(message)
+        self._when_open(message.conversation_id, lambda: self._show_added(message))
 
     def _branch_chosen(self, event: BranchChosen) -> None:
         if event.conversation_id == self._session.open_id:
@@ -316,14 +344,12 @@ class ChatPage(QWidget):
     def _answer_grew(self, event: AnswerGrew) -> None:
         if self._session.grew(event.conversation_id, event.message_id):
             self._show_writing(event.conversation_id)
-        if event.conversation_id == self._session.open_id:
-            self.transcript.grow(event.message_id, event.text, event.reasoning, event.text_start, event.reasoning_start)
+        grown = (event.message_id, event.text, event.reasoning, event.text_start, event.reasoning_start)
+        self._when_open(event.conversation_id, lambda: self.transcript.grow(*grown))
 
     def _answer_finished(self, event: AnswerFinished) -> None:
         self._note(event.message)
-        if event.message.conversation_id == self._session.open_id:
-            self.transcript.renew_message(event.message)
-            self.composer.measure()
+        self._when_open(event.message.conversation_id, lambda: self._show_finished(event.message))
 
     def _loaded_changed(self, event: LoadedChanged) -> None:
         self._show_loaded(event.loaded)
@@ -337,6 +363,15 @@ class ChatPage(QWidget):
     def _show_writing(self, conversation_id: str) -> None:
         self.sidebar.model.set_writing(conversation_id, self._session.writing(conversation_id))
         self.composer.set_writing(self._session.answer_under_way() is not None)
+
+    def _show_added(self, message: Message) -> None:
+        self._pile.setCurrentWidget(self.transcript)
+        self.transcript.add_message(message)
+
+    def _show_finished(self, message: Message) -> None:
+        self.transcript.renew_message(message)
+        self._note(message)
+        self.composer.measure()
 
     def _begin_new(self, conversation_id: str) -> None:
         self.transcript.show_messages(())
