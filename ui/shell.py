@@ -243,9 +243,17 @@ def page_specs(welcomed: Callable[[], None]) -> list[PageSpec]:
         return WelcomePage(desk, welcomed)
 
     return [
-        PageSpec("chat", _tr("Chat"), "message-square", chat),
-        PageSpec("models", _tr("Models"), "box", models),
-        PageSpec("settings", _tr("Set-up"), "settings", settings),
+        PageSpec("chat", _tr("Chat"), "message-square", chat, ahead=(("chat.new", _tr("New chat"), "plus"),)),
+        PageSpec(
+            "models", _tr("Models"), "box", models, ahead=(("models.add", _tr("Add a model file…"), "file-plus"),)
+        ),
+        PageSpec(
+            "settings",
+            _tr("Set-up"),
+            "settings",
+            settings,
+            ahead=(("data.open", _tr("Open the data folder"), "folder-open"),),
+        ),
         PageSpec("welcome", _tr("Welcome"), "house", welcome, in_rail=False),
     ]
 

@@ -47,6 +47,8 @@ class PageSpec:
     icon: str
     make: Callable[[Desk], QWidget]
     in_rail: bool = True
+    ahead: tuple[tuple[str, str, str], ...] = ()
+    """Commands (key, title, icon) to list while the page is not built; choosing one builds it and runs its own."""
 
 
 class Window(QWidget):
@@ -132,9 +134,21 @@ class Window(QWidget):
         keys = [self._wanted, *(key for key in self._specs if key != self._wanted)]
         gathered: list[Command] = []
         for key in keys:
-            page = self._page(key, self._desk) if key == "chat" else self._pages.get(key)
-            gathered += _commands_of(page)
+            page = self._pages.get(key)
+            gathered += self._ahead(self._specs[key]) if page is None else _commands_of(page)
         return gathered + self._own_commands()
+
+    def _ahead(self, spec: PageSpec) -> list[Command]:
+        return [
+            Command(key, title, spec.title, partial(self._build_and_run, spec.key, key), "", icon)
+            for key, title, icon in spec.ahead
+        ]
+
+    def _build_and_run(self, page: str, command: str) -> None:
+        self.go(page)
+        for found in _commands_of(self._pages.get(page)):
+            if found.key == command:
+                found.run()
 
     def show_fault(self, page: QWidget | None) -> None:
         """Cover everything with a page about a fault; ``None`` uncovers."""

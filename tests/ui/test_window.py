@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, QPushButton, QSlider, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -58,6 +59,19 @@ def test_the_palette_holds_every_page_and_every_shortcut(qtbot: QtBot, house: Ho
     assert len({command.key for command in commands}) == len(commands)
     offered = {command.shortcut for command in commands}
     assert {"Ctrl+N", "Ctrl+Shift+F", "Ctrl+1", "Ctrl+2", "Ctrl+3", "Ctrl+Q"} <= offered
+
+
+def test_commands_of_a_page_that_is_not_built_are_there(
+    qtbot: QtBot, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
+    assert window.page("settings") is None
+    (command,) = [found for found in window.commands() if found.key == "data.open"]
+    command.run()
+    assert window.current == "settings"
+    assert len(opened) == 1
+    assert [found.key for found in window.commands()].count("data.open") == 1
 
 
 def test_a_command_of_the_palette_runs(qtbot: QtBot, window: Window) -> None:

@@ -66,6 +66,9 @@ class SettingsPage(QScrollArea):
 
     def enter(self) -> None:
         for choice in self._look_group.buttons():
+            choice.setChecked(
+                choice.property("look") == self._desk.themes.appearance
+            )  # the palette may have changed it
             if choice.isChecked():
                 choice.setFocus(Qt.FocusReason.OtherFocusReason)
 
@@ -87,6 +90,7 @@ class SettingsPage(QScrollArea):
             choice = QPushButton(words)
             choice.setCheckable(True)
             choice.setProperty("kind", "choice")
+            choice.setProperty("look", look)
             choice.setChecked(self._desk.themes.appearance == look)
             choice.clicked.connect(partial(self._look, look))
             self._look_group.addButton(choice)
