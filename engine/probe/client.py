@@ -22,6 +22,7 @@ R = TypeVar("R")
 
 _ANSWER_LIMIT_BYTES = 1024 * 1024
 _LOG_TAIL_BYTES = 32 * 1024
+_PIPE_GRACE_S = 2.0
 if sys.platform == "win32":
     _NO_WINDOW = subprocess.CREATE_NO_WINDOW
 else:
@@ -110,18 +111,19 @@ class _Collector:
         return self._data.decode("utf-8", "replace")
 
     def join(self) -> None:
-        self._thread.join()
-        self._pipe.close()
+        """Wait for the end of the pipe, but not long: a grandchild may hold it open after the child is gone."""
+        self._thread.join(_PIPE_GRACE_S)
 
     def _drain(self) -> None:
-        while chunk := self._pipe.read1(65536):  # type: ignore[attr-defined]
-            self._data += chunk
-            if self._limit_bytes is None:
-                del self._data[:-_LOG_TAIL_BYTES]
-            elif len(self._data) > self._limit_bytes:
-                self.overflowed = True
-                self._data.clear()
-                self._process.kill()
+        with self._pipe:
+            while chunk := self._pipe.read1(65536):  # type: ignore[attr-defined]
+                self._data += chunk
+                if self._limit_bytes is None:
+                    del self._data[:-_LOG_TAIL_BYTES]
+                elif len(self._data) > self._limit_bytes:
+                    self.overflowed = True
+                    self._data.clear()
+                    self._process.kill()
 
 
 def _write_line(pipe: IO[bytes], line: str) -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from engine.errors import ProbeFailed
@@ -87,6 +88,23 @@ def test_endless_complaints_do_not_fill_the_memory() -> None:
     failure = _failure("import sys\nfor i in range(20000): sys.stderr.write('x' * 999 + chr(10))\nsys.exit(3)")
     assert failure.code == "probe_died"
     assert len(failure.sentence) < 400
+
+
+def test_a_grandchild_that_holds_the_pipes_does_not_hold_us() -> None:
+    code = (
+        "import json,subprocess,sys\n"
+        "lingering = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "print(json.dumps({'pid': lingering.pid}), flush=True)\n"
+    )
+    started = time.monotonic()
+    pid = _child(code)["pid"]
+    assert isinstance(pid, int)
+    lingering = psutil.Process(pid)
+    try:
+        assert time.monotonic() - started < 60
+    finally:
+        lingering.kill()
+        psutil.wait_procs([lingering], timeout=10)
 
 
 def test_an_error_crosses_as_code_and_sentence() -> None:
