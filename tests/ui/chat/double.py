@@ -5,6 +5,7 @@ Lives in a real core thread. ``write`` and ``end`` play the model; they may be c
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -83,6 +84,8 @@ class ScriptedChat:
         self.deleted: dict[str, Conversation] = {}
         self.calls: list[tuple[str, ...]] = []
         self.n_ctx = 1000
+        self.held: asyncio.Event | None = None
+        """While set and not released, a transcript is read but does not arrive."""
         self.refusal: RequestError | None = None
 
     # What a test does.
@@ -103,6 +106,11 @@ class ScriptedChat:
         """The model is done, or gone."""
         self._run(self._end, message_id, status, error)
 
+    def release(self) -> None:
+        """Let held transcripts arrive."""
+        assert self.held is not None
+        self._run(self.held.set)
+
     def last_answer(self) -> str:
         return next(key for key, found in reversed(self.messages.items()) if found.role == "assistant")
 
@@ -113,7 +121,10 @@ class ScriptedChat:
 
     async def open(self, conversation_id: str) -> Transcript:
         self.calls.append(("open", conversation_id))
-        return Transcript(self.items[conversation_id], self._branch(conversation_id))
+        transcript = Transcript(self.items[conversation_id], self._branch(conversation_id))
+        if self.held is not None:
+            await self.held.wait()
+        return transcript
 
     async def create(self, model_id: str | None = None) -> Conversation:
         made = conversation(f"new{next(self._numbers)}", "New chat", at=1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -264,6 +265,27 @@ def test_coming_back_to_a_streaming_answer_loses_and_doubles_nothing(make_room: 
     whole = "".join(f"{number} " for number in range(50))
     room.until(lambda: room.page.transcript.messages[-1].status is MessageStatus.COMPLETE)
     room.until(lambda: _views(room)[-1].body.source == whole)
+
+
+def test_what_is_written_while_a_transcript_is_on_its_way_is_not_missed(make_room: MakeRoom) -> None:
+    def prepare(chat: ScriptedChat) -> None:
+        chat.put(
+            conversation("c1", "One"),
+            message("m1", "user", "hello"),
+            message("m2", "assistant", "one ", MessageStatus.STREAMING),
+        )
+
+    room = make_room(prepare)
+    room.until(lambda: len(room.page.sidebar.model) == 1)
+    room.chat.held = asyncio.Event()
+    room.page.open_conversation("c1")
+    room.until(lambda: ("open", "c1") in room.chat.calls)
+    room.chat.write("m2", "two ")
+    room.chat.write("m2", "three")
+    room.until(lambda: room.page.composer.button.stops)
+    room.chat.release()
+    room.until(lambda: room.page.transcript.text_of_last() == "one two three")
+    room.until(lambda: _views(room)[-1].body.source == "one two three")
 
 
 def test_find_in_the_conversation_walks_through_the_places(make_room: MakeRoom) -> None:

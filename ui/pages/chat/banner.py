@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from PySide6.QtCore import QCoreApplication, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame
 
-from app.models.records import LoadedModel
-from engine.worker.spec import Failed
-from ui import display
+from ui.pages.chat.model_words import Trouble
 from ui.theme import ThemeStore
 from ui.widgets.parts import button, column, label, row, set_kind
 
 _NARROW = 600
 """Below this the buttons go under the words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What a banner says. ``step`` is a key of ``Banner.step_wanted``."""
-
-    kind: str
-    sentence: str
-    hint: str
-    step: str
-    step_words: str
-    n_ctx: int | None = None
-
-
-def trouble_of(loaded: LoadedModel, any_model: bool) -> Trouble | None:
-    """What stands between the person and an answer; ``None`` when nothing does. Pure."""
-    if loaded.misfit is not None:
-        misfit = loaded.misfit
-        if misfit.offered_n_ctx is not None:
-            words = _tr("Load with %1 of context").replace("%1", display.tokens(misfit.offered_n_ctx))
-            return Trouble("warning", misfit.sentence, misfit.hint, "smaller", words, misfit.offered_n_ctx)
-        return Trouble("warning", misfit.sentence, misfit.hint, "models", _tr("Choose a model"))
-    if isinstance(loaded.state, Failed):
-        return Trouble("danger", loaded.state.sentence, loaded.state.hint, "again", _tr("Load again"))
-    if not any_model:
-        words = _tr("There is no model on this machine yet.")
-        return Trouble("card", words, _tr("Add a file or use the starter model."), "models", _tr("Go to Models"))
-    return None
 
 
 class Banner(QFrame):
@@ -86,7 +54,3 @@ class Banner(QFrame):
     def _go(self) -> None:
         if self._trouble is not None:
             self.step_wanted.emit(self._trouble.step, self._trouble.n_ctx)
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("banner", text)

@@ -6,8 +6,6 @@ services'.
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QPoint, Qt, QThreadPool, QTimer
@@ -20,13 +18,15 @@ from app.events import LoadedModelChanged as LoadedChanged
 from app.models.records import LoadedModel, ModelCard
 from engine.errors import GatehouseError
 from engine.fit.plan import Wish
-from engine.worker.spec import Loading, Ready, Starting
+from engine.worker.spec import Ready
 from ui.desk import Action, Command, Desk
-from ui.pages.chat.banner import Banner, trouble_of
+from ui.pages.chat.banner import Banner
 from ui.pages.chat.commands import commands_of
 from ui.pages.chat.empty import EmptyChat
+from ui.pages.chat.errands import Errands
 from ui.pages.chat.find_bar import FindBar
 from ui.pages.chat.header import Header
+from ui.pages.chat.model_words import trouble_of, waiting_of
 from ui.pages.chat.session import NEW, Session
 from ui.pages.chat.sidebar import WIDTH, Sidebar
 from ui.pages.chat.system_prompt import SystemPromptCard
@@ -36,7 +36,6 @@ from ui.widgets.markdown import warm_up
 from ui.widgets.parts import row
 from ui.widgets.transcript import SIDE
 from ui.widgets.transcript import Transcript as TranscriptView
-from ui.widgets.waiting import Waiting
 
 _WARM_UP_MS = 400
 """After the window is usable, and before anybody has typed a question."""
@@ -48,11 +47,11 @@ class ChatPage(QWidget):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self._desk = desk
-        self._chat, self._models = desk.services.chat, desk.services.models
+        self._models = desk.services.models
+        self._errands = Errands(desk, self)
         self._session = Session()
         self._cards: tuple[ModelCard, ...] | None = None
         self._loaded = LoadedModel(None, None, None, None)
-        self._measuring: concurrent.futures.Future[ContextUse] | None = None
         self._missed: list[Callable[[], None]] | None = None
         """What was announced about a conversation while its transcript is on its way; ``None`` when none is."""
         self._system_prompt = ""
@@ -100,7 +99,7 @@ class ChatPage(QWidget):
         self._session.open_id = conversation_id
         self.sidebar.set_current(conversation_id)
         self._call_open(conversation_id, message_id=message_id)
-        self._remember(conversation_id)
+        self._errands.remember(conversation_id)
 
     def commands(self) -> Sequence[Command]:
         return commands_of(self)
@@ -155,9 +154,9 @@ class ChatPage(QWidget):
         side.hit_chosen.connect(self.open_conversation)
         side.new_wanted.connect(self.new_conversation)
         side.search_wanted.connect(self._search)
-        side.renamed.connect(lambda key, title: self._call(lambda: self._chat.rename(key, title)))
-        side.pin_wanted.connect(self.pin)
-        side.delete_wanted.connect(self.delete)
+        side.renamed.connect(self._errands.rename)
+        side.pin_wanted.connect(self._errands.pin)
+        side.delete_wanted.connect(self._errands.delete)
         side.prompt_wanted.connect(self._edit_prompt_of)
         self.header.prompt_wanted.connect(self.edit_prompt)
         self.header.menu_wanted.connect(self._open_menu)
@@ -167,10 +166,10 @@ class ChatPage(QWidget):
         composer.edit_last_wanted.connect(self._edit_last)
         composer.picker.chosen.connect(self._load)
         composer.picker.manage_wanted.connect(lambda: self._desk.go("models"))
-        transcript.retried.connect(lambda key: self._call(lambda: self._chat.regenerate(key)))
+        transcript.retried.connect(self._errands.regenerate)
         transcript.continued.connect(lambda _key: self.send(self.tr("Continue where you stopped.")))
-        transcript.edited.connect(lambda key, text: self._call(lambda: self._chat.edit(key, text)))
-        transcript.branch_wanted.connect(lambda key, by: self._call(lambda: self._chat.choose_branch(key, by)))
+        transcript.edited.connect(self._errands.edit)
+        transcript.branch_wanted.connect(self._errands.choose_branch)
         self.empty.picked.connect(self._take_example)
         self.banner.step_wanted.connect(self._take_step)
         self.find_bar.closed.connect(composer.take_focus)
@@ -184,79 +183,63 @@ class ChatPage(QWidget):
         bridge.answer_grew.connect(self._answer_grew)
         bridge.answer_finished.connect(self._answer_finished)
         bridge.loaded_model_changed.connect(self._loaded_changed)
-        bridge.models_changed.connect(lambda _event: self._list_models())
+        bridge.models_changed.connect(lambda _event: self._errands.list_models(self._show_models))
 
     def _start(self) -> None:
         self._show_empty()
         self._show_loaded(self._models.loaded())
-        self._list_models()
-        self._desk.bridge.call(self._chat.conversations, self._show_conversations, owner=self)
+        self._errands.list_models(self._show_models)
+        self._errands.list_conversations(self._show_conversations)
         QTimer.singleShot(_WARM_UP_MS, self, lambda: QThreadPool.globalInstance().start(warm_up))
 
-    # Calls.
-
-    def _call(self, make: object) -> None:
-        self._desk.bridge.call(make, owner=self)  # type: ignore[arg-type]
+    # Asking.
 
     def send(self, text: str) -> None:
         """Send to the open conversation; the composer is emptied when the message is stored."""
-        conversation_id = self._session.open_id or None
-        prompt, self._session.sending = self._system_prompt, True
+        self._session.sending = True
         drafted = self.composer.draft.strip() == text
 
-        async def work() -> str:
-            key = conversation_id
-            if key is None and prompt:
-                key = (await self._chat.create()).id
-                await self._chat.set_system_prompt(key, prompt)
-            return await self._chat.send(key, text)
-
-        def sent(_answer_id: str) -> None:
+        def sent() -> None:
             self._session.sending = False
+            self._system_prompt = ""
             if drafted and self.composer.draft.strip() == text:
                 self.composer.set_draft("")
-            self._system_prompt = ""
 
         def refused(error: GatehouseError) -> None:
             self._session.sending = False
             self._desk.notices.show("error", error.sentence, error.hint)
 
-        self._desk.bridge.call(work, sent, refused, owner=self)
+        self._errands.send(self._session.open_id or None, self._system_prompt, text, sent, refused)
 
     def stop(self) -> None:
         answer_id = self._session.answer_under_way()
         if answer_id is not None:
-            self._call(lambda: self._chat.stop(answer_id))
+            self._errands.stop(answer_id)
 
     def pin(self, conversation_id: str, pinned: bool) -> None:
-        self._call(lambda: self._chat.pin(conversation_id, pinned))
+        self._errands.pin(conversation_id, pinned)
 
     def delete(self, conversation_id: str) -> None:
-        self._call(lambda: self._chat.delete(conversation_id))
+        self._errands.delete(conversation_id)
 
     def _load(self, model_id: str, wish: Wish | None = None) -> None:
         def refused(error: GatehouseError) -> None:
             if trouble_of(self._models.loaded(), any_model=True) is None:
                 self._desk.notices.show("error", error.sentence, error.hint)
 
-        self._desk.bridge.call(lambda: self._models.load(model_id, wish), None, refused, owner=self)
+        self._errands.load(model_id, wish, refused)
 
     def _search(self, words: str) -> None:
-        self._desk.bridge.call(
-            lambda: self._chat.search(words), lambda hits: self.sidebar.show_hits(words, hits), owner=self
-        )
+        self._errands.search(words, lambda hits: self.sidebar.show_hits(words, hits))
 
     def _measure(self, draft: str) -> None:
-        """Ask what the next prompt takes; only the latest question is answered."""
-        if self._measuring is not None:
-            self._measuring.cancel()
         key = self._session.open_id
-        self._measuring = self._desk.bridge.call(
-            lambda: self._chat.measure(key or None, draft),
-            lambda use: self.composer.show_use(use) if key == self._session.open_id else None,
-            lambda _error: self.composer.show_use(None),
-            owner=self,
-        )
+
+        def show(use: ContextUse | None) -> None:
+            if key == self._session.open_id:
+                self.composer.show_use(use)
+
+        self._errands.measure(key or None, draft, show)
 
     def _call_open(self, conversation_id: str, *, message_id: str = "", keep: bool = False) -> None:
         """Ask for the transcript. What is announced about it until it is here may be newer, and is seen to then."""
@@ -276,7 +259,7 @@ class ChatPage(QWidget):
                 self._missed = None
                 self.new_conversation()
 
-        self._desk.bridge.call(lambda: self._chat.open(conversation_id), show, refused, owner=self)
+        self._errands.open(conversation_id, show, refused)
 
     def _when_open(self, conversation_id: str, happened: Callable[[], None]) -> None:
         """Do it if it concerns the open conversation: now, or once its transcript is here."""
@@ -286,20 +269,6 @@ class ChatPage(QWidget):
             self._missed.append(happened)
         else:
             happened()
-
-    def _remember(self, conversation_id: str) -> None:
-        settings = self._desk.services.settings
-
-        async def work() -> None:
-            try:
-                await asyncio.to_thread(settings.update, last_conversation_id=conversation_id or None)
-            except OSError:
-                return  # where one was is not worth a notice; the next start opens a new chat
-
-        self._call(work)
-
-    def _list_models(self) -> None:
-        self._desk.bridge.call(self._models.models, self._show_models, owner=self)
 
     # Events.
 
@@ -313,7 +282,7 @@ class ChatPage(QWidget):
         neighbour = self.sidebar.model.neighbour(key)
         self._session.forget(key)
         self.sidebar.remove(key)
-        undo = Action(self.tr("Undo"), lambda: self._undelete(key))
+        undo = Action(self.tr("Undo"), lambda: self._errands.undelete(key, lambda: self.open_conversation(key)))
         words = self.tr("“%1” was deleted.").replace("%1", event.title)
         self._desk.notices.show("info", words, action=undo)
         if key == self._session.open_id:
@@ -321,13 +290,6 @@ class ChatPage(QWidget):
                 self.open_conversation(neighbour)
             else:
                 self.new_conversation()
-
-    def _undelete(self, conversation_id: str) -> None:
-        self._desk.bridge.call(
-            lambda: self._chat.undelete(conversation_id),
-            lambda _done: self.open_conversation(conversation_id),
-            owner=self,
-        )
 
     def _message_added(self, event: MessageAdded) -> None:
         message = event.message
@@ -379,7 +341,7 @@ class ChatPage(QWidget):
         conversation = self.sidebar.model.conversation(conversation_id)
         if conversation is not None:
             self._show_header(conversation)
-        self._remember(conversation_id)
+        self._errands.remember(conversation_id)
 
     def _leave(self) -> None:
         self._session.keep_draft(self.composer.draft)
@@ -429,19 +391,9 @@ class ChatPage(QWidget):
         usable = self._cards is None or any(not card.fault for card in self._cards)
         self.banner.show_trouble(trouble_of(loaded, any_model=usable))
         self.empty.show_note(name)
-        self.transcript.set_waiting(self._waiting(name))
+        self.transcript.set_waiting(waiting_of(loaded, name))
         if isinstance(loaded.state, Ready) and not was_ready:
             self.composer.measure()
-
-    def _waiting(self, name: str) -> Waiting:
-        state = self._loaded.state
-        if isinstance(state, Ready):
-            return Waiting(self.tr("Reading your message"))
-        if isinstance(state, Loading):
-            return Waiting(self.tr("Loading %1").replace("%1", name), state.progress_ratio)
-        if isinstance(state, Starting):
-            return Waiting(self.tr("Starting %1").replace("%1", name))
-        return Waiting(self.tr("Getting the model ready"))
 
     # Small things.
 
@@ -474,7 +426,7 @@ class ChatPage(QWidget):
                 self._system_prompt = prompt
                 self.header.show_title("", bool(prompt))
             else:
-                self._call(lambda: self._chat.set_system_prompt(conversation_id, prompt))
+                self._errands.set_system_prompt(conversation_id, prompt)
 
         card.saved.connect(save)
         card.open_at(self.header.mapToGlobal(QPoint(self.header.width() - 2 * GRID, self.header.height())))
