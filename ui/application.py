@@ -26,6 +26,7 @@ def run(paths: Paths) -> int:
         sys.stderr.write("There is no display to open a window on. Try `gatehouse chat` or `gatehouse serve`.\n")
         return NO_DISPLAY
     plain_imports.restore()
+    from PySide6.QtCore import QLocale
     from PySide6.QtWidgets import QApplication
 
     from ui.instance import Instance, claim
@@ -37,6 +38,8 @@ def run(paths: Paths) -> int:
     app.setApplicationName("gatehouse")
     app.setApplicationDisplayName("Gatehouse")
     app.setDesktopFileName("gatehouse")
+    if QLocale.system().language() is QLocale.Language.C:  # it would write 131072 where a person reads 131,072
+        QLocale.setDefault(QLocale(QLocale.Language.English, QLocale.Country.UnitedStates))
     instance = Instance(paths.data, app)
     try:
         claimed = claim(paths, instance)
