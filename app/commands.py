@@ -18,7 +18,7 @@ from app.models.service import Serving
 from app.paths import Paths
 from engine.errors import GatehouseError, ModelFileError
 
-_MAX_STDIN_CHARACTERS = 8 << 20
+_MAX_STDIN_BYTES = 8 << 20
 
 _typer = typer.Typer(
     name="gatehouse",
@@ -126,7 +126,7 @@ def _prompt(argument: str | None) -> str:
     elif argument is None and sys.stdin.isatty():
         raise GatehouseError("no_prompt", "There is nothing to ask.", 'Use: gatehouse chat "…"')
     else:
-        text = sys.stdin.buffer.read(_MAX_STDIN_CHARACTERS).decode("utf-8", "replace")
+        text = sys.stdin.buffer.read(_MAX_STDIN_BYTES).decode("utf-8", "replace").rstrip("\r\n")
     if not text.strip():
         raise GatehouseError("no_prompt", "There is nothing to ask: the prompt is empty.")
     return text

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.native
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with open_house(tmp_path_factory.mktemp("native"), n_ctx=1024, max_tokens=48, temperature=0.0) as opened:
+    with open_house(tmp_path_factory.mktemp("native"), n_ctx=1024, max_tokens=24, temperature=0.0) as opened:
         opened.product.begin()
         opened.ready()
         yield opened
@@ -46,7 +46,7 @@ def test_question_is_answered_with_statistics(house: House) -> None:
     assert stats.prompt_tokens is not None
     assert stats.completion_tokens is not None
     assert 10 < stats.prompt_tokens < 100
-    assert 3 < stats.completion_tokens <= 48
+    assert 3 < stats.completion_tokens <= 24
     assert stats.finish_reason in ("stop", "length")
     assert stats.decode_tok_s is not None
     assert stats.decode_tok_s > 0
