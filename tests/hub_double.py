@@ -256,6 +256,8 @@ class _Over(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 65_536
     double: HubDouble
     place: Where
 

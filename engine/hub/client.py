@@ -159,7 +159,18 @@ class HubClient:
             headers["Authorization"] = f"Bearer {self._token}"
         return headers
 
+    def _check_way(self, response: httpx2.Response) -> None:
+        """A hub that was asked in secret must not answer in the open: whoever sits between could name another hash."""
+        hops = [*response.history, response]
+        if self.endpoint.startswith("https:") and any(hop.request.url.scheme != "https" for hop in hops):
+            raise HubError(
+                "insecure_redirect",
+                f"{self.host} redirects from https to an address without encryption.",
+                "Check the mirror or the proxy.",
+            )
+
     def _checked_stream(self, response: httpx2.Response, start: int, path: str) -> Stream:
+        self._check_way(response)
         host = response.request.url.host
         if response.status_code == 416:
             raise HubError("range_refused", f"{host} says that {path} has no byte {start:,}.")
@@ -191,6 +202,7 @@ class HubClient:
             with self._client.stream(
                 "GET", url, params=dict(parameters), headers=self._headers(), follow_redirects=True
             ) as response:
+                self._check_way(response)
                 if response.status_code != 200:
                     raise refused(response, what, with_token=self._token is not None)
                 return _parsed(response, self.host)

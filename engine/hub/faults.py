@@ -9,6 +9,7 @@ import httpx2
 from engine.errors import HubError
 from engine.hub.patience import Hiccup, asked_pause_s
 
+_GO_ON = "Try again; a download goes on where it stopped."
 _TOKEN_HINT = "If it is private or gated, give Gatehouse a token of an account that may read it."
 
 
@@ -89,12 +90,12 @@ def _passing(error: httpx2.RequestError, host: str) -> HubError:
     if isinstance(error, httpx2.ConnectTimeout | httpx2.PoolTimeout):
         return HubError("unreachable", f"{host} did not accept a connection in time.", "Check the network.")
     if isinstance(error, httpx2.TimeoutException):
-        return HubError("stalled", f"{host} fell silent in the middle.", "What has arrived is kept; try again.")
+        return HubError("stalled", f"{host} fell silent in the middle.", _GO_ON)
     if isinstance(error, httpx2.ProxyError):
         return HubError("proxy_refused", f"The proxy did not let a connection to {host} through.")
     if isinstance(error, httpx2.ConnectError):
         return HubError("unreachable", f"{host} cannot be reached.", "Check the network, the proxy or the mirror.")
-    return HubError("cut_off", f"The connection to {host} broke off.", "What has arrived is kept; try again.")
+    return HubError("cut_off", f"The connection to {host} broke off.", _GO_ON)
 
 
 def _is_untrusted(error: BaseException) -> bool:

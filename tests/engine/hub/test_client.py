@@ -164,6 +164,20 @@ def test_every_byte_goes_through_the_given_client(hub: HubDouble, halt: NoWait) 
     assert "huggingface_hub" in sys.modules
 
 
+def test_a_secret_question_is_not_answered_in_the_open(halt: NoWait) -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.scheme == "https":
+            return httpx2.Response(302, headers={"Location": "http://hub.invalid/open"})
+        return httpx2.Response(200, json={"id": REPO, "sha": COMMIT, "siblings": []})
+
+    def make(_: Patience) -> httpx2.Client:
+        return httpx2.Client(transport=httpx2.MockTransport(answer))
+
+    with HubClient(endpoint="https://hub.invalid", make_client=make) as client, pytest.raises(HubError) as caught:
+        client.repository(REPO, "main", halt)
+    assert caught.value.code == "insecure_redirect"
+
+
 def test_proxy_of_the_environment_is_used(hub: HubDouble, halt: NoWait, monkeypatch: pytest.MonkeyPatch) -> None:
     add(hub)
     monkeypatch.setenv("HTTP_PROXY", hub.address)

@@ -37,6 +37,7 @@ def test_plan_of_the_remote_file_is_that_of_the_local_one(
     assert remote.traffic_bytes < 6_000_000
 
 
+@pytest.mark.slow
 def test_plan_for_30_billion_parameters_takes_megabytes(
     hub: HubDouble,
     client: HubClient,
