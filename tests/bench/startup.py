@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from tests.bench.table import Row
-from tests.ui.running import ROOT, start, usable_at
+from tests.ui.running import ROOT, environment, start, usable_at
 
 _RUNS = 5
 _SETTLE_S = 8.0
@@ -81,11 +80,10 @@ def _start_once(folder: Path, settle_s: float) -> tuple[float, float]:
 
 def _after_an_answer(folder: Path) -> float:
     """MiB resident of a window that loaded the starter model and answered once."""
-    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.startup", str(folder)],
         stdout=subprocess.PIPE,
-        env=environment,
+        env=environment(),
         cwd=ROOT,
         text=True,
         timeout=_ANSWER_LIMIT_S,

@@ -14,15 +14,20 @@ ROOT = Path(__file__).resolve().parents[2]
 USABLE = "usable at "
 
 
+def environment() -> dict[str, str]:
+    """A person's, without a screen. Python may keep its bytecode: a second start is not to compile everything anew."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": str(ROOT)}
+
+
 def start(folder: Path) -> subprocess.Popen[str]:
-    """``gatehouse --data-dir FOLDER``, without a screen."""
-    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": str(ROOT)}
+    """``gatehouse --data-dir FOLDER``."""
     return subprocess.Popen(
         [sys.executable, "-m", "app", "--data-dir", str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=environment(),
         cwd=folder,
     )
 
