@@ -40,6 +40,7 @@ class Context:
 
     def __init__(self, model: Model, plan: Plan) -> None:
         """Raises: ``WorkerError`` when llama.cpp cannot make the context."""
+        self._views: dict[int, Logits] = {}
         self._stop_word = ctypes.create_string_buffer(b"", 2)
         self._stop_callback = _length_of_text()
         parameters = context_parameters(
@@ -62,13 +63,15 @@ class Context:
                 "A smaller context needs less memory.",
             )
         self._memory: Any = native.llama_get_memory(self.handle)
+        if not self._memory:
+            self.close()
+            raise WorkerError("not_generative", f"{plan.model_name} is not a model that writes text.")
         self._n_vocab = model.vocabulary.n_tokens
         self.n_ctx = int(native.llama_n_ctx(self.handle))
         self.n_batch = int(native.llama_n_batch(self.handle))
         self.n_seq_max = int(native.llama_n_seq_max(self.handle))
         self.n_outputs_max = max(1, min(plan.n_outputs_max or self.n_batch, self.n_batch))
         self._get_logits = bind("llama_get_logits_ith", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
-        self._views: dict[int, Logits] = {}
         self._make_batch()
 
     def _make_batch(self) -> None:

@@ -131,17 +131,24 @@ class Engine:
         return self._cache.drop_idle()
 
     def _loop(self) -> None:
+        end = WorkerError(
+            "engine_failed", "The engine stopped because of a mistake of ours.", "The log has the details."
+        )
+        orderly = False
         try:
             while self._take_in():
                 if self._any_cancelled:
                     self._drop_cancelled()
                 self._step()
                 self._send()
+            orderly = True
         except WorkerError as error:
-            self._on_broken(error)
-        finally:
+            end = error
+        finally:  # of a mistake too; the thread's exception hook prints it
             self._fail_all(RequestError("worker_stopped", "The worker has stopped.", status=503))
             self._send()
+            if not orderly:
+                self._on_broken(end)
 
     def _take_in(self) -> bool:
         """Run what came in; sleep while there is nothing to do. ``False``: asked to stop."""

@@ -27,7 +27,8 @@ class Mailbox:
         """``on_overflow`` is called once, when the reader has fallen too far behind."""
         self._on_overflow = on_overflow
         self._waiting: list[Numbered] = []
-        self._arrived = asyncio.Event()
+        self._reader: asyncio.Future[None] | None = None
+        """Set while somebody waits; an ``asyncio.Event`` would cost twice as much, once a token."""
         self._overflowed = False
 
     def sink(self, first_choice: int) -> DeltaSink:
@@ -39,7 +40,9 @@ class Mailbox:
             elif not self._overflowed:
                 self._overflowed = True
                 self._on_overflow()
-            self._arrived.set()
+            reader = self._reader
+            if reader is not None and not reader.done():
+                reader.set_result(None)
 
         return receive
 
@@ -48,8 +51,12 @@ class Mailbox:
 
         Raises: ``RequestError`` when the reader fell too far behind.
         """
-        await self._arrived.wait()
-        self._arrived.clear()
+        if not self._waiting and not self._overflowed:
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
         if self._overflowed:
             raise RequestError("slow_reader", f"The answer was dropped: {MAX_WAITING_DELTAS} pieces were not read.")
         taken, self._waiting = self._waiting, []

@@ -14,6 +14,8 @@ from starlette.types import ASGIApp
 from engine.errors import WorkerError
 
 _BACKLOG = 256
+_KEEP_ALIVE_S = 120
+"""Longer than clients keep idle connections, so that it is they who close them, and none is cut as it is used."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -52,6 +54,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=1,
+                timeout_keep_alive=_KEEP_ALIVE_S,
             )
         )
         self.listening = asyncio.Event()

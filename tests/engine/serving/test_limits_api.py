@@ -58,6 +58,7 @@ def test_an_answer_ends_where_the_context_ends(client: OpenAI) -> None:
     assert answer.choices[0].finish_reason == "length"
 
 
+@pytest.mark.slow
 def test_answers_that_outgrow_the_context_together_are_all_finished_and_unchanged(
     client: OpenAI, http: httpx2.Client
 ) -> None:
