@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app.bootstrap import Product, build
 from app.chat.records import Message
-from app.events import AnswerFinished, AnswerGrew, Event, LoadedModelChanged
+from app.events import AnswerFinished, AnswerGrew, Event, NoticeRaised
 from app.paths import resolve
 from engine.worker.spec import Ready
 
@@ -29,7 +29,10 @@ class House:
     heard: list[Event] = field(default_factory=list)
 
     def next(self, deadline: float) -> Event:
-        event = self.events.get(timeout=max(0.01, deadline - time.monotonic()))
+        try:
+            event = self.events.get(timeout=max(0.01, deadline - time.monotonic()))
+        except queue.Empty:
+            raise AssertionError(f"heard nothing more after {self.heard[-5:]}") from None
         self.heard.append(event)
         return event
 
@@ -57,8 +60,8 @@ class House:
             state = self.product.services.models.loaded().state
             if isinstance(state, Ready):
                 return state
-            while not isinstance(self.next(deadline), LoadedModelChanged):
-                continue
+            event = self.next(deadline)
+            assert not isinstance(event, NoticeRaised) or event.level == "info", event
 
 
 @contextmanager
