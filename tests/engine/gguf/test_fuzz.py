@@ -30,9 +30,9 @@ def _run(count: int, seed: int, folder: Path, timeout_s: float) -> dict[str, obj
     return report
 
 
-@pytest.mark.parametrize("count", [3_000, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(1_300)])])
+@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(1_800)])])
 def test_mutated_headers_are_accepted_or_refused(count: int, tmp_path: Path) -> None:
-    report = _run(count, count + 1, tmp_path, timeout_s=1_200)
+    report = _run(count, count + 1, tmp_path, timeout_s=1_700)
     assert report["strangers"] == []
     outcomes = report["outcomes"]
     assert isinstance(outcomes, dict)

@@ -49,6 +49,7 @@ def test_starter_is_read_quickly(starter: Path) -> None:
     assert min(once() for _ in range(5)) < 0.05
 
 
+@pytest.mark.slow
 def test_made_moe(moe_model: Path) -> None:
     header = read_model(moe_model)
     assert (header.n_expert, header.n_expert_used) == (4, 2)

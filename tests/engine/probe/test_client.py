@@ -20,16 +20,18 @@ from engine.probe.client import ask, list_devices, measure_compute, run_child
 from engine.probe.records import ComputeAnswer, ComputeQuestion, GgmlDevice
 from engine.records import to_plain
 
+_PATIENCE_S = 300.0
+"""On a machine that is busy with other things nothing is decided by time."""
 QUESTION = ComputeQuestion("/models/m.gguf", 4096, 512, 512, 8, 8, "q8_0", 0, None, ("127.0.0.1:5000",))
 ANSWER = ComputeAnswer((("CPU", 1000), ("CUDA0", 2000)), 10, 20, 30, 2, 4096)
 DEVICE = GgmlDevice("CUDA0", "A card", DeviceKind.GPU, 8_000, 7_000, "0000:01:00.0", "CUDA")
 
 
-def _child(code: str, timeout_s: float = 20.0) -> dict[str, object]:
+def _child(code: str, timeout_s: float = 120.0) -> dict[str, object]:
     return run_child([sys.executable, "-c", code], "test", {"n": 1}, timeout_s)
 
 
-def _failure(code: str, timeout_s: float = 20.0) -> ProbeFailed:
+def _failure(code: str, timeout_s: float = 120.0) -> ProbeFailed:
     with pytest.raises(ProbeFailed) as caught:
         _child(code, timeout_s)
     return caught.value
@@ -46,7 +48,7 @@ def test_a_child_that_hangs_is_ended() -> None:
     failure = _failure("import time; time.sleep(600)", 0.5)
     assert failure.code == "probe_timeout"
     assert failure.sentence == "The test probe gave no answer within 0.5 s."
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 120
 
 
 def test_a_child_that_ignores_polite_signals_is_ended() -> None:
@@ -101,7 +103,7 @@ def test_a_grandchild_that_holds_the_pipes_does_not_hold_us() -> None:
     assert isinstance(pid, int)
     lingering = psutil.Process(pid)
     try:
-        assert time.monotonic() - started < 60
+        assert time.monotonic() - started < 120
     finally:
         lingering.kill()
         psutil.wait_procs([lingering], timeout=10)
@@ -130,9 +132,9 @@ def _answering(monkeypatch: pytest.MonkeyPatch, reply: object) -> None:
 
 def test_records_survive_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
     _answering(monkeypatch, {"devices": [to_plain(DEVICE)]})
-    assert list_devices() == (DEVICE,)
+    assert list_devices(_PATIENCE_S) == (DEVICE,)
     _answering(monkeypatch, to_plain(ANSWER))
-    assert measure_compute(QUESTION) == ANSWER
+    assert measure_compute(QUESTION, _PATIENCE_S) == ANSWER
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_records_survive_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_devices_are_checked(change: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     _answering(monkeypatch, {"devices": [{**to_plain(DEVICE), **change}]})
     with pytest.raises(ProbeFailed) as caught:
-        list_devices()
+        list_devices(_PATIENCE_S)
     assert caught.value.code == "probe_nonsense"
 
 
@@ -162,7 +164,7 @@ def test_devices_are_checked(change: dict[str, object], monkeypatch: pytest.Monk
 def test_sizes_are_checked(change: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     _answering(monkeypatch, {**to_plain(ANSWER), **change})
     with pytest.raises(ProbeFailed) as caught:
-        measure_compute(QUESTION)
+        measure_compute(QUESTION, _PATIENCE_S)
     assert caught.value.code == "probe_nonsense"
 
 
@@ -175,24 +177,25 @@ def test_the_child_gets_no_secrets_and_no_other_library(monkeypatch: pytest.Monk
 
 
 @pytest.mark.native
+@pytest.mark.timeout(600)
 class TestRealProbe:
     """The probe itself, with the installed llama.cpp."""
 
     def test_devices(self) -> None:
-        devices = list_devices(60)
+        devices = list_devices(_PATIENCE_S)
         (processor,) = [device for device in devices if device.kind is DeviceKind.CPU]
         assert processor.name == processor.backend == "CPU"
         assert processor.total_bytes > 0
 
     def test_an_unknown_probe(self) -> None:
         with pytest.raises(ProbeFailed, match="unknown probe 'nothing'"):
-            ask("nothing", {}, 60)
+            ask("nothing", {}, _PATIENCE_S)
 
     def test_a_file_that_is_no_model(self, tmp_path: Path) -> None:
         path = tmp_path / "m.gguf"
         path.write_bytes(b"GGUF" + bytes(60))
         with pytest.raises(ProbeFailed) as caught:
-            measure_compute(ComputeQuestion(str(path), 512, 512, 512, 1, 1, "f16", 0, None))
+            measure_compute(ComputeQuestion(str(path), 512, 512, 512, 1, 1, "f16", 0, None), _PATIENCE_S)
         assert caught.value.code == "model_refused"
 
     def test_a_context_that_llama_cpp_refuses(self, made_folder: Path) -> None:
@@ -200,13 +203,13 @@ class TestRealProbe:
 
         model = make_tiny(TINY_LATENT, made_folder / "tiny-latent.gguf")
         with pytest.raises(ProbeFailed) as caught:
-            measure_compute(ComputeQuestion(str(model), 512, 512, 512, 1, 1, "q8_0", 0, None))
+            measure_compute(ComputeQuestion(str(model), 512, 512, 512, 1, 1, "q8_0", 0, None), _PATIENCE_S)
         assert caught.value.code == "context_refused"
         assert "does not divide" in caught.value.sentence
 
     def test_a_device_that_is_not_there(self, tiny_model: Path) -> None:
         with pytest.raises(ProbeFailed, match=r"llama\.cpp knows no device CUDA7"):
-            measure_compute(ComputeQuestion(str(tiny_model), 512, 512, 512, 1, 1, "f16", 99, "CUDA7"))
+            measure_compute(ComputeQuestion(str(tiny_model), 512, 512, 512, 1, 1, "f16", 99, "CUDA7"), _PATIENCE_S)
 
     def test_a_hollow_file_is_enough(self, starter: Path, tmp_path: Path) -> None:
         """Header and length decide the buffers: a plan can be made before the weights are there."""
@@ -218,8 +221,8 @@ class TestRealProbe:
             target.write(source.read(header.shards[0].data_offset))
             target.truncate(header.file_bytes)
         asked = ComputeQuestion(str(starter), 2048, 512, 512, 4, 4, "f16", 0, None)
-        whole = measure_compute(asked)
-        assert measure_compute(ComputeQuestion(str(hollow), 2048, 512, 512, 4, 4, "f16", 0, None)) == whole
+        whole = measure_compute(asked, _PATIENCE_S)
+        assert measure_compute(ComputeQuestion(str(hollow), 2048, 512, 512, 4, 4, "f16", 0, None), _PATIENCE_S) == whole
 
     def test_it_ends_with_its_parent(self) -> None:
         """The child waits for its question; when the pipe closes instead, it must not stay."""
@@ -233,5 +236,5 @@ class TestRealProbe:
         assert child.stdin is not None
         assert child.stdout is not None
         child.stdin.close()
-        child.wait(60)
+        child.wait(_PATIENCE_S)
         child.stdout.close()
