@@ -16,7 +16,8 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -55,20 +56,12 @@ class Answer:
     said_decode_tok_s: float
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Client:
-    """A plain HTTP/1.1 client of the worker: one connection kept open, server-sent events read as they come."""
+    """A plain HTTP/1.1 client of the worker: a connection for each request, server-sent events read as they come."""
 
     address: str
     token: str
-    _connection: http.client.HTTPConnection = field(init=False)
-
-    def __post_init__(self) -> None:
-        parts = urlsplit(self.address)
-        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
-
-    def close(self) -> None:
-        self._connection.close()
 
     def complete(self, prompt: Sequence[int], tokens: int) -> Answer:
         """Stream one completion with ordinary sampling and time it."""
@@ -89,13 +82,19 @@ class Client:
             ended = time.perf_counter()
         return _answer(final, (first or ended) - began, last - first)
 
-    def _post(self, path: str, body: Mapping[str, object]) -> http.client.HTTPResponse:
+    @contextmanager
+    def _post(self, path: str, body: Mapping[str, object]) -> Iterator[http.client.HTTPResponse]:
+        parts = urlsplit(self.address)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
         head = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        self._connection.request("POST", path, json.dumps(body), head)
-        answer = self._connection.getresponse()
-        if answer.status != 200:
-            raise RuntimeError(f"{path} answered {answer.status}: {answer.read(2000).decode(errors='replace')}")
-        return answer
+        try:
+            connection.request("POST", path, json.dumps(body), head)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise RuntimeError(f"{path} answered {answer.status}: {answer.read(2000).decode(errors='replace')}")
+            yield answer
+        finally:
+            connection.close()
 
 
 def _answer(final: Mapping[str, object], first_token_s: float, rest_s: float) -> Answer:
@@ -206,15 +205,12 @@ async def _run(model: Path, threads: int, rounds: int) -> Rounds:
 
 def _take_turns(ready: Ready, token: str, model: Path, threads: int, rounds: int) -> Rounds:
     client, found = Client(ready.address, token), Rounds()
-    try:
-        client.complete(fresh_prompt(PROMPT_TOKENS, -1), 16)  # llama-bench warms up by itself
-        for mark in range(rounds):
-            found.decode.append(client.complete(fresh_prompt(4, 1_000 + mark), WRITTEN_TOKENS + 1))
-            found.peer_decode.append(llama_bench(model, threads, 0, WRITTEN_TOKENS))
-            found.prefill.append(client.complete(fresh_prompt(PROMPT_TOKENS, mark), 1))
-            found.peer_prefill.append(llama_bench(model, threads, PROMPT_TOKENS, 0))
-    finally:
-        client.close()
+    client.complete(fresh_prompt(PROMPT_TOKENS, -1), 16)  # llama-bench warms up by itself
+    for mark in range(rounds):
+        found.decode.append(client.complete(fresh_prompt(4, 1_000 + mark), WRITTEN_TOKENS + 1))
+        found.peer_decode.append(llama_bench(model, threads, 0, WRITTEN_TOKENS))
+        found.prefill.append(client.complete(fresh_prompt(PROMPT_TOKENS, mark), 1))
+        found.peer_prefill.append(llama_bench(model, threads, PROMPT_TOKENS, 0))
     return found
 
 
