@@ -1,7 +1,8 @@
 """The errors that an environment can cause, each with a code, a sentence with the numbers, and a hint.
 
 ``GatehouseError``
-├── ``ModelFileError``     a file that cannot be a model: not_gguf, truncated, damaged, shard_missing, unsupported
+├── ``ModelFileError``     a file that cannot be a model: not_gguf, truncated, overlong, damaged, shard_missing,
+│                          not_a_model, unsupported, unreadable
 ├── ``DoesNotFit``         a model or context larger than what is free
 ├── ``ProbeFailed``        a short-lived child that hung, died or answered nonsense
 ├── ``WorkerError``        a worker that did not start, died, or stopped answering
