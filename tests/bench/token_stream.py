@@ -76,8 +76,8 @@ class Server:
                 else:
                     await self._stream(writer)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            writer.close()  # the client hung up, or the bench is over
 
     async def _stream(self, writer: asyncio.StreamWriter) -> None:
         kind = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
