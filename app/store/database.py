@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from pathlib import Path
 
 from app.store import faults
@@ -113,6 +114,13 @@ def _check_integrity(connection: sqlite3.Connection, database: Path) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, database: Path) -> None:
-    from app.store.migrations import migrate
-
+    # sqlite-utils takes numpy along where it finds it, and ``None`` says that there is none; the app's process does without those 20 MB.
+    hide = "numpy" not in sys.modules
+    if hide:
+        sys.modules["numpy"] = None  # type: ignore[assignment]
+    try:
+        from app.store.migrations import migrate
+    finally:
+        if hide:
+            del sys.modules["numpy"]
     migrate(connection, database)

@@ -56,6 +56,16 @@ def test_current_schema_needs_no_migration_library(tmp_path: Path) -> None:
     assert done.stdout.strip() == "False"
 
 
+def test_first_start_brings_no_numpy_along(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from app.store import database\n"
+        "database.open_writer(Path(sys.argv[1])).close(); print('sqlite_utils' in sys.modules, 'numpy' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "new.db")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "True False"
+
+
 def test_future_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     _make(path)
