@@ -114,7 +114,7 @@ def _check_integrity(connection: sqlite3.Connection, database: Path) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, database: Path) -> None:
-    # sqlite-utils takes numpy along where it finds it, and ``None`` says that there is none; the app's process does without those 20 MB.
+    # sqlite-utils takes numpy along where it finds it; ``None`` says that there is none. That saves 20 MB here.
     hide = "numpy" not in sys.modules
     if hide:
         sys.modules["numpy"] = None  # type: ignore[assignment]
