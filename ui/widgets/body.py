@@ -15,6 +15,7 @@ from itertools import pairwise
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
+    QFocusEvent,
     QGuiApplication,
     QHelpEvent,
     QKeyEvent,
@@ -58,6 +59,7 @@ class MessageBody(QWidget):
     dragged = Signal(QPoint)
     """The mouse is selecting, at this global position: the transcript scrolls when that is near its edge."""
     menu_wanted = Signal(QPoint)
+    focus_changed = Signal()
 
     def __init__(self, ink: Ink, shelf: LexerShelf, *, plain: bool = False, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -74,6 +76,8 @@ class MessageBody(QWidget):
         self._found: list[Found] = []
         self._held: WideBlock | None = None
         self._pressed_link = ""
+        self.ringed = False
+        """Whether the focus came by keyboard and a ring is due; whoever holds the body paints it."""
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.IBeamCursor)
@@ -352,6 +356,17 @@ class MessageBody(QWidget):
             self.clear_selection()
         else:
             event.ignore()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        by_keyboard = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
+        self.ringed = event.reason() in by_keyboard
+        self.focus_changed.emit()
+        super().focusInEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self.ringed = False
+        self.focus_changed.emit()
+        super().focusOutEvent(event)
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         self.menu_wanted.emit(event.globalPos())

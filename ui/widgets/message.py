@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QEnterEvent, QFontMetricsF, QGuiApplication, QPainter, QPaintEvent
+from PySide6.QtGui import QDesktopServices, QEnterEvent, QFontMetricsF, QGuiApplication, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 
 from app.chat.records import Message, MessageStatus
@@ -28,6 +28,7 @@ from ui.widgets.waiting import HEIGHT as WAITING_HEIGHT
 from ui.widgets.waiting import Waiting, WaitingLine
 
 FOOT = 28
+EDGE = 8
 BUBBLE_X = 14
 BUBBLE_Y = 9
 _BUBBLE_RATIO = 0.78
@@ -63,11 +64,13 @@ class MessageView(QWidget):
         self.message = message
         self.own = message.role == "user"
         self.tall = FOOT
+        self._column = 0
         self.body = MessageBody(around.ink, around.shelf, plain=self.own, parent=self)
         self.body.height_changed.connect(self._lay_out)
         self.body.link_clicked.connect(self._open_link)
         self.body.dragged.connect(self.dragged)
         self.body.menu_wanted.connect(self._open_menu)
+        self.body.focus_changed.connect(self.update)
         self._reasoning: Reasoning | None = None
         self._waiting: WaitingLine | None = None
         self._verdict: Verdict | None = None
@@ -115,8 +118,10 @@ class MessageView(QWidget):
             self._waiting.show_waiting(self._around.waiting)
 
     def set_width(self, width: int) -> None:
-        if width != self.width():
-            self.resize(width, self.tall)
+        """The width of the column; the widget itself is wider by ``EDGE`` at both sides, for the focus ring."""
+        if width != self._column:
+            self._column = width
+            self.resize(width + 2 * EDGE, self.tall)
             self._lay_out()
 
     def work(self, deadline: float) -> None:
@@ -231,22 +236,21 @@ class MessageView(QWidget):
             self._verdict.show()
 
     def _lay_out(self) -> None:
-        width = self.width()
-        tall = self._lay_out_own(width) if self.own else self._lay_out_answer(width)
+        tall = self._lay_out_own(self._column) if self.own else self._lay_out_answer(self._column)
         if tall != self.tall or self.height() != tall:
             self.tall = tall
-            self.resize(width, tall)
+            self.resize(self._column + 2 * EDGE, tall)
             self.height_changed.emit()
 
     def _lay_out_own(self, width: int) -> int:
         if self._edit is not None:
             height = self._edit.height_for(width)
-            self._edit.setGeometry(0, 0, width, height)
+            self._edit.setGeometry(EDGE, 0, width, height)
             return height
         most = int(width * _BUBBLE_RATIO) - 2 * BUBBLE_X
         inner = min(_natural_width(self.body.source, self._around.ink), most)
         self.body.set_width(inner)
-        left = width - inner - BUBBLE_X
+        left = EDGE + width - inner - BUBBLE_X
         self.body.move(left, BUBBLE_Y)
         tall = self.body.height() + 2 * BUBBLE_Y
         buttons = self._shown_buttons()
@@ -257,23 +261,23 @@ class MessageView(QWidget):
         y = 0
         if self._reasoning is not None:
             self._reasoning.set_width(width)
-            self._reasoning.move(0, y)
+            self._reasoning.move(EDGE, y)
             y += self._reasoning.tall + 8
         self.body.set_width(width)
-        self.body.move(0, y)
+        self.body.move(EDGE, y)
         self.body.setVisible(bool(self.body.source))
         if self.body.source:
             y += self.body.height() + 6
         if self._waiting is not None:
-            self._waiting.setGeometry(0, y, width, WAITING_HEIGHT)
+            self._waiting.setGeometry(EDGE, y, width, WAITING_HEIGHT)
             y += WAITING_HEIGHT
         if self._verdict is not None:
             height = self._verdict.height_for(width)
-            self._verdict.setGeometry(0, y + 4, width, height)
+            self._verdict.setGeometry(EDGE, y + 4, width, height)
             y += height + 8
         buttons = self._shown_buttons()
-        x = self._line_up(buttons, -6, y)
-        self._stats.setGeometry(x, y, min(self._stats.sizeHint().width(), width - x), FOOT)
+        x = self._line_up(buttons, EDGE - 6, y)
+        self._stats.setGeometry(x, y, min(self._stats.sizeHint().width(), width + EDGE - x), FOOT)
         return y + (FOOT if buttons or not self._stats.isHidden() or self._waiting is not None else 0)
 
     def _shown_buttons(self) -> list[QuietButton]:
@@ -334,15 +338,21 @@ class MessageView(QWidget):
         menu.popup(at)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        if not self.own or self._edit is not None:
+        ringed = self.body.ringed
+        if self._edit is not None or not (self.own or ringed):
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        inner = self.body.geometry()
-        bubble = QRectF(inner.adjusted(-BUBBLE_X, -BUBBLE_Y, BUBBLE_X, BUBBLE_Y)).adjusted(0.5, 0.5, -0.5, -0.5)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self._around.ink.bubble)
-        painter.drawRoundedRect(bubble, 12, 12)
+        inner = QRectF(self.body.geometry())
+        ring = QPen(self._around.ink.accent, 2) if ringed else Qt.PenStyle.NoPen
+        if self.own:
+            bubble = inner.adjusted(-BUBBLE_X, -BUBBLE_Y, BUBBLE_X, BUBBLE_Y).adjusted(1, 1, -1, -1)
+            painter.setPen(ring)
+            painter.setBrush(self._around.ink.bubble)
+            painter.drawRoundedRect(bubble, 12, 12)
+        else:
+            painter.setPen(ring)
+            painter.drawRoundedRect(inner.adjusted(1 - EDGE, 1, EDGE - 1, 3), 6, 6)
         painter.end()
 
     def enterEvent(self, event: QEnterEvent) -> None:

@@ -22,7 +22,7 @@ from ui.widgets.heights import Heights, estimate
 from ui.widgets.highlight import LexerShelf
 from ui.widgets.ink import mix_ink
 from ui.widgets.jump_button import JumpButton
-from ui.widgets.message import UNFINISHED, MessageView, Surroundings
+from ui.widgets.message import EDGE, UNFINISHED, MessageView, Surroundings
 from ui.widgets.waiting import Waiting
 
 WORK_S = 0.006
@@ -351,7 +351,7 @@ class Transcript(QAbstractScrollArea):
             view = entry.view
             assert view is not None
             view.set_width(width)
-            view.move(left, self._heights.top(number) - value)
+            view.move(left - EDGE, self._heights.top(number) - value)
             view.show()
         self._jump.place(self.viewport().rect(), hidden=self._following or self.at_end)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import QPoint
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QAbstractSlider
 from pytestqt.qtbot import QtBot
 
@@ -13,7 +13,7 @@ from app.chat.records import Message, MessageStatus
 from tests.ui.chat.double import STATS, message
 from ui.theme import TEXT_WIDTH, ThemeStore
 from ui.widgets.code import CodeBlock
-from ui.widgets.message import MessageView
+from ui.widgets.message import EDGE, MessageView
 from ui.widgets.transcript import Transcript
 from ui.widgets.verdict import Verdict
 from ui.widgets.waiting import Waiting, WaitingLine
@@ -144,7 +144,7 @@ def test_the_column_is_never_wider_than_the_text_may_be(transcript: Transcript, 
     transcript.resize(1600, 700)
     transcript.show_messages(_talk(6))
     _settle(qtbot, transcript)
-    assert {view.width() for view in _views(transcript).values()} == {TEXT_WIDTH}
+    assert {view.width() for view in _views(transcript).values()} == {TEXT_WIDTH + 2 * EDGE}
 
 
 def test_another_branch_keeps_what_is_the_same(transcript: Transcript, qtbot: QtBot) -> None:
@@ -214,3 +214,16 @@ def test_a_message_that_ends_well_loses_its_verdict(transcript: Transcript, qtbo
     transcript.renew_message(replace(failed, status=MessageStatus.COMPLETE, text="Yes", error="", stats=STATS))
     _settle(qtbot, transcript)
     qtbot.waitUntil(lambda: not transcript.findChildren(Verdict))
+
+
+def test_a_message_reached_by_keyboard_has_a_ring_and_one_clicked_has_none(
+    transcript: Transcript, qtbot: QtBot
+) -> None:
+    transcript.show_messages([message("a", "assistant", "Hello", stats=STATS)])
+    _settle(qtbot, transcript)
+    body = _views(transcript)["a"].body
+    for reason, ringed in ((Qt.FocusReason.TabFocusReason, True), (Qt.FocusReason.MouseFocusReason, False)):
+        transcript.setFocus()
+        body.setFocus(reason)
+        qtbot.waitUntil(body.hasFocus)
+        assert body.ringed is ringed
