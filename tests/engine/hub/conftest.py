@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -31,6 +32,18 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "HF_ENDPOINT", "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def flushed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lengths of the files that were flushed to the disk, in order; the disk itself, which all share, is spared."""
+    lengths: list[int] = []
+
+    def note(descriptor: int) -> None:
+        lengths.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return lengths
 
 
 @pytest.fixture

@@ -108,6 +108,23 @@ def test_model_arrives_with_a_receipt(house: House, hub: HubDouble) -> None:
     assert done[-1] == len(CONTENT)
 
 
+def test_the_journal_claims_only_what_was_flushed(
+    house: House, flushed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims: list[tuple[int, bool]] = []
+    save = journals.save
+
+    def watched(journal: journals.Journal, folder: Path) -> None:
+        claims.append((journal.kept_bytes, journal.kept_bytes == 0 or journal.kept_bytes in flushed))
+        save(journal, folder)
+
+    monkeypatch.setattr(journals, "save", watched)
+    house.fetch()
+    assert [kept for kept, _ in claims] == sorted(kept for kept, _ in claims)
+    assert len({kept for kept, _ in claims}) > 5
+    assert all(proven for _, proven in claims)
+
+
 def test_what_is_there_is_not_fetched_again(house: House, hub: HubDouble) -> None:
     first = house.fetch()
     before = len(hub.ranges())

@@ -19,6 +19,7 @@ from tests.engine.hub.conftest import QUICK, NoWait
 from tests.engine.hub.tiny_gguf import tiny_gguf
 from tests.hub_double import Flip, Gate, HubDouble
 
+WaitFor = Callable[[Callable[[], bool], float], None]
 REPO = "owner/models-GGUF"
 NAMES = ["a-Q4_0", "b-Q4_0", "c-Q4_0"]
 
@@ -102,11 +103,11 @@ def test_order_can_be_changed(
 
 
 def test_pause_lets_the_next_one_on_and_resume_goes_on_with_the_rest(
-    hub: HubDouble, queue: DownloadQueue, models: list[RemoteModel], listener: Listener
+    hub: HubDouble, queue: DownloadQueue, models: list[RemoteModel], listener: Listener, wait_for: WaitFor
 ) -> None:
     hub.misbehave(Gate(100_000), path=NAMES[0])
     first = queue.add(models[0])
-    listener.wait_for(lambda: any(status.progress.done_bytes >= 65_536 for status in queue.statuses()))
+    wait_for(lambda: any(status.progress.done_bytes >= 65_536 for status in queue.statuses()), 20.0)
     second = queue.add(models[1])
     queue.pause(first)
     listener.wait_until(first, "paused")
@@ -147,13 +148,18 @@ def test_a_failed_one_tells_its_cause_and_can_be_tried_again(
 
 
 def test_closing_keeps_what_arrived_and_the_next_start_shows_it(
-    hub: HubDouble, queue: DownloadQueue, models: list[RemoteModel], listener: Listener, tmp_path: Path
+    hub: HubDouble,
+    queue: DownloadQueue,
+    models: list[RemoteModel],
+    listener: Listener,
+    tmp_path: Path,
+    wait_for: WaitFor,
 ) -> None:
     gate = Gate(100_000)
     hub.misbehave(gate, path=NAMES[0])
     identity = queue.add(models[0])
     assert gate.reached.wait(10)
-    listener.wait_for(lambda: any(status.progress.done_bytes >= 65_536 for status in queue.statuses()))
+    wait_for(lambda: any(status.progress.done_bytes >= 65_536 for status in queue.statuses()), 20.0)
     queue.close()
     assert listener.states(identity)[-1] == "paused"
     again = DownloadQueue(
