@@ -51,6 +51,7 @@ class ChatService:
         self._host = host
         self._provider = provider
         self._settings = settings
+        self._sending: set[str] = set()
         self._saver = AnswerSaver(lane, bus.publish)
         self._answers = Conversing(host, provider, settings, self._saver, self._finished)
 
@@ -117,9 +118,20 @@ class ChatService:
     async def send(self, conversation_id: str | None, text: str) -> str:
         if not text.strip():
             raise RequestError("empty_message", "There is nothing to send.")
+        if conversation_id is None:
+            return await self._send(None, text)
+        if conversation_id in self._sending:  # a double click
+            raise _answer_running()
+        self._sending.add(conversation_id)
+        try:
+            return await self._send(conversation_id, text)
+        finally:
+            self._sending.discard(conversation_id)
+
+    async def _send(self, conversation_id: str | None, text: str) -> str:
         conversation, branch = await self._branch(conversation_id)
         if any(self._answers.is_running(message.id) for message in branch[-1:]):
-            raise RequestError("answer_running", "The last answer is still being written.", "Wait for it, or stop it.")
+            raise _answer_running()
         await self._refuse_overflow(prompts.with_draft(self._build(conversation, branch), text))
         parent = branch[-1].id if branch else None
         question = _message(conversation.id, parent, "user", text, MessageStatus.COMPLETE)
@@ -243,6 +255,10 @@ class ChatService:
     def _publish(self, *events: Event) -> None:
         for event in events:
             self._bus.publish(event)
+
+
+def _answer_running() -> RequestError:
+    return RequestError("answer_running", "The last answer is still being written.", "Wait for it, or stop it.")
 
 
 def _new_conversation(title: str, model_id: str | None) -> Conversation:

@@ -195,6 +195,15 @@ async def test_second_message_waits_for_the_first_answer(stage: Stage) -> None:
     assert len((await stage.chat.open(conversation_id)).messages) == 2
 
 
+async def test_double_click_sends_once(stage: Stage) -> None:
+    created = await stage.chat.create()
+    outcomes = await asyncio.gather(
+        stage.chat.send(created.id, "Hello"), stage.chat.send(created.id, "Hello"), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [str, RequestError]
+    assert [message.text for message in (await stage.chat.open(created.id)).messages] == ["Hello", ""]
+
+
 async def test_too_long_is_refused_with_the_numbers_and_stores_nothing(stage: Stage) -> None:
     with pytest.raises(RequestError) as caught:
         await stage.chat.send(None, "word " * 1200)
