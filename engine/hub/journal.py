@@ -49,10 +49,6 @@ class Journal:
         return replace(self, files=(*self.files[:index], changed, *self.files[index + 1 :]))
 
 
-def begin(model: RemoteModel) -> Journal:
-    return Journal(model, tuple(Kept(file, 0, False) for file in model.files))
-
-
 def carried_over(old: Journal | None, model: RemoteModel) -> Journal:
     """The journal for ``model`` with whatever of an older one is still true: the same file by hash and length."""
     known = {kept.file.path: kept for kept in old.files} if old is not None else {}

@@ -60,6 +60,7 @@ class _Job:
     told_s: float = float("-inf")
     wish: Literal["pause", "cancel"] = "pause"
     """What an interrupt means."""
+    discarding: bool = False
 
 
 def job_id(model: RemoteModel) -> str:
@@ -174,9 +175,7 @@ class DownloadQueue:
                     self._set(job, "paused")
                 return
             self._set(job, "cancelled")
-            thread = threading.Thread(target=self._discard, args=(job,), name=f"discard {job.id}")
-            self._threads[f"discard {job.id}"] = thread
-            thread.start()
+            self._start(job, self._discard_in_peace)
 
     def _set_waiting(self, job: _Job) -> None:
         job.error = None
@@ -190,12 +189,16 @@ class DownloadQueue:
         for job in self._jobs:
             if running >= self._at_once or self._closed:
                 return
-            if job.state == "waiting":
+            if job.state == "waiting" and not job.discarding:
                 running += 1
                 self._set(job, "running")
-                thread = threading.Thread(target=self._run, args=(job,), name=f"download {job.id}")
-                self._threads[job.id] = thread
-                thread.start()
+                self._start(job, self._run)
+
+    def _start(self, job: _Job, work: Callable[[_Job], None]) -> None:
+        thread = threading.Thread(target=work, args=(job,), name=f"download {job.id}")
+        self._threads[job.id] = thread
+        job.discarding = work == self._discard_in_peace
+        thread.start()
 
     def _run(self, job: _Job) -> None:
         state: State = "failed"
@@ -219,6 +222,13 @@ class DownloadQueue:
             with self._lock:
                 self._set(job, state)
                 self._pump()
+
+    def _discard_in_peace(self, job: _Job) -> None:
+        """Nobody takes the download up again before its files are gone."""
+        self._discard(job)
+        with self._lock:
+            job.discarding = False
+            self._pump()
 
     def _discard(self, job: _Job) -> None:
         try:

@@ -17,7 +17,7 @@ from engine.hub.repository import ModelSource, RemoteModel
 from engine.hub.transfer import Steps
 from tests.engine.hub.conftest import QUICK, NoWait
 from tests.engine.hub.tiny_gguf import tiny_gguf
-from tests.hub_double import Flip, Gate, HubDouble
+from tests.hub_double import Flip, Gate, HubDouble, Loop
 
 WaitFor = Callable[[Callable[[], bool], float], None]
 REPO = "owner/models-GGUF"
@@ -132,6 +132,33 @@ def test_cancel_throws_away_whether_it_runs_or_waits(
     listener.wait_until(first, "cancelled")
     queue.close()
     assert not folder_of(tmp_path / "models", REPO).exists()
+
+
+def test_a_download_taken_up_while_it_is_thrown_away_waits_for_that(
+    hub: HubDouble,
+    queue: DownloadQueue,
+    models: list[RemoteModel],
+    listener: Listener,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, allowed = threading.Event(), threading.Event()
+
+    def slowly(*arguments: object) -> int:
+        begun.set()
+        assert allowed.wait(20)
+        return 0
+
+    monkeypatch.setattr("engine.hub.queue.discard", slowly)
+    hub.misbehave(Loop(), path=NAMES[0], where="hub", forever=True)
+    identity = queue.add(models[0])
+    listener.wait_until(identity, "failed")
+    queue.cancel(identity)
+    assert begun.wait(10)
+    hub.behave()
+    queue.add(models[0])
+    assert listener.states(identity)[-2:] == ["cancelled", "waiting"]
+    allowed.set()
+    listener.wait_until(identity, "done")
 
 
 def test_a_failed_one_tells_its_cause_and_can_be_tried_again(
