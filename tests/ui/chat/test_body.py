@@ -22,7 +22,9 @@ from ui.widgets.copy_button import CopyButton
 from ui.widgets.heights import Heights
 from ui.widgets.highlight import Highlighter, LexerShelf, find_lexer
 from ui.widgets.ink import mix_ink
+from ui.widgets.leaves import Run
 from ui.widgets.selection import Place, Selection, word_at
+from ui.widgets.textbox import TextBox
 
 
 @pytest.fixture
@@ -77,6 +79,13 @@ def test_characters_beyond_the_basic_plane_are_counted_once(body: MessageBody) -
     assert body.selected_text() == "😀😀 bold end"
     (found,) = body.mark_words("end")
     assert (found.start, found.end) == (8, 11)
+
+
+def test_positions_are_characters_not_utf16_units(themes: ThemeStore) -> None:
+    ink = mix_ink(themes.theme, themes.fonts)
+    box = TextBox(Run("😀😀ab"), ink.body, ink)
+    box.set_width(500)
+    assert [box.hit(x, 0) for x in (0, 10_000)] == [0, 4]
 
 
 def test_a_click_on_a_link_tells_its_address_and_a_drag_does_not(body: MessageBody, qtbot: QtBot) -> None:

@@ -13,6 +13,7 @@ PIECES = (
     "# A heading\n\n",
     "Plain words with **bold**, *slanted*, `code` and ~~gone~~ ones.\nA second line.\n\n",
     "1. first\n2. second\n   with more\n3. third\n\n",
+    "1. all\n1. are\n1. ones\n\n",
     "7. seven\n8. eight\n\nA paragraph after.\n\n",
     "- a\n- b\n  - inner\n    - innermost\n- c\n\n",
     "- loose\n\n- list\n\n",

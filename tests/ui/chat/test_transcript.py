@@ -102,6 +102,25 @@ def test_text_that_is_there_already_is_not_doubled(transcript: Transcript, qtbot
     assert _views(transcript)["a"].body.source == "one two three four"
 
 
+def test_an_older_state_takes_no_text_away(transcript: Transcript, qtbot: QtBot) -> None:
+    transcript.show_messages([message("a", "assistant", "", MessageStatus.PENDING)])
+    transcript.grow("a", "newer text", "", text_start=0)
+    transcript.renew_message(message("a", "assistant", "newer", MessageStatus.STREAMING))
+    _settle(qtbot, transcript)
+    assert transcript.text_of_last() == "newer text"
+    assert _views(transcript)["a"].body.source == "newer text"
+
+
+def test_ones_own_message_brings_the_view_to_the_end(transcript: Transcript, qtbot: QtBot) -> None:
+    transcript.show_messages(_talk(40))
+    transcript.jump_to("m3")
+    _settle(qtbot, transcript)
+    transcript.add_message(message("mine", "user", "And now?"))
+    _settle(qtbot, transcript)
+    assert transcript.at_end
+    assert "mine" in _views(transcript)
+
+
 def test_text_that_came_while_out_of_sight_is_there_on_return(transcript: Transcript, qtbot: QtBot) -> None:
     transcript.show_messages([*_talk(60), message("a", "assistant", "begun ", MessageStatus.STREAMING)])
     _settle(qtbot, transcript)
