@@ -18,6 +18,7 @@ _COLUMNS = (
     " cached_tokens, completion_tokens, ttft_s, decode_tok_s, total_s, finish_reason, device, route, chosen"
 )
 _CHOSEN = 19
+_STATUSES = {status.value: status for status in MessageStatus}
 _PARENT = 2
 
 _INSERT = f"INSERT INTO messages ({_COLUMNS}) VALUES ({', '.join('?' * 20)})"  # noqa: S608 - our own column names
@@ -198,7 +199,7 @@ def _message(row: tuple[Any, ...], branch_index: int, branch_count: int) -> Mess
         role=row[3],
         text=row[4],
         reasoning=row[5],
-        status=MessageStatus(row[6]),
+        status=_STATUSES[row[6]],
         created_at=row[7],
         model_id=row[8],
         stats=stats,

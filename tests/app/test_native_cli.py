@@ -102,8 +102,14 @@ def _get(address: str, path: str, key: str | None = None) -> object:
 
 
 def _worker_pids(process: subprocess.Popen[str]) -> list[int]:
-    children = psutil.Process(process.pid).children(recursive=True)
-    return [child.pid for child in children if "engine.worker" in " ".join(child.cmdline())]
+    return [child.pid for child in psutil.Process(process.pid).children(recursive=True) if _is_worker(child)]
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "engine.worker" in " ".join(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return False
 
 
 def test_serve_is_open_on_loopback_and_ends_without_orphans(folder: Path, wait_for: Wait) -> None:
