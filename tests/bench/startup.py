@@ -23,6 +23,8 @@ _SETTLE_S = 8.0
 _MIB = 1 << 20
 _USABLE_GOAL_S, _RSS_GOAL_MIB = 1.0, 150.0
 _ANSWER_LIMIT_S = 180
+_ANSWER_TOKENS = 256
+"""The starter model does not always know when to stop."""
 
 
 def measure() -> list[Row]:
@@ -57,7 +59,7 @@ def measure() -> list[Row]:
             None,
             "≤ 150 MiB",
             answered <= _RSS_GOAL_MIB,
-            "the same after loading the starter model and one answer",
+            f"5 s after an answer of at most {_ANSWER_TOKENS} tokens, the first in a new data folder",
         ),
     ]
 
@@ -80,6 +82,8 @@ def _start_once(folder: Path, settle_s: float) -> tuple[float, float]:
 
 def _after_an_answer(folder: Path) -> float:
     """MiB resident of a window that loaded the starter model and answered once."""
+    folder.mkdir()
+    (folder / "settings.json").write_text(f'{{"max_tokens": {_ANSWER_TOKENS}}}', encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.startup", str(folder)],
         stdout=subprocess.PIPE,
