@@ -1,5 +1,6 @@
 """Runs the commands that set-up stands on. Leaves what their failure means to the callers."""
 
+import ctypes
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 from installers.steps import StepFailed
 
 KEPT_LINES = 400
+_PR_SET_PDEATHSIG = 1
 _ERROR = re.compile(r"\berror:|^E: ", re.IGNORECASE)
 """As compilers, uv, pip and apt-get begin one; a warning that merely mentions an error does not count."""
 _NOT_INHERITED = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "CONDA_PREFIX", "MAKEFLAGS")
@@ -74,6 +76,7 @@ def run(
             encoding="utf-8",
             errors="replace",
             start_new_session=sys.platform != "win32",
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
     except OSError as error:
         raise StepFailed(f"{words[0]} could not be started ({error.strerror}).", "Install it and try again.") from error
@@ -89,6 +92,11 @@ def run(
             _kill_group(child)
             raise
     return Outcome(child.returncode, tuple(kept))
+
+
+def _die_with_parent() -> None:
+    """Linux: the child is told to end when set-up is killed outright; its own children then lose their pipes."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _kill_group(child: subprocess.Popen[str]) -> None:
