@@ -13,6 +13,7 @@ import typer
 
 from app import printer
 from app.bootstrap import Product, build
+from app.cli_hub import register
 from app.models.records import ModelCard
 from app.models.service import Serving
 from app.paths import Paths
@@ -109,6 +110,9 @@ def serve(
     with _product(context.obj, settled) as product:
         model_id = None if model is None else _find(product, model).id
         serving.serve(product, settled, model_id, as_json=as_json)
+
+
+register(_typer)
 
 
 @contextmanager

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 
-from app.cli_hub import register
+from app import commands
 from app.paths import Paths, resolve
 from engine.errors import GatehouseError, HubError
 from engine.hub.journal import unfinished
@@ -43,13 +42,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def run(paths: Paths, *arguments: str) -> int:
-    program = typer.Typer()
-    register(program)
-    try:
-        typer.main.get_command(program).main(list(arguments), prog_name="gatehouse", obj=paths)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+    return commands.run(arguments, paths)
 
 
 def test_pull_brings_a_model_and_tells_where_it_is(
@@ -135,22 +128,11 @@ def test_bundle_of_what_is_not_there_says_so(paths: Paths, tmp_path: Path) -> No
         run(paths, "bundle", "export", "nothing", "--to", str(tmp_path / "stick"))
 
 
-INTERRUPTED = """
-import sys, typer
-from pathlib import Path
-from app.cli_hub import register
-from app.paths import resolve
-program = typer.Typer()
-register(program)
-typer.main.get_command(program).main(["pull", sys.argv[1]], obj=resolve(Path(sys.argv[2])))
-"""
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="sends the signal of the keyboard")
 def test_an_interrupt_keeps_what_arrived(hub: HubDouble, paths: Paths) -> None:
     gate = Gate(200_000)
     hub.misbehave(gate, path="m-Q4_K_M")
-    command = [sys.executable, "-c", INTERRUPTED, f"{REPO}:Q4_K_M", str(paths.data)]
+    command = [sys.executable, "-m", "app", "--data-dir", str(paths.data), "pull", f"{REPO}:Q4_K_M"]
     child = subprocess.Popen(command, stderr=subprocess.PIPE)
     assert gate.reached.wait(30)
     child.send_signal(signal.SIGINT)
