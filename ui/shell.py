@@ -26,6 +26,7 @@ from engine.errors import GatehouseError
 from ui import crash
 from ui.bridge import Bridge
 from ui.desk import Action, Desk
+from ui.garbage import GarbageKeeper
 from ui.icons import Icons
 from ui.instance import Claim, Instance, claim
 from ui.pages.fault import FaultPage
@@ -126,6 +127,7 @@ class Application(QObject):
         if self._welcome:
             self.window.go("welcome")
         self.window.mount(desk)
+        GarbageKeeper(self.bridge, self)
         page = self.window.page(self.window.current)
         if page is not None:
             _UsableWatch(page)

@@ -106,6 +106,7 @@ def _measure(app: object, core: object, lane: object, folder: Path, port: int) -
     from app.settings import Settings
     from ui.bridge import Bridge
     from ui.desk import Desk
+    from ui.garbage import set_aside
     from ui.icons import Icons
     from ui.pages.chat import ChatPage
     from ui.screenshots import sample
@@ -133,6 +134,7 @@ def _measure(app: object, core: object, lane: object, folder: Path, port: int) -
     assert isinstance(page, ChatPage)
     opened = _open_often(page, long_id, short_id)
     core.submit(provider.warm_up()).result()
+    set_aside()  # as ui.garbage does when a model becomes ready
     beats, chars, tok_s = _stream(page)
     beats.sort()
     bridge.close()
