@@ -185,7 +185,7 @@ def rpc_server() -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.engine.fit.rpc_server", endpoint],
+        [sys.executable, "-u", "-m", "tests.engine.fit.rpc_server", endpoint],  # or C keeps the line in its buffer
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
