@@ -89,6 +89,13 @@ def test_find_everywhere_puts_the_focus_in_a_field(qtbot: QtBot, window: Window)
     qtbot.waitUntil(lambda: isinstance(window.focusWidget(), QLineEdit))
 
 
+def test_enter_presses_the_button_that_has_the_keyboard(qtbot: QtBot, window: Window) -> None:
+    (rail,) = [button for button in window.findChildren(QAbstractButton) if button.accessibleName() == "Models"]
+    rail.setFocus()
+    qtbot.keyClick(rail, Qt.Key.Key_Return)
+    assert window.current == "models"
+
+
 def test_notices_of_the_core_are_shown(qtbot: QtBot, house: House, window: Window) -> None:
     house.desk.bridge.notice_raised.emit(NoticeRaised("warning", "disk_full", "The disk is full.", "Free some space."))
     (notice,) = [found for found in window.findChildren(Notice) if found.isVisible()]
