@@ -124,6 +124,12 @@ def test_up_in_an_empty_composer_edits_the_last_message(room: Room) -> None:
     room.until(lambda: not room.page.composer.button.stops and room.page.composer.draft == "")
     QTest.keyClick(room.page.composer.text, Qt.Key.Key_Up)
     assert _views(room)[0].busy_with_person
+    editor = QApplication.focusWidget()
+    assert editor is not None
+    QTest.keyClicks(editor, " on")
+    QTest.keyClick(editor, Qt.Key.Key_Return)
+    room.until(lambda: [m.text for m in room.page.transcript.messages] == ["Go on", ""])
+    assert room.page.composer.text.hasFocus()
 
 
 def test_deleting_can_be_undone(make_room: MakeRoom) -> None:
@@ -209,7 +215,8 @@ def test_renaming_in_place(make_room: MakeRoom) -> None:
     room.until(lambda: len(room.page.sidebar.model) == 1)
     room.page.open_conversation("c1")
     room.until(lambda: room.page.transcript.messages)
-    room.page.sidebar.begin_rename()
+    room.page.composer.take_focus()
+    QTest.keyClick(room.page.composer.text, Qt.Key.Key_F2)
     editor = room.page.sidebar.list.findChild(QLineEdit)
     assert editor is not None
     editor.setText("Another")

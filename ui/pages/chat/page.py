@@ -169,6 +169,7 @@ class ChatPage(QWidget):
         transcript.retried.connect(self._errands.regenerate)
         transcript.continued.connect(lambda _key: self.send(self.tr("Continue where you stopped.")))
         transcript.edited.connect(self._errands.edit)
+        transcript.edited.connect(composer.take_focus)
         transcript.branch_wanted.connect(self._errands.choose_branch)
         self.empty.picked.connect(self._take_example)
         self.banner.step_wanted.connect(self._take_step)
@@ -442,5 +443,7 @@ class ChatPage(QWidget):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape and self._session.answer_under_way():
             self.stop()
+        elif event.key() == Qt.Key.Key_F2:
+            self.sidebar.begin_rename()
         else:
             super().keyPressEvent(event)
