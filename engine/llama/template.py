@@ -25,6 +25,8 @@ START_DEADLINE_S: Final = 10.0
 _NOTHING: Final = b'{"template":"","variables":{"messages":[]}}\n'
 _BANNED_AFTER: Final = 3
 _BAN_S: Final = 60.0
+_BLAMED_BYTES: Final = 1 << 20
+"""A template that is late with more than that is not to blame: nobody's megabytes may get it banned for everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class ChatTemplate:
             self._late_in_a_row = 0
             return answer
         self._end_child()
-        self._late_in_a_row += 1
+        self._late_in_a_row += len(line) - len(self._source or "") <= _BLAMED_BYTES
         if self._late_in_a_row >= _BANNED_AFTER:
             self._late_in_a_row = 0
             self._banned_until = time.monotonic() + _BAN_S

@@ -25,6 +25,8 @@ _ATTR_RSTRIP: Final = 1 << 8
 _NO_TOKEN: Final = -1
 _ASCII_SPACE: Final = " \t\n\v\f\r"
 _MAX_TEXT_BYTES: Final = (1 << 31) - 1
+_LENGTH_KEEPING: Final = (1, 2)
+"""SPM and BPE; the others may drop parts of a text. Source: ``enum llama_vocab_type`` in llama.h."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Vocabulary:
         self.eos = int(native.llama_vocab_eos(self._vocab))
         self.adds_bos = bool(native.llama_vocab_get_add_bos(self._vocab)) and self.bos != _NO_TOKEN
         self._pieces: list[bytes | None] = [None] * self.n_tokens
+        self._longest_spelling = 0
         self._controls = self._find_controls()
         longest_first = sorted(self._controls, key=len, reverse=True)
         self._control_pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
@@ -88,6 +91,16 @@ class Vocabulary:
     def text(self, tokens: Iterable[int]) -> str:
         """Tokens as text, control tokens spelled out, broken characters replaced."""
         return b"".join(self._render_piece(token, special=True) for token in tokens).decode("utf-8", "replace")
+
+    def least_tokens(self, n_characters: int) -> int:
+        """How many tokens a text of this length takes at the very least; tells without tokenizing, which is slow and
+        takes a hundred times a text's memory, that megabytes do not fit."""
+        if int(native.llama_vocab_type(self._vocab)) not in _LENGTH_KEEPING:
+            return 0
+        if not self._longest_spelling:  # a spelling is never shorter than the bytes it stands for
+            spellings = (native.llama_vocab_get_text(self._vocab, token) for token in range(self.n_tokens))
+            self._longest_spelling = max((len(spelling or b"") for spelling in spellings), default=0) or 1
+        return n_characters // self._longest_spelling
 
     def tokenize(self, text: str, *, parse_special: bool, add_bos: bool) -> list[int]:
         """Text to tokens as llama.cpp does it.

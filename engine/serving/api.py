@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -137,33 +138,38 @@ class Api:
 
     async def tokenize(self, request: Request) -> Response:
         """``POST /tokenize``."""
-        call = await self._read(request, wire.parse_tokenize)
-        tokens = await self._prepare(self._tokenize_now, call)
+        async with self._read(request, wire.parse_tokenize) as call:
+            tokens = await self._prepare(self._tokenize_now, call)
         return json_response({"tokens": tokens, "count": len(tokens)})
 
     async def detokenize(self, request: Request) -> Response:
         """``POST /detokenize``."""
-        tokens = await self._read(request, wire.parse_detokenize)
-        wire.check_tokens(tokens, self._vocabulary.n_tokens, "tokens")
-        return json_response({"content": await self._prepare(self._vocabulary.text, tokens)})
+        async with self._read(request, wire.parse_detokenize) as tokens:
+            wire.check_tokens(tokens, self._vocabulary.n_tokens, "tokens")
+            text = await self._prepare(self._vocabulary.text, tokens)
+        return json_response({"content": text})
 
     # Completions
 
     async def chat(self, request: Request) -> Response:
         """``POST /v1/chat/completions``."""
-        call = await self._read(request, lambda body: wire.parse_chat(body, self._offer.defaults))
-        options = call.options
-        self._check(options)
-        tokens = await self._prepare(self._chat_tokens, call.messages)
+        async with self._read(request, lambda body: wire.parse_chat(body, self._offer.defaults)) as call:
+            options = call.options
+            self._check(options)
+            self._refuse_what_never_fits(message.content for message in call.messages)
+            tokens = await self._prepare(self._chat_tokens, call.messages)
         answer = Answer("chat", self._offer.model_id, self._offer.fingerprint, choices_per_prompt=options.choices)
         return await self._answer(request, answer, [tokens], options)
 
     async def complete(self, request: Request) -> Response:
         """``POST /v1/completions``."""
-        call = await self._read(request, lambda body: wire.parse_completion(body, self._offer.defaults))
-        options = call.options
-        self._check(options)
-        prompts = [await self._prepare(self._prompt_tokens, prompt) for prompt in call.prompts]
+        async with self._read(request, lambda body: wire.parse_completion(body, self._offer.defaults)) as call:
+            options = call.options
+            self._check(options)
+            for prompt in call.prompts:
+                if isinstance(prompt, str):
+                    self._refuse_what_never_fits([prompt])
+            prompts = [await self._prepare(self._prompt_tokens, prompt) for prompt in call.prompts]
         echoes: list[str] = []
         if call.echo:
             texts = [p if isinstance(p, str) else self._vocabulary.text(p) for p in call.prompts]
@@ -215,13 +221,21 @@ class Api:
             raise
 
     def _check_length(self, tokens: list[int]) -> None:
-        limit = self._engine.limit_tokens
         if not tokens:
             raise RequestError("empty_prompt", "The prompt is empty.", param="prompt")
-        if len(tokens) >= limit:
+        self._refuse_above_limit(len(tokens), "")
+
+    def _refuse_what_never_fits(self, texts: Iterable[str]) -> None:
+        """Before work that grows with the prompt: no text is shorter in tokens than this, and no message is free."""
+        lengths = [len(text) for text in texts]
+        self._refuse_above_limit(max(len(lengths), self._vocabulary.least_tokens(sum(lengths))), "at least ")
+
+    def _refuse_above_limit(self, n_tokens: int, about: str) -> None:
+        limit = self._engine.limit_tokens
+        if n_tokens >= limit:
             raise RequestError(
                 "context_length_exceeded",
-                f"The prompt has {len(tokens):,} tokens; the context holds {limit:,}, the answer included.",
+                f"The prompt has {about}{n_tokens:,} tokens; the context holds {limit:,}, the answer included.",
                 "A shorter prompt, or a larger context, is needed.",
             )
 
@@ -291,8 +305,12 @@ class Api:
 
     # Preparing
 
-    async def _read(self, request: Request, parse: Callable[[bytes], T]) -> T:
-        """The body, bounded, parsed. Raises: ``RequestError``."""
+    @asynccontextmanager
+    async def _read(self, request: Request, parse: Callable[[bytes], T]) -> AsyncIterator[T]:
+        """The body, bounded, parsed. Counts among the bodies at hand to the end of the block, in which it is prepared.
+
+        Raises: ``RequestError``.
+        """
         chunks: list[bytes] = []
         size = 0
         try:
@@ -305,7 +323,8 @@ class Api:
                     raise RequestError("queue_full", "Too many large requests at a time.", status=429)
                 chunks.append(chunk)
             body = b"".join(chunks)
-            return parse(body) if size < 1 << 16 else await self._prepare(parse, body)
+            chunks.clear()
+            yield parse(body) if size < 1 << 16 else await self._prepare(parse, body)
         finally:
             self._bodies_bytes -= size
 

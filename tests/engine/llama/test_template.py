@@ -156,6 +156,16 @@ def test_a_bomb_again_and_again_is_refused_at_once(template: Callable[..., ChatT
     assert not [child for child in psutil.Process().children() if "renderer" in " ".join(child.cmdline())]
 
 
+def test_somebodys_megabytes_do_not_get_a_template_banned(template: Callable[..., ChatTemplate]) -> None:
+    loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    made = template("{% if messages | length > 1 %}" + loops + "{% endif %}fine", deadline_s=1.0)
+    large = [*USER, ChatMessage("user", "x" * (1 << 20))]
+    for _ in range(4):
+        with pytest.raises(RequestError, match="took longer"):
+            made.render(large)
+    assert made.render(USER) == [Segment("fine", True)]
+
+
 @pytest.mark.parametrize(
     "attack",
     [

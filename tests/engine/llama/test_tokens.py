@@ -57,3 +57,16 @@ def test_control_tokens_have_a_spelling_but_no_text(model: Model) -> None:
 def test_half_a_surrogate_pair_is_refused(model: Model) -> None:
     with pytest.raises(RequestError, match="surrogate"):
         model.vocabulary.tokenize("\ud800", parse_special=False, add_bos=False)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    text=st.one_of(_CONTENT, st.integers(0, 2000).map(lambda n: " " * n), st.integers(0, 500).map(lambda n: "=" * n))
+)
+def test_no_text_has_fewer_tokens_than_the_least(model: Model, text: str) -> None:
+    tokens = model.vocabulary.tokenize(text, parse_special=True, add_bos=False)
+    assert model.vocabulary.least_tokens(len(text)) <= len(tokens)
+
+
+def test_megabytes_have_thousands_of_tokens_at_least(model: Model) -> None:
+    assert model.vocabulary.least_tokens(7_000_000) > 10_000

@@ -94,6 +94,22 @@ def test_a_prompt_of_megabytes_is_refused_with_the_numbers(http: httpx2.Client) 
 
 
 @pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", {"prompt": "x" * 7_000_000}),
+        (CHAT, {"messages": [{"role": "user", "content": "x" * 7_000_000}]}),
+        (CHAT, {"messages": [{"role": "user", "content": "a"}] * 100_000}),
+    ],
+    ids=["a word", "a word in a chat", "messages"],
+)
+def test_what_can_never_fit_is_refused_before_it_is_tokenized(http: httpx2.Client, path: str, body: object) -> None:
+    """One word of megabytes takes the tokenizer seconds and a gigabyte; messages by the thousand end the renderer."""
+    error = _error(http.post(path, json=body), 400)
+    assert error["code"] == "context_length_exceeded"
+    assert "at least" in error["message"]
+
+
+@pytest.mark.parametrize(
     ("fields", "code"),
     [
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "unsupported_parameter"),
