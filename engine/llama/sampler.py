@@ -72,7 +72,8 @@ class Sampler:
         """``banned`` tokens are never chosen; ``stream`` numbers the choices that share a seed."""
         self._settings = settings
         self._random = random.Random(f"{settings.seed}/{stream}")
-        self._greedy = settings.temperature <= 0.0
+        # What 32 bits cannot tell from 0 would be divided by.
+        self._greedy = settings.temperature < float(np.finfo(np.float32).tiny)
         bias = dict(settings.logit_bias)
         bias.update((token, -math.inf) for token in banned)
         self._bias_tokens = np.fromiter(bias.keys(), np.intp, len(bias))

@@ -84,6 +84,14 @@ def test_greedy_takes_the_best_and_the_first_of_equals() -> None:
     assert Sampler(replace(_OPEN, temperature=0.0)).sample(logits)[0] == 17
 
 
+@pytest.mark.parametrize("temperature", [1e-7, 1e-40, 1e-50, 5e-324])
+@pytest.mark.parametrize("asked", [_OPEN, SamplingSettings()])
+def test_the_smallest_temperatures_take_the_best(asked: SamplingSettings, temperature: float) -> None:
+    logits = _logits(5)
+    token, _ = Sampler(replace(asked, temperature=temperature)).sample(logits)
+    assert token == int(logits.argmax())
+
+
 def test_a_seed_repeats_and_choices_of_one_seed_differ() -> None:
     def draw(seed: int, stream: int) -> list[int]:
         sampler = Sampler(replace(_OPEN, seed=seed), stream=stream)
