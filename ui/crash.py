@@ -1,7 +1,6 @@
 """What becomes of our own bugs: a report without anything that was typed, for the crash page and the log.
 
-A report names the place and the kind of the exception. Its message is left out unless the kind speaks of code only: a
-message could quote a prompt.
+A report names the place and the kind of the exception, as the log does (``app.log``), and the versions.
 """
 
 from __future__ import annotations
@@ -10,18 +9,16 @@ import logging
 import platform
 import sys
 import threading
-import traceback
 from collections.abc import Callable
-from pathlib import PurePath
 from types import TracebackType
 
 from PySide6.QtCore import QMessageLogContext, QtMsgType, qInstallMessageHandler, qVersion
 
+from app.log import describe_exception
 from app.version import version
 
 log = logging.getLogger(__name__)
 
-_SPEAKS_OF_CODE = (AttributeError, ImportError, NameError, TypeError)
 _QT_LEVEL = {
     QtMsgType.QtDebugMsg: logging.DEBUG,
     QtMsgType.QtInfoMsg: logging.INFO,
@@ -33,17 +30,8 @@ _QT_LEVEL = {
 
 def describe(error: BaseException) -> str:
     """The report: versions, then the chain of exceptions, outermost last."""
-    lines = [
-        f"Gatehouse {version()} · Python {platform.python_version()} · Qt {qVersion()} · {platform.platform()}",
-    ]
-    for link in _chain(error):
-        lines.append("")
-        lines += [
-            f"  {_short(frame.filename)}:{frame.lineno} {frame.name}"
-            for frame in traceback.extract_tb(link.__traceback__)
-        ]
-        lines.append(_name(link))
-    return "\n".join(lines)
+    system = f"Gatehouse {version()} · Python {platform.python_version()} · Qt {qVersion()} · {platform.platform()}"
+    return f"{system}\n{describe_exception(error)}"
 
 
 class ExceptionHooks:
@@ -83,26 +71,3 @@ def log_qt_messages() -> Callable[[], None]:
         qInstallMessageHandler(before)
 
     return restore
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    links: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and link not in links and len(links) < 8:
-        links.append(link)
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    return links[::-1]
-
-
-def _name(error: BaseException) -> str:
-    kind = type(error).__name__
-    if isinstance(error, OSError):
-        return f"{kind}: {error.strerror or ''} (errno {error.errno})"
-    if isinstance(error, _SPEAKS_OF_CODE):
-        return f"{kind}: {error}"
-    return kind
-
-
-def _short(filename: str) -> str:
-    """The last three parts: enough to find it, and no home folder."""
-    return "/".join(PurePath(filename).parts[-3:])
