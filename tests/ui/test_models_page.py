@@ -107,6 +107,25 @@ def test_loading_shows_progress_and_can_be_cancelled(qtbot: QtBot, house: House,
     qtbot.waitUntil(lambda: "Load" in shown(page))
 
 
+@pytest.mark.parametrize(("width", "given_up"), [(728, 5), (1108, 1), (1600, 0)])
+def test_columns_give_way_to_the_name(page: ModelsPage, width: int, given_up: int) -> None:
+    page.resize(width, 560)
+    kept = [column for column in Column if not page.view.isColumnHidden(column)]
+    assert len(Column) - len(kept) == given_up
+    assert sum(page.view.columnWidth(column) for column in kept) <= page.view.viewport().width()
+    assert page.view.columnWidth(Column.NAME) > 12 * page.view.fontMetrics().averageCharWidth()
+
+
+def test_a_second_enter_on_load_does_not_reach_remove(qtbot: QtBot, house: House, page: ModelsPage) -> None:
+    house.models.become(sample.UNLOADED)
+    page.select(sample.MOE.id)
+    settle(qtbot, house, page)
+    page.detail.load_button.setFocus()
+    page.detail.wait_for(sample.MOE.id)
+    assert not page.detail.load_button.isEnabled()
+    assert page.focusWidget() is page.detail
+
+
 def test_a_failure_is_told_with_its_evidence(qtbot: QtBot, house: House, page: ModelsPage) -> None:
     page.select(sample.MOE.id)
     house.models.become(sample.FAILED)

@@ -239,6 +239,7 @@ class DetailView(QFrame):
             self._progress.setValue(round(state.progress_ratio * 1000))
         elif busy:
             self._progress.setValue(0)
+        held = self.load_button.hasFocus() or self.unload_button.hasFocus()
         self.unload_button.setVisible(busy or isinstance(state, Ready))
         self.unload_button.setText(self.tr("Cancel") if busy else self.tr("Unload"))
         self.load_button.setVisible(not busy)
@@ -247,6 +248,9 @@ class DetailView(QFrame):
         self.load_button.setEnabled(possible and not waiting)
         again = self.tr("Load again") if isinstance(state, Ready) else self.tr("Load")
         self.load_button.setText(self.tr("Checking the fit…") if waiting else again)
+        if held and self.remove_button.hasFocus():
+            # Qt hands the keyboard of a button that goes to the next one; a second Enter must not remove the model.
+            self.setFocus(Qt.FocusReason.OtherFocusReason)
         self._show_trouble(card, state)
 
     def _as_loaded(self, state: object) -> bool:

@@ -9,10 +9,8 @@ from pathlib import Path
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QFileDialog,
     QFrame,
-    QHeaderView,
     QLineEdit,
     QScrollArea,
     QTableView,
@@ -26,22 +24,14 @@ from engine.fit.plan import Wish
 from engine.hardware.profile import Machine
 from engine.worker.spec import Loading, Starting
 from ui.desk import Action, Command, Desk
-from ui.models.model_table import CARD_ROLE, Column, ModelFilter, ModelTable
+from ui.models.model_table import CARD_ROLE, ModelFilter, ModelTable
 from ui.pages.models.detail import DetailView
 from ui.pages.models.machine import MachineView
+from ui.pages.models.table import ModelsTable
 from ui.theme import GRID
 from ui.widgets.parts import button, column, label, row
 
 _DETAIL_WIDTH = 344
-_WIDTHS = {
-    Column.STATE: 96,
-    Column.SIZE: 80,
-    Column.PARAMETERS: 76,
-    Column.KIND: 104,
-    Column.ARCHITECTURE: 88,
-    Column.QUANTIZATION: 76,
-    Column.CONTEXT: 76,
-}
 
 
 class ModelsPage(QWidget):
@@ -197,27 +187,8 @@ class ModelsPage(QWidget):
     # showing
 
     def _build_view(self) -> QTableView:
-        view = QTableView()
+        view = ModelsTable(self._filter, self._desk.themes.fonts.caption)
         view.setAccessibleName(self.tr("Models on disk"))
-        view.setModel(self._filter)
-        view.setSortingEnabled(True)
-        view.sortByColumn(Column.NAME, Qt.SortOrder.AscendingOrder)
-        view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        view.setShowGrid(False)
-        view.setTabKeyNavigation(False)
-        view.setWordWrap(False)
-        view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        view.verticalHeader().hide()
-        view.verticalHeader().setDefaultSectionSize(36)
-        header = view.horizontalHeader()
-        header.setFont(self._desk.themes.fonts.caption)
-        header.setHighlightSections(False)
-        header.setMinimumSectionSize(56)
-        for place, width in _WIDTHS.items():
-            view.setColumnWidth(place, width)
-        header.setSectionResizeMode(Column.NAME, QHeaderView.ResizeMode.Stretch)
         view.selectionModel().currentRowChanged.connect(self._selected)
         view.activated.connect(self._activated)
         return view

@@ -1,0 +1,55 @@
+"""The table of models. Gives up what the details say too, column by column, before it cuts a model's name."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QAbstractItemModel, Qt
+from PySide6.QtGui import QFont, QResizeEvent
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+
+from ui.models.model_table import Column
+
+_NAME_LEAST = 200
+_WIDTHS = {
+    Column.STATE: 96,
+    Column.SIZE: 80,
+    Column.PARAMETERS: 76,
+    Column.KIND: 104,
+    Column.ARCHITECTURE: 88,
+    Column.QUANTIZATION: 76,
+    Column.CONTEXT: 76,
+}
+_GIVEN_UP = (Column.ARCHITECTURE, Column.KIND, Column.CONTEXT, Column.PARAMETERS, Column.QUANTIZATION)
+"""In this order, when there is no room."""
+
+
+class ModelsTable(QTableView):
+    """Sorted rows, chosen one at a time."""
+
+    def __init__(self, model: QAbstractItemModel, header_font: QFont) -> None:
+        super().__init__()
+        self.setModel(model)
+        self.setSortingEnabled(True)
+        self.sortByColumn(Column.NAME, Qt.SortOrder.AscendingOrder)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setShowGrid(False)
+        self.setTabKeyNavigation(False)
+        self.setWordWrap(False)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(36)
+        header = self.horizontalHeader()
+        header.setFont(header_font)
+        header.setHighlightSections(False)
+        header.setMinimumSectionSize(56)
+        for place, width in _WIDTHS.items():
+            self.setColumnWidth(place, width)
+        header.setSectionResizeMode(Column.NAME, QHeaderView.ResizeMode.Stretch)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        missing = _NAME_LEAST + sum(_WIDTHS.values()) - self.viewport().width()
+        for column in _GIVEN_UP:
+            self.setColumnHidden(column, missing > 0)
+            missing -= _WIDTHS[column]
+        super().resizeEvent(event)
