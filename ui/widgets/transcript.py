@@ -199,6 +199,13 @@ class Transcript(QAbstractScrollArea):
             self._anchor = (number, self.viewport().height() // 3 - y)
             self._arrange()
 
+    def out_of_sight(self, part: QWidget) -> bool:
+        """Whether a part of a message lies wholly above or below what is shown."""
+        if not self.viewport().isAncestorOf(part):
+            return False
+        top = part.mapTo(self.viewport(), QPoint()).y()
+        return top + part.height() <= 0 or top >= self.viewport().height()
+
     def mark_words(self, words: str) -> None:
         """Mark words wherever they are in sight, now and after scrolling; empty marks nothing."""
         self._words = words

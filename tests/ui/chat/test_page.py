@@ -202,6 +202,28 @@ def test_searching_opens_at_the_message(make_room: MakeRoom) -> None:
     assert 0 <= view.y() < 200
 
 
+def test_what_the_keyboard_reaches_is_in_sight(make_room: MakeRoom) -> None:
+    text = "Some words.\n\n" * 12
+
+    def prepare(chat: ScriptedChat) -> None:
+        chat.put(conversation("c1", "One"), *(message(f"m{n}", ("user", "assistant")[n % 2], text) for n in range(8)))
+
+    room = make_room(prepare)
+    room.until(lambda: len(room.page.sidebar.model) == 1)
+    room.page.open_conversation("c1")
+    room.until(lambda: room.page.transcript.messages)
+    room.settle()
+    room.page.composer.take_focus()
+    reached = set()
+    for _ in range(40):
+        focused = QApplication.focusWidget()
+        assert focused is not None
+        assert not focused.visibleRegion().isEmpty(), focused.accessibleName()
+        reached.add(focused.accessibleName())
+        QTest.keyClick(focused, Qt.Key.Key_Tab)
+    assert {"Message", "Copy message", "Conversations"} <= reached
+
+
 def test_an_empty_search_says_so(room: Room) -> None:
     room.page.find_everywhere()
     QTest.keyClicks(room.page.sidebar.search, "nowhere")
