@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 from app.store import faults
@@ -20,20 +22,29 @@ SCHEMA_VERSION = 1
 
 _BUSY_MS = 5_000
 """How long a write waits for another process, e.g. the command line beside the window."""
+_SETUP_MS = 60_000
+"""How long a start waits for another one that makes or upgrades the schema."""
 
 
 def open_writer(database: Path) -> sqlite3.Connection:
     """The one connection that writes; creates or migrates the schema first. Raises ``StoreError``."""
     try:
         database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        crashed = _was_left_open(database)
-        _touch_private(database)
-        connection = _connect(database)
+        crashed = _was_left_open(database)  # seen only until somebody opens it
+        with _alone(database) if _is_outdated(database) else nullcontext():
+            return _open_writer(database, check=crashed)
     except (sqlite3.Error, OSError) as error:
         raise faults.explain(error, database) from error
+    except UnicodeDecodeError as error:  # Python's, of SQLite's complaint about a schema that is no text any more
+        raise faults.damaged("its schema cannot be read", database) from error
+
+
+def _open_writer(database: Path, *, check: bool) -> sqlite3.Connection:
+    _touch_private(database)
+    connection = _connect(database)
     try:
         _refuse_newer(connection, database)
-        if crashed:
+        if check:
             _check_integrity(connection, database)
         # WAL: readers never wait for the writer. FULL: a committed text also outlives a power cut.
         connection.execute("PRAGMA journal_mode = WAL")
@@ -42,9 +53,6 @@ def open_writer(database: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA secure_delete = ON")  # what the person deleted is overwritten, not only unlinked
         if _schema_version(connection) < SCHEMA_VERSION:
             _migrate(connection, database)
-    except (sqlite3.Error, OSError) as error:
-        connection.close()
-        raise faults.explain(error, database) from error
     except BaseException:
         connection.close()
         raise
@@ -69,6 +77,30 @@ def _connect(database: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA cache_size = -8192")
     connection.execute("PRAGMA mmap_size = 0")
     return connection
+
+
+def _is_outdated(database: Path) -> bool:
+    """Whether the schema has to be made or upgraded."""
+    if not database.exists() or database.stat().st_size == 0:
+        return True
+    with closing(_connect(database)) as connection:
+        return _schema_version(connection) < SCHEMA_VERSION
+
+
+@contextmanager
+def _alone(database: Path) -> Iterator[None]:
+    """One process at a time makes or upgrades the schema: a window and a command may be started together.
+
+    The lock is that of an empty database beside ours: SQLite waits for it, and the system frees it with its holder.
+    """
+    path = database.with_name(database.name + "-setup")
+    _touch_private(path)
+    lock = sqlite3.connect(path, isolation_level=None, timeout=_SETUP_MS / 1000)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+        yield
+    finally:
+        lock.close()
 
 
 def _touch_private(database: Path) -> None:

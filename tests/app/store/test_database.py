@@ -150,3 +150,32 @@ def test_migration_backs_up_first_and_fails_as_a_whole(tmp_path: Path, monkeypat
     (backup,) = (tmp_path / "backups").glob("schema-001-*.db")
     with closing(sqlite3.connect(backup)) as connection:
         assert connection.execute("SELECT title FROM conversations").fetchall() == [("kept",)]
+
+
+def test_starts_at_the_same_time_make_one_database(tmp_path: Path) -> None:
+    """A window and a command, both the first on this machine."""
+    code = (
+        "import sys; from pathlib import Path; from app.store import database\n"
+        "sys.stdin.read(1)\n"  # until all are there
+        "database.open_writer(Path(sys.argv[1])).close()"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "a.db"]
+    starts = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(5)]
+    for start in starts:
+        assert start.stdin is not None
+        start.stdin.write("x")
+        start.stdin.flush()
+    assert [start.communicate(timeout=120)[1] for start in starts] == [""] * 5
+    with closing(database.open_reader(tmp_path / "a.db")) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (database.SCHEMA_VERSION,)
+
+
+def test_a_schema_that_is_no_text_any_more_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    _make(path)
+    content = path.read_bytes()
+    assert content.count(b"status TEXT NOT NULL") == 1
+    path.write_bytes(content.replace(b"status TEXT NOT NULL", b"status \xc8EXT NOT NULL"))
+    with pytest.raises(StoreError) as caught:
+        database.open_writer(path)
+    assert caught.value.code == "store_damaged"
