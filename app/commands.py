@@ -126,7 +126,7 @@ def _product(paths: Paths, serving: Serving | None = None) -> Iterator[Product]:
 
 def _prompt(argument: str | None) -> str:
     if argument is not None and argument != "-":
-        text = argument
+        text = argument.encode("utf-8", "replace").decode("utf-8")  # a terminal can pass bytes that are no characters
     elif argument is None and sys.stdin.isatty():
         raise GatehouseError("no_prompt", "There is nothing to ask.", 'Use: gatehouse chat "…"')
     else:

@@ -55,7 +55,7 @@ class Settings:
     def _read(self) -> SettingsValues:
         try:
             raw = json.loads(self._path.read_text("utf-8"))
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return SettingsValues()
         if not isinstance(raw, dict):
             return SettingsValues()

@@ -19,7 +19,9 @@ def test_written_and_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{", "null", '{"appearance": "pink", "n_ctx": "many", "temperature": true}']
+    "content",
+    ["", "[]", "{", "null", "[" * 100_000, '{"appearance": "pink", "n_ctx": "many", "temperature": true}'],
+    ids=["empty", "list", "half", "null", "deep", "wrong values"],
 )
 def test_nonsense_falls_back(tmp_path: Path, content: str) -> None:
     path = tmp_path / "settings.json"
