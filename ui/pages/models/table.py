@@ -8,10 +8,10 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from ui.models.model_table import Column
 
-_NAME_LEAST = 200
+_NAME_LEAST = 220
 _WIDTHS = {
-    Column.STATE: 96,
-    Column.SIZE: 80,
+    Column.STATE: 108,
+    Column.SIZE: 76,
     Column.PARAMETERS: 76,
     Column.KIND: 104,
     Column.ARCHITECTURE: 88,
