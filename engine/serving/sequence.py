@@ -104,6 +104,8 @@ class Sequence:
     n_past: int = 0
     cached_tokens: int = 0
     n_generated: int = 0
+    shown: bool = False
+    """Some of its text has been handed over."""
     logprobs: list[ShownLogprob] = field(default_factory=list)
     """Not yet sent."""
     kept_text: list[str] = field(default_factory=list)
