@@ -86,9 +86,30 @@ def undelete(connection: sqlite3.Connection, conversation_id: str) -> Conversati
     return get(connection, conversation_id)
 
 
+# Untied first: deleting a parent deletes its children one inside the other, and SQLite goes no deeper than 1,000.
+_EMPTY = (
+    """
+    UPDATE messages SET parent_id = NULL, chosen = 0
+    WHERE conversation_id IN (SELECT id FROM conversations WHERE deleted_at IS NOT NULL)
+    """,
+    "DELETE FROM messages WHERE conversation_id IN (SELECT id FROM conversations WHERE deleted_at IS NOT NULL)",
+)
+# Until then the index only notes that words are gone, and still holds them.
+_REWRITE_INDEX = (
+    "INSERT INTO messages_text (messages_text) VALUES ('optimize')",
+    "INSERT INTO conversations_text (conversations_text) VALUES ('optimize')",
+)
+
+
 def purge(connection: sqlite3.Connection) -> int:
     """Destroy what was deleted, with its messages and its words in the index; returns how many conversations."""
-    return connection.execute("DELETE FROM conversations WHERE deleted_at IS NOT NULL").rowcount
+    for statement in _EMPTY:
+        connection.execute(statement)
+    destroyed = connection.execute("DELETE FROM conversations WHERE deleted_at IS NOT NULL").rowcount
+    if destroyed:
+        for statement in _REWRITE_INDEX:
+            connection.execute(statement)
+    return destroyed
 
 
 def preview(text: str) -> str:

@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 
 from app.lanes import StoreLane
+from app.paths import Paths
 from app.store import conversations, messages, search
 from engine.errors import StoreError
 from tests.app.written import conversation, message
@@ -75,3 +76,24 @@ async def test_purge_takes_messages_and_words_along(lane: StoreLane) -> None:
     # The index agrees with the table it describes: raises when not.
     check = "INSERT INTO messages_text (messages_text) VALUES ('integrity-check')"
     await lane.write(lambda connection: connection.execute(check).rowcount)
+
+
+async def test_purge_leaves_no_word_on_the_disk(paths: Paths) -> None:
+    lane = StoreLane(paths.database)
+    await _add(lane, "gone", 1.0, "a secret walrus")
+    await lane.write(lambda connection: conversations.rename(connection, "gone", "Walruses"))
+    for number in range(20):  # so that the index has parts to write anew
+        await _add(lane, f"kept{number}", 1.0, "a public otter")
+    await lane.write(lambda connection: conversations.delete(connection, "gone", 9.0))
+    await lane.write(conversations.purge)
+    lane.close()
+    files = {path.name: path.read_bytes().lower() for path in paths.data.iterdir() if path.name.startswith("gatehouse")}
+    assert b"otter" in files["gatehouse.db"]
+    assert [name for name, content in files.items() if b"walrus" in content] == []
+
+
+async def test_purge_of_a_very_long_conversation(lane: StoreLane) -> None:
+    await _add(lane, "gone", 1.0, *(f"word {number}" for number in range(1200)))
+    await lane.write(lambda connection: conversations.delete(connection, "gone", 9.0))
+    assert await lane.write(conversations.purge) == 1
+    assert await lane.read(lambda connection: connection.execute("SELECT count(*) FROM messages").fetchone()) == (0,)

@@ -159,7 +159,7 @@ def test_starts_at_the_same_time_make_one_database(tmp_path: Path) -> None:
         "sys.stdin.read(1)\n"  # until all are there
         "database.open_writer(Path(sys.argv[1])).close()"
     )
-    command = [sys.executable, "-c", code, tmp_path / "a.db"]
+    command = [sys.executable, "-c", code, str(tmp_path / "a.db")]
     starts = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(5)]
     for start in starts:
         assert start.stdin is not None
