@@ -69,6 +69,7 @@ class Context:
         self._n_vocab = model.vocabulary.n_tokens
         self.n_ctx = int(native.llama_n_ctx(self.handle))
         self.n_batch = int(native.llama_n_batch(self.handle))
+        self.n_ubatch = int(native.llama_n_ubatch(self.handle))
         self.n_seq_max = int(native.llama_n_seq_max(self.handle))
         self.n_outputs_max = max(1, min(plan.n_outputs_max or self.n_batch, self.n_batch))
         self._get_logits = bind("llama_get_logits_ith", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)

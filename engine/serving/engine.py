@@ -29,8 +29,8 @@ Outgoing = list[tuple[DeltaSink, Delta]]
 _NO_TICKETS: Final[frozenset[Ticket]] = frozenset()
 
 _HAND_OVER_S: Final = 0.025
-"""Tokens in the middle of an answer are handed over no more often than this. Waking the HTTP side takes a processor away
-from llama.cpp's threads, which wait for each other; at a hundred tokens a second that costs several per cent."""
+"""Tokens in the middle of an answer are handed over no more often than this. Waking the HTTP side takes a processor
+away from llama.cpp's threads, which wait for each other; at a hundred tokens a second that costs several per cent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,9 @@ class Engine:
             recurrent=model.recurrent,
             window_tokens=model.window_tokens,
         )
-        self._scheduler = Scheduler(self._cache, n_batch=context.n_batch, n_outputs_max=context.n_outputs_max)
+        self._scheduler = Scheduler(
+            self._cache, n_batch=context.n_batch, n_ubatch=context.n_ubatch, n_outputs_max=context.n_outputs_max
+        )
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._outgoing: Outgoing = []
         self._urgent = False

@@ -70,9 +70,10 @@ class Pace:
 class Scheduler:
     """Waiting and active sequences of one context. The engine's thread only."""
 
-    def __init__(self, cache: KvCache, *, n_batch: int, n_outputs_max: int) -> None:
+    def __init__(self, cache: KvCache, *, n_batch: int, n_ubatch: int, n_outputs_max: int) -> None:
         self._cache = cache
         self._n_batch = n_batch
+        self._n_ubatch = n_ubatch
         self._n_outputs_max = n_outputs_max
         self._headroom = min(HEADROOM_TOKENS, cache.n_cells // 8)
         self._row_cap = n_batch
@@ -221,8 +222,11 @@ class Scheduler:
             if sequence.pending == 1 and len(slices) < min(rows, outputs):
                 slices.append(Slice(sequence, sequence.n_past, 1, True))
         n_decoding = n_rows = len(slices)
-        budget = min(rows - n_rows, prompt_rows(self.pace, n_decoding, self._n_batch))
-        for sequence in self._prompts():
+        prompts = self._prompts()
+        # A micro-batch is computed best whole, and cut only where somebody waits for the cut.
+        least = self._n_ubatch if len(prompts) == 1 and not (n_decoding or self.waiting) else _LEAST_SLICE
+        budget = min(rows - n_rows, prompt_rows(self.pace, n_decoding, self._n_batch, least))
+        for sequence in prompts:
             count = min(budget, sequence.pending)
             if count <= 0:
                 break
@@ -243,12 +247,12 @@ class Scheduler:
         return prompts
 
 
-def prompt_rows(pace: Pace, n_decoding: int, n_batch: int) -> int:
-    """How many rows of prompts a step may take, so that it keeps its time."""
+def prompt_rows(pace: Pace, n_decoding: int, n_batch: int, least: int = _LEAST_SLICE) -> int:
+    """How many rows of prompts a step may take, so that it keeps its time; but at least ``least``."""
     budget_s = STEP_BUDGET_S - pace.decode_s if n_decoding else ALONE_BUDGET_S
     if pace.row_s <= 0.0:
         return min(n_batch, 128) if n_decoding else n_batch
-    return max(_LEAST_SLICE, min(n_batch, int(budget_s / pace.row_s)))
+    return min(n_batch, max(least, int(budget_s / pace.row_s)))
 
 
 def _blend(known: float, seen: float) -> float:

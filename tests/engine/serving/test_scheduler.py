@@ -31,9 +31,11 @@ class Memory:
         return 0
 
 
-def scheduler(*, n_cells: int = 1000, n_slots: int = 4, n_batch: int = 64, cuttable: bool = True) -> Scheduler:
+def scheduler(
+    *, n_cells: int = 1000, n_slots: int = 4, n_batch: int = 64, n_ubatch: int = 0, cuttable: bool = True
+) -> Scheduler:
     cache = KvCache(Memory(cuttable=cuttable), n_cells=n_cells, n_slots=n_slots)
-    return Scheduler(cache, n_batch=n_batch, n_outputs_max=8)
+    return Scheduler(cache, n_batch=n_batch, n_ubatch=n_ubatch or n_batch, n_outputs_max=8)
 
 
 def sequence(tokens: list[int], *, submitted_at: float | None = None, reuse_prefix: bool = True) -> Sequence:
@@ -93,6 +95,15 @@ def test_those_who_decode_go_first_and_prompts_fill_up() -> None:
 )
 def test_prompts_keep_to_their_time(pace: Pace, n_decoding: int, expected: int) -> None:
     assert prompt_rows(pace, n_decoding, 512) == expected
+
+
+def test_a_micro_batch_is_cut_only_for_others() -> None:
+    made = scheduler(n_batch=256, n_ubatch=128)
+    made.pace.row_s = 0.02  # 50 rows a second
+    made.add([sequence(list(range(1000, 1300)))])
+    assert advance(made, 0.02 * 128).n_rows == 128
+    made.add([sequence(list(range(3000, 3200)))])
+    assert advance(made, 0.02 * 50).n_rows == 50
 
 
 def test_the_pace_is_learnt_from_steps() -> None:
