@@ -20,6 +20,7 @@ from app.paths import Paths
 from engine.errors import GatehouseError, ModelFileError
 
 _MAX_STDIN_BYTES = 8 << 20
+_WHICH = "its name, a part of it, or a GGUF file"
 
 _typer = typer.Typer(
     name="gatehouse",
@@ -80,7 +81,9 @@ def models(context: typer.Context, as_json: Json = False) -> None:
 def chat(
     context: typer.Context,
     prompt: Annotated[str | None, typer.Argument(help='What to ask; "-" or nothing reads standard input.')] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Which model answers.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help=f"Which model answers: {_WHICH}.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """One answer, streamed to standard output."""
@@ -95,7 +98,9 @@ def chat(
 @_typer.command()
 def serve(
     context: typer.Context,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Which model to serve.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help=f"Which model to serve: {_WHICH}.")
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; others than loopback need a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 lets the system choose.")] = 0,
     api_key_file: Annotated[
@@ -137,12 +142,14 @@ def _prompt(argument: str | None) -> str:
 
 
 def _find(product: Product, name: str) -> ModelCard:
-    """The model with this id, or the only one whose id contains it."""
+    """The model with this id, or the only one whose id contains it, or a file, which then is one of the models."""
     cards = product.run(product.services.models.models())
     exact = [card for card in cards if card.id == name]
     found = exact or [card for card in cards if name.casefold() in card.id.casefold()]
     if len(found) == 1:
         return found[0]
+    if not found and name.casefold().endswith(".gguf"):
+        return product.run(product.services.models.add_file(Path(name).absolute()))
     known = ", ".join(card.id for card in (found or cards)) or "none"
     which = "More than one model matches" if found else "There is no model"
     raise ModelFileError("no_such_model", f"{which} {name!r}.", f"{'Matching' if found else 'There are'}: {known}.")

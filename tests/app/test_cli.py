@@ -91,6 +91,8 @@ def test_models_shows_the_fault_of_a_file_in_our_folder(tmp_path: Path) -> None:
         (["--data-dir"], 2, "needs a folder"),
         (["chat"], 1, "prompt is empty"),
         (["chat", "hi", "-m", "absent"], 1, "no model 'absent'"),
+        (["chat", "hi", "-m", "./absent.gguf"], 1, "absent.gguf"),
+        (["serve", "-m", "nested/absent.GGUF"], 1, "absent.GGUF"),
         (["serve", "--host", "0.0.0.0"], 1, "API key is needed"),
         (["serve", "--port", "99999"], 2, "65535"),
         (["serve", "--api-key-file", "nowhere.txt"], 1, "nowhere.txt"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests import made_models
 from tests.app.native import STARTER
 
 pytestmark = [pytest.mark.native, pytest.mark.slow]
@@ -64,6 +66,16 @@ def test_answer_as_json_from_a_pipe(folder: Path) -> None:
     assert answer["model"] == STARTER
     assert answer["timings"]["predicted_per_second"] > 0
     assert answer["usage"]["completion_tokens"] == answer["timings"]["predicted_n"]
+
+
+def test_a_file_answers_and_is_known_from_then_on(folder: Path) -> None:
+    file = folder / "mine.gguf"
+    shutil.copyfile(made_models.STARTER, file)
+    done = _chat(folder, "What is the capital of France?", "-m", os.path.relpath(file, ROOT), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["model"] == "mine"
+    again = _chat(folder, "Say yes.", "-m", "mine", "--json")
+    assert json.loads(again.stdout)["model"] == "mine"
 
 
 def test_too_long_is_said_with_numbers(folder: Path) -> None:
