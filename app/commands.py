@@ -81,9 +81,7 @@ def models(context: typer.Context, as_json: Json = False) -> None:
 def chat(
     context: typer.Context,
     prompt: Annotated[str | None, typer.Argument(help='What to ask; "-" or nothing reads standard input.')] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help=f"Which model answers: {_WHICH}.")
-    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help=f"Which model answers: {_WHICH}.")] = None,
     as_json: Json = False,
 ) -> None:
     """One answer, streamed to standard output."""
@@ -98,9 +96,7 @@ def chat(
 @_typer.command()
 def serve(
     context: typer.Context,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help=f"Which model to serve: {_WHICH}.")
-    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help=f"Which model to serve: {_WHICH}.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; others than loopback need a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 lets the system choose.")] = 0,
     api_key_file: Annotated[
