@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import RequestError
+from engine.llama import sampler as sampling
 from engine.llama.context import Logits
 from engine.llama.sampler import Sampler, SamplingSettings, most_likely
 
@@ -76,6 +77,28 @@ def test_the_most_likely_are_exact(seed: int, count: int, size: int) -> None:
     logits = _logits(seed, size).round(1)  # rounded, so that there are ties
     expected = np.lexsort((np.arange(size), -logits))[:count]
     assert most_likely(logits, count).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        SamplingSettings(seed=5),
+        SamplingSettings(seed=5, min_p=0.0, top_p=1.0),
+        SamplingSettings(seed=5, top_k=0, top_p=0.9, min_p=0.02),
+        SamplingSettings(seed=5, temperature=1.7, min_p=0.0),
+    ],
+)
+def test_few_candidates_are_drawn_from_as_many_are(asked: SamplingSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The short ways for few candidates take the same tokens as the long ones, whatever was sampled before."""
+    noise = np.random.default_rng(11)
+    steps = [(noise.normal(0, 1 + n % 4, 5_000)).astype(np.float32) for n in range(40)]
+    short = Sampler(asked)
+    drawn = [short.sample(step.copy())[0] for step in steps]
+    monkeypatch.setattr(sampling, "_FEW", -1)
+    monkeypatch.setattr(Sampler, "_top", lambda _self, logits, count: most_likely(logits, count))
+    long = Sampler(asked)
+    assert [long.sample(step.copy())[0] for step in steps] == drawn
+    assert len(set(drawn)) > 10
 
 
 def test_greedy_takes_the_best_and_the_first_of_equals() -> None:
