@@ -41,7 +41,7 @@ async def _ask(product: Product, text: str, model_id: str | None, *, show: bool)
     values = product.services.settings.values
     prompt = with_draft(build(values.system_prompt, ()), text)
     refuse_overflow(ContextUse(await product.provider.count_tokens(endpoint, prompt), endpoint.n_ctx, exact=True))
-    sampling = Sampling(values.temperature, values.top_p, values.max_tokens)
+    sampling = Sampling(values.temperature, values.top_p, values.repeat_penalty, values.max_tokens)
     answer = _Answer(endpoint)
     asked_at = time.monotonic()
     async for chunk in product.provider.stream(endpoint, prompt, sampling):

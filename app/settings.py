@@ -18,12 +18,16 @@ class SettingsValues:
 
     appearance: Literal["system", "light", "dark"] = "system"
     last_model_id: str | None = None
+    last_n_ctx: int | None = None
+    """The context that the last model was loaded with by hand; ``None`` if by the planner's choice."""
     last_conversation_id: str | None = None
     load_last_model: bool = True
     n_ctx: int | None = None
     """Context asked of models; ``None`` lets the planner choose."""
     temperature: float = 0.7
     top_p: float = 0.9
+    repeat_penalty: float = 1.1
+    """Above 1, words of the last sentences become less likely, which keeps small models from running in circles."""
     max_tokens: int | None = 2048
     """Ends an answer that runs in circles, as small models do; ``None`` lets it fill the context."""
     system_prompt: str = "You are a helpful assistant."
@@ -81,15 +85,21 @@ class Settings:
 
 
 _CHOICES = {"appearance": ("system", "light", "dark")}
-_OPTIONAL = {"last_model_id": str, "last_conversation_id": str, "n_ctx": int, "max_tokens": int}
+_OPTIONAL = {"last_model_id": str, "last_n_ctx": int, "last_conversation_id": str, "n_ctx": int, "max_tokens": int}
+RANGES = {"temperature": (0.0, 2.0), "top_p": (0.05, 1.0), "repeat_penalty": (1.0, 2.0)}
+"""What the worker accepts and a person can mean; the window's fields end there too."""
 
 
 def _acceptable(key: str, value: object, defaults: SettingsValues) -> bool:
     if key in _CHOICES:
         return value in _CHOICES[key]
     if key in _OPTIONAL:
-        return value is None or (isinstance(value, _OPTIONAL[key]) and not isinstance(value, bool))
+        right = isinstance(value, _OPTIONAL[key]) and not isinstance(value, bool)
+        return value is None or (right and not (isinstance(value, int) and value <= 0))
     default = getattr(defaults, key)
     if isinstance(default, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        least, most = RANGES[key]
+        return least <= value <= most
     return type(value) is type(default)

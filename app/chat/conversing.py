@@ -156,7 +156,7 @@ class Conversing:
         count = await self._provider.count_tokens(endpoint, prompt)
         refuse_overflow(ContextUse(count, endpoint.n_ctx, exact=True))
         values = self._settings.values
-        sampling = Sampling(values.temperature, values.top_p, values.max_tokens)
+        sampling = Sampling(values.temperature, values.top_p, values.repeat_penalty, values.max_tokens)
         async with aclosing(self._provider.stream(endpoint, prompt, sampling)) as chunks:
             async for chunk in chunks:
                 live.take(chunk)

@@ -135,7 +135,7 @@ class ModelsService:
         """
         self._wishes += 1
         number = self._wishes
-        wish = wish or Wish(n_ctx=self._settings.values.n_ctx)
+        wish = wish or self._usual_wish(model_id)
         kept = self._kept
         if kept is not None and kept.supervisor.running and kept.target == Target(model_id, wish, kept.target.plan):
             target = kept.target
@@ -155,7 +155,7 @@ class ModelsService:
             if self._kept is not kept:
                 return
             raise
-        self._remember(model_id)
+        self._remember(model_id, wish)
 
     async def unload(self) -> None:
         self._wishes += 1
@@ -295,11 +295,19 @@ class ModelsService:
         self._wake()
         self._bus.publish(LoadedModelChanged(self.loaded()))
 
-    def _remember(self, model_id: str) -> None:
-        if not self._remembering or self._settings.values.last_model_id == model_id:
+    def _usual_wish(self, model_id: str) -> Wish:
+        """The context that this model had last time, if somebody chose it, else the one for all models."""
+        values = self._settings.values
+        own = values.last_n_ctx if model_id == values.last_model_id else None
+        return Wish(n_ctx=own or values.n_ctx)
+
+    def _remember(self, model_id: str, wish: Wish) -> None:
+        values = self._settings.values
+        own = wish.n_ctx if wish.n_ctx != values.n_ctx else None
+        if not self._remembering or (values.last_model_id, values.last_n_ctx) == (model_id, own):
             return
         try:
-            self._settings.update(last_model_id=model_id)
+            self._settings.update(last_model_id=model_id, last_n_ctx=own)
         except OSError as error:
             _log.warning("The model used last could not be remembered: %s", error.strerror)
 

@@ -136,6 +136,7 @@ async def _begin(
         stream_options={"include_usage": True},
         temperature=sampling.temperature,
         top_p=sampling.top_p,
+        extra_body={"repeat_penalty": sampling.repeat_penalty},
         max_tokens=openai.omit if sampling.max_tokens is None else sampling.max_tokens,
         seed=openai.omit if sampling.seed is None else sampling.seed,
     )

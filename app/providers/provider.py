@@ -39,6 +39,8 @@ class Sampling:
 
     temperature: float = 0.7
     top_p: float = 0.9
+    repeat_penalty: float = 1.0
+    """1 is none; only workers of ours and llama.cpp's know it."""
     max_tokens: int | None = None
     seed: int | None = None
 

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.settings import RANGES
 from app.version import version
 from ui import display
 from ui.desk import Command, Desk
@@ -98,10 +99,12 @@ class SettingsPage(QScrollArea):
         return self._section(self.tr("Appearance"), [(self.tr("Colours"), "", _wrapped(buttons))])
 
     def _answers(self) -> QWidget:
-        temperature = _number(self._values.temperature, 0.0, 2.0, 0.1)
+        temperature = _number(self._values.temperature, *RANGES["temperature"], 0.1)
         temperature.valueChanged.connect(lambda value: self._keep(temperature=round(value, 2)))
-        top_p = _number(self._values.top_p, 0.05, 1.0, 0.05)
+        top_p = _number(self._values.top_p, *RANGES["top_p"], 0.05)
         top_p.valueChanged.connect(lambda value: self._keep(top_p=round(value, 2)))
+        repeat = _number(self._values.repeat_penalty, *RANGES["repeat_penalty"], 0.05)
+        repeat.valueChanged.connect(lambda value: self._keep(repeat_penalty=round(value, 2)))
         longest = _choice(_ANSWERS, self._values.max_tokens, self.tr("No limit"))
         longest.currentIndexChanged.connect(lambda place: self._keep(max_tokens=longest.itemData(place)))
         return self._section(
@@ -113,13 +116,18 @@ class SettingsPage(QScrollArea):
                     temperature,
                 ),
                 (self.tr("Top-p"), self.tr("Draws only from the likeliest tokens that add up to this share."), top_p),
+                (
+                    self.tr("Repetition penalty"),
+                    self.tr("Above 1, words just used become less likely. Keeps small models from running in circles."),
+                    repeat,
+                ),
                 (self.tr("Longest answer"), self.tr("In tokens; a token is about three quarters of a word."), longest),
             ],
         )
 
     def _models(self) -> QWidget:
         context = _choice(_CONTEXTS, self._values.n_ctx, self.tr("Automatic"))
-        context.currentIndexChanged.connect(lambda place: self._keep(n_ctx=context.itemData(place)))
+        context.currentIndexChanged.connect(lambda place: self._keep(n_ctx=context.itemData(place), last_n_ctx=None))
         again = QCheckBox(self.tr("Load the last model at start"))
         again.setChecked(self._values.load_last_model)
         again.toggled.connect(lambda on: self._keep(load_last_model=on))
