@@ -66,3 +66,8 @@ def choose_model(
         if candidate is not None and candidate in usable:
             return candidate
     return None
+
+
+def usual_n_ctx(model_id: str, last_model_id: str | None, last_n_ctx: int | None, n_ctx: int | None) -> int | None:
+    """The context for a model when nobody says one: what somebody chose for it last time, else the one for all."""
+    return last_n_ctx if model_id == last_model_id and last_n_ctx is not None else n_ctx

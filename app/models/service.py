@@ -16,7 +16,7 @@ from typing import Literal
 
 from app.bus import Bus
 from app.events import LoadedModelChanged, ModelsChanged, NoticeRaised
-from app.models.lifecycle import Begin, Discard, Nothing, Observed, Target, choose_model, next_action
+from app.models.lifecycle import Begin, Discard, Nothing, Observed, Target, choose_model, next_action, usual_n_ctx
 from app.models.planner import Planner
 from app.models.records import LoadedModel, ModelCard
 from app.models.shelf import Shelf
@@ -296,10 +296,8 @@ class ModelsService:
         self._bus.publish(LoadedModelChanged(self.loaded()))
 
     def _usual_wish(self, model_id: str) -> Wish:
-        """The context that this model had last time, if somebody chose it, else the one for all models."""
         values = self._settings.values
-        own = values.last_n_ctx if model_id == values.last_model_id else None
-        return Wish(n_ctx=own or values.n_ctx)
+        return Wish(n_ctx=usual_n_ctx(model_id, values.last_model_id, values.last_n_ctx, values.n_ctx))
 
     def _remember(self, model_id: str, wish: Wish) -> None:
         values = self._settings.values

@@ -216,7 +216,7 @@ class Sampler:
             values = logits[found]
             bound = np.partition(values, size - count)[size - count]
             found = found[values >= bound]
-            tokens = found[np.argsort(-logits[found], kind="stable")[:count]]
+            tokens: NDArray[np.intp] = found[np.argsort(-logits[found], kind="stable")[:count]]
         else:
             tokens = most_likely(logits, count)
         depth = float(best - logits[tokens[-1]])

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from app.models.lifecycle import Action, Begin, Discard, Nothing, Observed, Target, choose_model, next_action
+from app.models.lifecycle import (
+    Action,
+    Begin,
+    Discard,
+    Nothing,
+    Observed,
+    Target,
+    choose_model,
+    next_action,
+    usual_n_ctx,
+)
 from app.models.planner import reclaimable_bytes
 from app.models.service import device_words
 from engine.fit.plan import DeviceBytes, LoadMode, Plan, Wish
@@ -70,3 +80,19 @@ def test_devices_in_words() -> None:
     assert device_words(_plan(4096, "mmap", cpu)) == "CPU"
     assert device_words(_plan(4096, "mmap", cpu, card)) == "Radeon + CPU"
     assert device_words(_plan()) == "CPU"
+
+
+@pytest.mark.parametrize(
+    ("model_id", "last_n_ctx", "n_ctx", "expected"),
+    [
+        ("last", 1024, None, 1024),
+        ("last", 1024, 4096, 1024),
+        ("last", None, 4096, 4096),
+        ("other", 1024, 4096, 4096),
+        ("other", 1024, None, None),
+    ],
+)
+def test_the_context_of_last_time_is_the_models_own(
+    model_id: str, last_n_ctx: int | None, n_ctx: int | None, expected: int | None
+) -> None:
+    assert usual_n_ctx(model_id, "last", last_n_ctx, n_ctx) == expected
