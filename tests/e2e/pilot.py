@@ -1,8 +1,9 @@
 """Drives the real window by keys and clicks, told what to do by lines on its standard input.
 
-``start`` presses the Welcome page's button; ``say TEXT`` types into the composer and presses Enter; ``quit`` closes the
-window. What happened is printed as JSON lines: ``window`` with its page, ``ready`` with the worker's process,
-``growing`` once for each answer, ``finished`` with the answer.
+``start`` presses the Welcome page's button; ``say TEXT`` types into the composer and presses Enter; ``minimise`` puts
+the window away; ``quit`` closes it. What happened is printed as JSON lines: ``window`` with its page, ``ready`` with
+the worker's process, ``growing`` once for each answer, ``finished`` with the answer, ``minimised``, and
+``asked_to_show`` after another start.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from app.events import AnswerFinished, AnswerGrew, LoadedModelChanged
 from app.paths import resolve
 from engine.worker.spec import Ready
 from ui.application import run
+from ui.instance import Instance
 from ui.pages.chat import ChatPage
 from ui.pages.welcome import WelcomePage
 from ui.window import Window
@@ -48,6 +50,9 @@ class Pilot(QObject):
         desk.bridge.answer_grew.connect(self._grew)
         desk.bridge.answer_finished.connect(self._finished)
         desk.bridge.loaded_model_changed.connect(self._loaded)
+        instance = QApplication.instance().findChild(Instance)
+        assert instance is not None
+        instance.show_requested.connect(lambda: self._say(event="asked_to_show", minimised=window.isMinimized()))
         self._say(event="window", page=window.current)
         self._loaded(LoadedModelChanged(desk.services.models.loaded()))
         threading.Thread(target=self._read, name="orders", daemon=True).start()
@@ -69,6 +74,9 @@ class Pilot(QObject):
             assert isinstance(page, ChatPage)
             QTest.keyClicks(page.composer.text, rest)
             QTest.keyClick(page.composer.text, Qt.Key.Key_Return)
+        elif verb == "minimise":
+            window.showMinimized()
+            self._say(event="minimised", minimised=window.isMinimized())
         elif verb == "quit":
             window.close()
 

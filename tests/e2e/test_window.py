@@ -193,9 +193,11 @@ def test_app_killed_keeps_the_text_and_leaves_no_worker(
     assert again.quit() == 0
 
 
-def test_second_window_says_so_and_ends(open_window: Callable[..., Window], tmp_path: Path) -> None:
+def test_second_window_says_so_shows_the_first_and_ends(open_window: Callable[..., Window], tmp_path: Path) -> None:
     first = open_window()
     first.expect("window")
+    first.order("minimise")
+    assert first.expect("minimised")["minimised"] is True
     second = subprocess.run(
         [sys.executable, "-m", "app", "--data-dir", str(tmp_path / "data")],
         cwd=ROOT,
@@ -207,5 +209,5 @@ def test_second_window_says_so_and_ends(open_window: Callable[..., Window], tmp_
     )
     assert second.returncode == 0, second.stderr
     assert "already open" in (second.stdout + second.stderr).lower()
-    assert first.process.poll() is None
+    assert first.expect("asked_to_show")["minimised"] is False
     assert first.quit() == 0
