@@ -184,6 +184,9 @@ def worker_environment() -> dict[str, str]:
         if name not in _LIBRARY_OVERRIDES and not _SECRET_NAME.search(name.upper())
     }
     environment["GGML_NO_BACKTRACE"] = "1"  # a crashing llama.cpp would otherwise start a debugger
+    # llama.cpp's threads wait for each other hundreds of times a token. Left to itself GNU's OpenMP spins for
+    # milliseconds before it sleeps, and two busy programs on the same processors then bring each other to a halt.
+    environment.setdefault("GOMP_SPINCOUNT", "3000")
     environment["PYTHONUTF8"] = "1"
     environment["PYTHONFAULTHANDLER"] = "1"
     root = Path(engine.__file__).resolve().parent.parent
