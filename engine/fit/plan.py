@@ -10,6 +10,26 @@ from engine.hardware.profile import DeviceKind
 
 KvType = Literal["f16", "q8_0", "q4_0"]
 LoadMode = Literal["mmap", "read"]
+Profile = Literal["chat", "documents"]
+"""What a model is for: *chat* wants quick tokens for one person, *documents* quick prompts for several sessions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A predicted figure, tokens a second: eight of ten measurements should lie within ``low`` and ``high``."""
+
+    low: float
+    likely: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What a plan promises for one session, and whether measurements of this machine corrected it."""
+
+    prefill_tok_s: Band
+    decode_tok_s: Band
+    calibrated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +41,11 @@ class Wish:
     kv_type: KvType = "f16"
     threads: int | None = None
     n_ubatch: int = 512
+    profile: Profile = "chat"
+    experts_in_ram: int | None = None
+    """Of so many layers, the last ones, the experts stay in main memory. ``None``: as few as must."""
+    n_expert_used: int | None = None
+    """Experts per token; ``None``: the model's own number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +59,14 @@ class DeviceBytes:
     kv_bytes: int
     recurrent_bytes: int
     compute_bytes: int
+    experts_bytes: int = 0
+    """Routed experts, a part of ``weights_bytes``."""
+    allowance_bytes: int = 0
+    """What this backend was measured to take beyond what llama.cpp reports (driver context, pools)."""
 
     @property
     def needed_bytes(self) -> int:
-        return self.weights_bytes + self.kv_bytes + self.recurrent_bytes + self.compute_bytes
+        return self.weights_bytes + self.kv_bytes + self.recurrent_bytes + self.compute_bytes + self.allowance_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +88,18 @@ class Plan:
     threads: int
     devices: tuple[DeviceBytes, ...]
     """Cards first, main memory last. The worker gives llama.cpp exactly these cards, and none when there are none."""
+    layers_per_card: tuple[int, ...] = ()
+    """Layers of each card in the order of ``devices``, the output layer counted; empty with one card or none."""
+    experts_in_ram: tuple[int, ...] = ()
+    """Layers whose routed experts stay in main memory although the layer is on a card."""
+    n_expert_used: int | None = None
+    """Experts per token when not the model's own number."""
+    op_offload_tokens: int | None = None
+    """Smallest batch for which weights in main memory are copied to a card to be multiplied there; ``None``: ggml's."""
+    reasons: tuple[str, ...] = ()
+    """Each choice in a sentence with its numbers, for the person."""
+    speed: Speed | None = None
+    """Predicted for one session."""
 
 
 @dataclass(frozen=True, slots=True)
