@@ -16,15 +16,13 @@ from typing import Any, Final
 from engine.errors import RequestError, WorkerError
 from engine.llama.context import Context, DecodeResult
 from engine.llama.model import Model
-from engine.llama.sampler import Sampler, TokenLogprob
 from engine.serving.kv import KvCache
 from engine.serving.metrics import Metrics
+from engine.serving.postprocess import Outgoing, Postprocessor, open_sequences
 from engine.serving.scheduler import Scheduler, Step
-from engine.serving.sequence import Delta, DeltaSink, FinishReason, Sequence, ShownLogprob, Ticket
-from engine.serving.stop import TextStream
+from engine.serving.sequence import Ticket
 
-Outgoing = list[tuple[DeltaSink, Delta]]
-"""A step's deltas, each with its receiver."""
+__all__ = ["Engine", "EngineState", "Outgoing"]
 
 _NO_TICKETS: Final[frozenset[Ticket]] = frozenset()
 
@@ -73,9 +71,6 @@ class Engine:
             self._cache, n_batch=context.n_batch, n_ubatch=context.n_ubatch, n_outputs_max=context.n_outputs_max
         )
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._outgoing: Outgoing = []
-        self._urgent = False
-        """Something begins or ends with what is outgoing."""
         self._sent_at = 0.0
         self._running: frozenset[Ticket] = _NO_TICKETS
         self._any_cancelled = False
@@ -83,6 +78,7 @@ class Engine:
         self.limit_tokens = min(context.n_ctx, model.n_ctx_train or context.n_ctx)
         """The longest sequence, prompt and answer."""
         self.metrics = Metrics()
+        self._postprocessor = Postprocessor(model.vocabulary, self._scheduler, self.metrics, context.logits)
         self.steps = 0
 
     # Called from any thread
@@ -175,7 +171,7 @@ class Engine:
         if step is not None and step.n_rows > step.n_decoding:
             self._send()  # nobody's words wait for another's prompt
         if step is not None and self._run(step):
-            self._postprocess(step)
+            self._postprocessor.run(step)
 
     def _run(self, step: Step) -> bool:
         """Compute a step; whether its logits are there to be used."""
@@ -225,105 +221,35 @@ class Engine:
         else:
             raise WorkerError("decode_failed", f"llama.cpp failed while computing, with code {result}.")
 
-    def _postprocess(self, step: Step) -> None:
-        """Choose a token for each slice that reached its end."""
-        row = 0
-        now = time.monotonic()
-        for part in step.slices:
-            row += part.count
-            if part.wants_logits:
-                sequence = part.sequence
-                try:
-                    token, logprob = sequence.sampler.sample(self._context.logits(row - 1))
-                except RequestError as error:
-                    self._finish(sequence, "error", error)
-                    continue
-                self._take_token(sequence, token, logprob, now)
-
-    def _take_token(self, sequence: Sequence, token: int, logprob: TokenLogprob | None, now: float) -> None:
-        sequence.n_generated += 1
-        sequence.last_token_at = now
-        if sequence.n_generated == 1:
-            sequence.first_token_at = now
-        if token in self._vocabulary.end_tokens and not sequence.ticket.request.ignore_end:
-            self._finish(sequence, "stop")
-            return
-        sequence.tokens.append(token)
-        piece = self._vocabulary.piece(token)
-        if logprob is not None:
-            top = tuple(self._vocabulary.piece(other) for other, _ in logprob.top)
-            sequence.logprobs.append(ShownLogprob(piece, logprob, top))
-        text, stopped = sequence.text.feed(piece)
-        if stopped:
-            self._emit(sequence, text)
-            self._finish(sequence, "stop")
-            return
-        if text:
-            self._emit(sequence, text)
-        if len(sequence.tokens) >= sequence.limit_tokens:
-            self._finish(sequence, "length")
-
-    def _emit(self, sequence: Sequence, text: str) -> None:
-        ticket = sequence.ticket
-        if not ticket.request.streamed:
-            sequence.kept_text.append(text)
-            return
-        logprobs = tuple(sequence.logprobs)
-        sequence.logprobs.clear()
-        self._urgent |= not sequence.shown
-        sequence.shown = True
-        self._outgoing.append((ticket.sink, Delta(sequence.choice, text, logprobs)))
-
-    def _finish(self, sequence: Sequence, reason: FinishReason, error: RequestError | None = None) -> None:
-        self._scheduler.remove(sequence)
-        sequence.ticket.unfinished -= 1
-        text = "".join(sequence.kept_text) + sequence.text.finish()
-        timings = sequence.timings()
-        self.metrics.note_request(timings, reason)
-        delta = Delta(sequence.choice, text, tuple(sequence.logprobs), reason, timings, error)
-        self._outgoing.append((sequence.ticket.sink, delta))
-        self._urgent = True
-
     def _accept(self, ticket: Ticket) -> None:
         if ticket.cancelled:
             ticket.unfinished = 0
             return
-        request = ticket.request
-        tokens = list(request.tokens)
-        limit = self.limit_tokens
-        if request.max_tokens is not None:
-            limit = min(limit, len(tokens) + request.max_tokens)
-        banned = self._vocabulary.end_tokens if request.ignore_end else ()
-        for choice in range(request.choices):
-            sampler = Sampler(request.sampling, banned=banned, stream=choice)
-            sampler.observe(tokens)
-            text = TextStream(request.stops)
-            self._scheduler.add([Sequence(ticket, choice, list(tokens), sampler, text, len(tokens), limit)])
+        self._scheduler.add(open_sequences(ticket, self._vocabulary, self.limit_tokens))
 
     def _drop_cancelled(self) -> None:
         self._any_cancelled = False
         for sequence in [*self._scheduler.active, *self._scheduler.waiting]:
             if sequence.ticket.cancelled:
-                self._finish(sequence, "cancelled")
+                self._postprocessor.finish(sequence, "cancelled")
 
     def _fail(self, step: Step, error: RequestError) -> None:
         for part in step.slices:
-            self._finish(part.sequence, "error", error)
+            self._postprocessor.finish(part.sequence, "error", error)
 
     def _fail_all(self, error: RequestError) -> None:
         for sequence in [*self._scheduler.active, *self._scheduler.waiting]:
-            self._finish(sequence, "error", error)
+            self._postprocessor.finish(sequence, "error", error)
 
     def _send_if_due(self) -> None:
-        if self._urgent or time.monotonic() - self._sent_at >= _HAND_OVER_S:
+        if self._postprocessor.urgent or time.monotonic() - self._sent_at >= _HAND_OVER_S:
             self._send()
 
     def _send(self) -> None:
-        self._urgent = False
-        if self._outgoing:
+        outgoing = self._postprocessor.take_outgoing()
+        if outgoing:
             self._sent_at = time.monotonic()
-            self._post(self._outgoing)
-            self._outgoing = []
+            self._post(outgoing)
 
 
 def _nothing() -> None:
