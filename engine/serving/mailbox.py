@@ -60,7 +60,27 @@ class Mailbox:
         if self._overflowed:
             raise RequestError("slow_reader", f"The answer was dropped: {MAX_WAITING_DELTAS} pieces were not read.")
         taken, self._waiting = self._waiting, []
-        return taken
+        return joined(taken) if len(taken) > 1 else taken
+
+
+def joined(numbered: list[Numbered]) -> list[Numbered]:
+    """Neighbouring deltas of the same choice as one: an event costs the same however much it carries."""
+    result = numbered[:1]
+    for choice, delta in numbered[1:]:
+        last_choice, last = result[-1]
+        if choice == last_choice and last.finish is None and last.error is None:
+            whole = Delta(
+                delta.choice,
+                last.text + delta.text,
+                last.logprobs + delta.logprobs,
+                delta.finish,
+                delta.timings,
+                delta.error,
+            )
+            result[-1] = (choice, whole)
+        else:
+            result.append((choice, delta))
+    return result
 
 
 def deliver(outgoing: Outgoing) -> None:

@@ -28,3 +28,18 @@ async def test_a_reader_too_far_behind_is_dropped_and_memory_stays_bounded() -> 
     assert overflows == ["cancelled"]
     with pytest.raises(RequestError, match="not read"):
         await mailbox.take()
+
+
+async def test_what_waits_for_one_choice_is_taken_as_one() -> None:
+    mailbox = Mailbox(on_overflow=lambda: None)
+    receive = mailbox.sink(first_choice=2)
+    deliver([(receive, Delta(0, "a")), (receive, Delta(0, "b")), (receive, Delta(1, "x"))])
+    deliver([(receive, Delta(0, "c")), (receive, Delta(0, "d", finish="stop"))])
+
+    taken = await mailbox.take()
+
+    assert [(choice, delta.text, delta.finish) for choice, delta in taken] == [
+        (2, "ab", None),
+        (3, "x", None),
+        (2, "cd", "stop"),
+    ]
