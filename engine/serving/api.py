@@ -33,6 +33,7 @@ from engine.serving.guard import Guard
 from engine.serving.mailbox import Mailbox, Numbered
 from engine.serving.respond import EventStream, json_response, unless_gone
 from engine.serving.sequence import Delta, GenerationRequest, Ticket, Timings
+from engine.serving.wire_options import Options
 
 MAX_BODY_BYTES: Final = 8 << 20
 MAX_BODIES_BYTES: Final = 64 << 20
@@ -183,7 +184,7 @@ class Api:
         )
         return await self._answer(request, answer, prompts, options)
 
-    def _check(self, options: wire.Options) -> None:
+    def _check(self, options: Options) -> None:
         if options.model not in ("", "default", self._offer.model_id):
             raise RequestError(
                 "model_not_found",
@@ -200,9 +201,7 @@ class Api:
             )
         wire.check_tokens(tuple(options.sampling.logit_bias), self._vocabulary.n_tokens, "logit_bias")
 
-    async def _answer(
-        self, request: Request, answer: Answer, prompts: list[list[int]], options: wire.Options
-    ) -> Response:
+    async def _answer(self, request: Request, answer: Answer, prompts: list[list[int]], options: Options) -> Response:
         for tokens in prompts:
             self._check_length(tokens)
         if self._answering >= self._offer.queue_limit + self._offer.n_slots:
@@ -260,7 +259,7 @@ class Api:
                 finals[choice] = delta
         return [finals[choice] for choice in range(job.n_choices)]
 
-    async def _begin_stream(self, request: Request, answer: Answer, job: _Job, options: wire.Options) -> Response:
+    async def _begin_stream(self, request: Request, answer: Answer, job: _Job, options: Options) -> Response:
         """Wait for the first token before answering at all, so that an early failure still has its status."""
         events = self._events(answer, job, options)
         try:
@@ -270,7 +269,7 @@ class Api:
             raise
         return EventStream(events, first)
 
-    async def _events(self, answer: Answer, job: _Job, options: wire.Options) -> AsyncGenerator[bytes, None]:
+    async def _events(self, answer: Answer, job: _Job, options: Options) -> AsyncGenerator[bytes, None]:
         timings: dict[int, Timings] = {}
         begun = False
         try:
@@ -363,7 +362,7 @@ class Api:
 class _Job:
     """One answer's requests to the engine: a ticket for each prompt."""
 
-    def __init__(self, engine: Engine, prompts: list[list[int]], options: wire.Options) -> None:
+    def __init__(self, engine: Engine, prompts: list[list[int]], options: Options) -> None:
         self._engine = engine
         self.mailbox = Mailbox(on_overflow=self.cancel)
         self.ended = False
@@ -383,7 +382,7 @@ class _Job:
             self._engine.cancel(ticket)
 
 
-def _request(tokens: list[int], options: wire.Options) -> GenerationRequest:
+def _request(tokens: list[int], options: Options) -> GenerationRequest:
     return GenerationRequest(
         tokens=tuple(tokens),
         sampling=options.sampling,

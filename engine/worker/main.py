@@ -222,7 +222,7 @@ class Worker:
         from llama_cpp import llama_cpp as native
 
         from engine.serving.api import Offer
-        from engine.serving.wire import defaults_from_metadata
+        from engine.serving.wire_options import defaults_from_metadata
 
         model = loaded.model
         names = ("temp", "top_k", "top_p", "min_p")

@@ -13,6 +13,7 @@ from engine.errors import RequestError
 from engine.llama.sampler import SamplingSettings
 from engine.llama.template import ChatMessage
 from engine.serving import wire
+from engine.serving.wire_options import Options, defaults_from_metadata
 
 DEFAULTS = SamplingSettings()
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -53,7 +54,7 @@ def test_every_setting_arrives() -> None:
         ignore_eos=True,
         cache_prompt=False,
     ).options
-    assert options == wire.Options(
+    assert options == Options(
         model="m",
         stream=True,
         include_usage=True,
@@ -254,5 +255,5 @@ def _outcome(parse: Any, body: bytes) -> str:
 
 
 def test_the_models_own_recommendation_is_the_default_where_it_makes_sense() -> None:
-    found = wire.defaults_from_metadata({"temp": "0.6", "top_k": "20", "top_p": "7", "min_p": "nonsense"})
+    found = defaults_from_metadata({"temp": "0.6", "top_k": "20", "top_p": "7", "min_p": "nonsense"})
     assert (found.temperature, found.top_k, found.top_p, found.min_p) == (0.6, 20, 0.95, 0.05)
