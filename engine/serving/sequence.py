@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from engine.errors import RequestError
 from engine.llama.sampler import Sampler, SamplingSettings, TokenLogprob
 from engine.serving.stop import TextStream
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
+
+MOST_DECODE_ROWS: Final = 64
+"""A decoding sequence has at most so many tokens pending; forced text beyond it is a prompt like any other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,12 @@ class Timings:
     prefill_s: float
     decode_s: float
     """From the first token to the last."""
+    forced_tokens: int = 0
+    """Of the completion, written by the constraint: prefilled, not decoded."""
+    drafted_tokens: int = 0
+    """Guessed by prompt lookup."""
+    accepted_tokens: int = 0
+    """Of the guesses, those that were right; they are part of the completion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,10 @@ class Sequence:
     """One choice of a request on its way through the engine. Belongs to the engine's thread.
 
     ``tokens`` is prompt and answer; the first ``n_past`` of them are in the KV cache. What is left over is pending:
-    a whole prompt at first, one token while decoding, everything again after a preemption.
+    a whole prompt at first, one token while decoding, everything again after a preemption. A decoding sequence can
+    have a few more pending: text that its constraint forces, and then ``n_draft`` guesses, which go into the batch
+    together, with logits for the last ``n_logits`` rows. Guesses that turn out wrong are taken out of ``tokens`` and
+    of the cache before the next step.
     """
 
     ticket: Ticket
@@ -104,6 +116,14 @@ class Sequence:
     n_past: int = 0
     cached_tokens: int = 0
     n_generated: int = 0
+    n_draft: int = 0
+    """So many tokens at the end are guesses that no step has verified yet."""
+    n_logits: int = 1
+    """So many of the pending rows, counted from the end, need logits: the last, each before a guess, and forced ones
+    whose log-probabilities are wanted."""
+    forced_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
     shown: bool = False
     """Some of its text has been handed over."""
     logprobs: list[ShownLogprob] = field(default_factory=list)
@@ -119,6 +139,18 @@ class Sequence:
         """Tokens still to run through the model before the next one can be chosen."""
         return len(self.tokens) - self.n_past
 
+    @property
+    def decoding(self) -> bool:
+        """The prompt is in the cache, and the few tokens that are pending can run in one step."""
+        return self.n_past >= self.n_prompt and 0 < self.pending <= MOST_DECODE_ROWS
+
+    def drop_draft(self) -> None:
+        """Forget guesses that no step has verified; whenever the sequence does not run as planned."""
+        if self.n_draft:
+            del self.tokens[len(self.tokens) - self.n_draft :]
+            self.n_logits = max(1, self.n_logits - self.n_draft)
+            self.n_draft = 0
+
     def timings(self) -> Timings:
         """What is known by now."""
         started = self.started_at or self.last_token_at or time.monotonic()
@@ -130,4 +162,7 @@ class Sequence:
             queue_s=max(0.0, started - self.ticket.submitted_at),
             prefill_s=max(0.0, first - started),
             decode_s=max(0.0, self.last_token_at - first),
+            forced_tokens=self.forced_tokens,
+            drafted_tokens=self.drafted_tokens,
+            accepted_tokens=self.accepted_tokens,
         )
