@@ -58,6 +58,14 @@ class Notices(QObject):
     def show_event(self, event: NoticeRaised) -> None:
         self.show(event.level, event.sentence, event.hint)
 
+    def take_back(self) -> bool:
+        """Do what the newest notice with an action offers; ``False`` when none does."""
+        for notice in reversed(self._shown):
+            if notice.action is not None:
+                notice.act()
+                return True
+        return False
+
     def arrange(self) -> None:
         """Stack them upwards from the corner, newest lowest."""
         bottom = self._area.height() - self._clearance()
@@ -103,6 +111,7 @@ class Notice(QFrame):
         self.setAccessibleName(sentence)
         self.setAccessibleDescription(hint)
         self.sentence = sentence
+        self.action = action
         picture = QLabel()
         picture.setPixmap(icons.pixmap(_ICON[level], _TONE[level], density=self.devicePixelRatioF()))
         words = column(label(sentence, wrap=True), spacing=GRID // 2)
@@ -114,7 +123,7 @@ class Notice(QFrame):
         whole.setStretch(1, 1)
         whole.setAlignment(picture, Qt.AlignmentFlag.AlignTop)
         if action is not None:
-            whole.addWidget(button(action.label, lambda: self._act(action), "link"))
+            whole.addWidget(button(action.label, self.act, "link"))
         whole.addWidget(close)
         whole.setContentsMargins(2 * GRID, 12, GRID, 12)
         self.setLayout(whole)
@@ -132,9 +141,11 @@ class Notice(QFrame):
         self.dismissed.emit(self)
         self.deleteLater()
 
-    def _act(self, action: Action) -> None:
+    def act(self) -> None:
+        """Go, and do what is offered."""
         self.dismiss()
-        action.run()
+        if self.action is not None:
+            self.action.run()
 
     def _leave(self) -> None:
         if self.underMouse() or any(child.hasFocus() for child in self.findChildren(QWidget)):

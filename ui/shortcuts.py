@@ -15,6 +15,10 @@ FIND = "Ctrl+F"
 FIND_EVERYWHERE = "Ctrl+Shift+F"
 SETTINGS = "Ctrl+,"
 QUIT = "Ctrl+Q"
+UNDO = "Ctrl+Z"
+"""Takes back what the newest notice tells of; while one writes, the text field's own."""
+REGENERATE = "Ctrl+R"
+COPY_ANSWER = "Ctrl+Shift+C"
 PAGES = ("Ctrl+1", "Ctrl+2", "Ctrl+3", "Ctrl+4", "Ctrl+5", "Ctrl+6")
 """By place in the rail."""
 

@@ -244,6 +244,7 @@ class Window(QWidget):
             shortcuts.FIND: self._find,
             shortcuts.FIND_EVERYWHERE: lambda: self._chat("find_everywhere"),
             shortcuts.QUIT: self.close,
+            shortcuts.UNDO: self.notices.take_back,
         }
         if "settings" in self._specs:
             keys[shortcuts.SETTINGS] = lambda: self.go("settings")

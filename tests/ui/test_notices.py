@@ -69,3 +69,14 @@ def test_they_follow_a_resize(area: QWidget, notices: Notices) -> None:
     area.resize(500, 400)
     (notice,) = shown(area)
     assert area.rect().contains(notice.geometry())
+
+
+def test_taking_back_runs_the_newest_offer(area: QWidget, notices: Notices) -> None:
+    done: list[str] = []
+    notices.show("info", "One was deleted.", action=Action("Undo", lambda: done.append("one")))
+    notices.show("info", "Two was deleted.", action=Action("Undo", lambda: done.append("two")))
+    notices.show("success", "Copied.")
+    assert notices.take_back()
+    assert notices.take_back()
+    assert not notices.take_back()
+    assert done == ["two", "one"]

@@ -37,6 +37,7 @@ class Composer(QFrame):
         self._themes, self._icons = themes, icons
         self._writing = False
         self._use: ContextUse | None = None
+        self._begun = False
         self.text = GrowingEdit(least_lines=1, most_lines=_MOST_LINES)
         self.text.setFrameShape(QPlainTextEdit.Shape.NoFrame)
         self.text.setStyleSheet("QPlainTextEdit { border: none; background: transparent; }")
@@ -82,13 +83,14 @@ class Composer(QFrame):
             self.button.set_stops(writing)
             self._refresh()
 
-    def show_use(self, use: ContextUse | None) -> None:
-        """What the next prompt takes; more than there is forbids sending and says so."""
-        self._use = use
+    def show_use(self, use: ContextUse | None, *, begun: bool) -> None:
+        """What the next prompt takes; more than there is forbids sending and says so. ``begun``: something was said."""
+        self._use, self._begun = use, begun
         self.meter.show_use(use)
         too_long = use is not None and not use.fits and bool(self.draft.strip())
         if use is not None and too_long:
-            words = self.tr("This needs %1 and the model holds %2. Shorten it, or start a new chat.")
+            way_out = self.tr("start a new chat") if begun else self.tr("give the model a larger context")
+            words = self.tr("This needs %1 and the model holds %2. Shorten it, or %3.").replace("%3", way_out)
             needed, held = display.tokens(use.prompt_tokens), display.integer(use.n_ctx)
             self._overflow.setText(words.replace("%1", needed).replace("%2", held))
         self._overflow.setVisible(too_long)
@@ -144,7 +146,7 @@ class Composer(QFrame):
     def _changed(self) -> None:
         self._pause.start()
         if self._use is not None and not self._use.fits and not self.draft.strip():
-            self.show_use(self._use)
+            self.show_use(self._use, begun=self._begun)
         self._refresh()
 
     def _refresh(self) -> None:

@@ -108,6 +108,22 @@ def test_regenerating_makes_a_branch_that_can_be_left_again(room: Room) -> None:
     room.until(lambda: room.page.transcript.messages[-1].text == "First")
 
 
+def test_the_last_answer_is_written_again_and_copied_by_keys(room: Room) -> None:
+    first = _send(room, "Name a colour")
+    QTest.keyClick(room.page, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)  # not while it is being written
+    room.chat.write(first, "Blue")
+    room.chat.end(first)
+    room.until(lambda: room.page.last_answer is not None)
+    modifiers = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    QTest.keyClick(room.page, Qt.Key.Key_C, modifiers)
+    assert QApplication.clipboard().text() == "Blue"
+    QTest.keyClick(room.page, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    room.until(lambda: room.page.writing)
+    assert room.chat.last_answer() != first
+    assert {"chat.regenerate", "chat.copy"}.isdisjoint(command.key for command in room.page.commands())
+    room.chat.end(room.chat.last_answer())
+
+
 def test_editing_ones_own_message_keeps_the_old_branch(room: Room) -> None:
     answer = _send(room, "Go")
     room.chat.end(answer)

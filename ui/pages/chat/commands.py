@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QCoreApplication
 
 from ui.desk import Command
-from ui.shortcuts import FIND, FIND_EVERYWHERE, NEW_CHAT
+from ui.shortcuts import COPY_ANSWER, FIND, FIND_EVERYWHERE, NEW_CHAT, REGENERATE
 
 if TYPE_CHECKING:
     from ui.pages.chat.page import ChatPage
@@ -29,6 +29,10 @@ def commands_of(page: ChatPage) -> Sequence[Command]:
         return commands
     pin = _tr("Unpin this conversation") if current.pinned else _tr("Pin this conversation")
     rename, delete = _tr("Rename this conversation"), _tr("Delete this conversation")
+    if page.last_answer is not None:
+        again, copy = _tr("Write the last answer again"), _tr("Copy the last answer")
+        commands.append(Command("chat.regenerate", again, section, page.regenerate_last, REGENERATE, "refresh-cw"))
+        commands.append(Command("chat.copy", copy, section, page.copy_last, COPY_ANSWER, "copy"))
     return [
         *commands,
         Command("chat.find", _tr("Find in this conversation"), section, page.open_find, FIND, "search"),

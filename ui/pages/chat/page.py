@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QPoint, Qt, QThreadPool, QTimer
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QApplication, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtGui import QGuiApplication, QKeyEvent
+from PySide6.QtWidgets import QApplication, QMenu, QWidget
 
 from app.chat.records import ContextUse, Conversation, Message, Transcript
 from app.events import AnswerFinished, AnswerGrew, BranchChosen, ConversationChanged, ConversationDeleted, MessageAdded
@@ -26,15 +26,15 @@ from ui.pages.chat.empty import EmptyChat
 from ui.pages.chat.errands import Errands
 from ui.pages.chat.find_bar import FindBar
 from ui.pages.chat.header import Header
+from ui.pages.chat.layout import lay_out
 from ui.pages.chat.model_words import trouble_of, waiting_of
 from ui.pages.chat.session import NEW, Session
-from ui.pages.chat.sidebar import WIDTH, Sidebar
+from ui.pages.chat.sidebar import Sidebar
 from ui.pages.chat.system_prompt import SystemPromptCard
-from ui.theme import GRID, TEXT_WIDTH
+from ui.shortcuts import COPY_ANSWER, REGENERATE, install
+from ui.theme import GRID
 from ui.widgets.composer import Composer
 from ui.widgets.markdown import warm_up
-from ui.widgets.parts import row
-from ui.widgets.transcript import SIDE
 from ui.widgets.transcript import Transcript as TranscriptView
 
 _WARM_UP_MS = 400
@@ -64,9 +64,10 @@ class ChatPage(QWidget):
         self.banner = Banner(desk.themes)
         self.composer = Composer(desk.themes, desk.icons)
         self.setAccessibleName(self.tr("Chat"))
-        self._lay_out()
+        self._pile = lay_out(self)
         self._connect_parts()
         self._connect_bridge()
+        install(self, {REGENERATE: self.regenerate_last, COPY_ANSWER: self.copy_last})
         self._start()
 
     # What the window calls.
@@ -105,38 +106,6 @@ class ChatPage(QWidget):
         return commands_of(self)
 
     # Building.
-
-    def _lay_out(self) -> None:
-        self._pile = QStackedWidget()
-        self._pile.addWidget(self.empty)
-        self._pile.addWidget(self.transcript)
-        foot = QWidget()
-        foot.setMaximumWidth(TEXT_WIDTH + 2 * SIDE)
-        below = QVBoxLayout(foot)
-        below.setContentsMargins(SIDE - 8, GRID, SIDE - 8, 2 * GRID)
-        below.setSpacing(GRID)
-        below.addWidget(self.banner)
-        below.addWidget(self.composer)
-        right = QWidget()
-        right.setAutoFillBackground(True)
-        layout = QVBoxLayout(right)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.header)
-        layout.addWidget(self.find_bar)
-        layout.addWidget(self._pile, 1)
-        centred = row(None, foot, None, spacing=0)
-        centred.setStretch(1, 1000)
-        layout.addLayout(centred)
-        split = QSplitter()
-        split.setChildrenCollapsible(False)
-        split.addWidget(self.sidebar)
-        split.addWidget(right)
-        split.setStretchFactor(1, 1)
-        split.setSizes([WIDTH, 1000])
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(split)
 
     @property
     def current(self) -> Conversation | None:
@@ -217,6 +186,24 @@ class ChatPage(QWidget):
         if answer_id is not None:
             self._errands.stop(answer_id)
 
+    @property
+    def last_answer(self) -> Message | None:
+        """The newest answer that is done, if it is the last thing said."""
+        messages = self.transcript.messages
+        done = self._session.open_id != NEW and bool(messages) and not self.writing
+        return messages[-1] if done and messages[-1].role == "assistant" else None
+
+    def regenerate_last(self) -> None:
+        answer = self.last_answer
+        if answer is not None:
+            self._errands.regenerate(answer.id)
+
+    def copy_last(self) -> None:
+        answer = self.last_answer
+        if answer is not None:
+            QGuiApplication.clipboard().setText(answer.text)
+            self._desk.notices.show("success", self.tr("The answer was copied."))
+
     def pin(self, conversation_id: str, pinned: bool) -> None:
         self._errands.pin(conversation_id, pinned)
 
@@ -238,7 +225,7 @@ class ChatPage(QWidget):
 
         def show(use: ContextUse | None) -> None:
             if key == self._session.open_id:
-                self.composer.show_use(use)
+                self.composer.show_use(use, begun=key != NEW)
 
         self._errands.measure(key or None, draft, show)
 
