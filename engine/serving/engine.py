@@ -207,7 +207,7 @@ class Engine:
                 positions[row:end] = range(start, start + count)
                 sequences[row:end] = sequence.slot
                 outputs[row:end] = 0
-                outputs[end - 1] = part.wants_logits
+                outputs[end - part.n_logits : end] = 1
             row += count
 
     def _recover(self, step: Step, result: int) -> None:

@@ -160,9 +160,11 @@ class KvCache:
             return 0
         if self._recurrent:
             return n if slot.state is SlotState.IDLE and n == len(slot.tokens) else 0
-        if self._window and self._memory.first_position(slot.index) > max(0, n - self._window):
-            return 0
-        return n
+        return 0 if self._lost(slot, n) else n
+
+    def _lost(self, slot: Slot, n: int) -> bool:
+        """Whether windowed layers have overwritten what token ``n`` would look back at."""
+        return self._window > 0 and not 0 <= self._memory.first_position(slot.index) <= max(0, n - self._window)
 
     def can_claim(self) -> bool:
         """Whether a slot is free or can be made free."""
@@ -216,6 +218,23 @@ class KvCache:
         self._empty(slot)
         return False
 
+    @property
+    def can_rewind(self) -> bool:
+        """Whether the tail of a live slot can be taken back: not where part of the memory is one running state."""
+        return not self._recurrent
+
+    def rewind(self, index: int, n_tokens: int) -> bool:
+        """Forget a live slot's tokens from ``n_tokens`` on. ``False``: it could not be, and the slot is empty and free.
+
+        Windowed layers may have forgotten what the earlier end would look back at; then it cannot be either.
+        """
+        slot = self._slots[index]
+        if self._recurrent or not n_tokens or not self._memory.truncate(index, n_tokens) or self._lost(slot, n_tokens):
+            self._empty(slot)
+            return False
+        self._forget_tail(slot, n_tokens)
+        return True
+
     def retire(self, index: int) -> None:
         """A live slot becomes idle: its prefix stays warm."""
         slot = self._slots[index]
@@ -250,6 +269,9 @@ class KvCache:
             return
         if not self._memory.truncate(slot.index, n):
             raise AssertionError("a prefix was matched that the memory cannot be cut to")
+        self._forget_tail(slot, n)
+
+    def _forget_tail(self, slot: Slot, n: int) -> None:
         assert slot.end is not None
         end = self._cells.share(slot.end, len(slot.tokens), n) if n else None
         self._cells.release(slot.end)

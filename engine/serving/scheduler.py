@@ -30,12 +30,21 @@ _LEAST_SLICE: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Consecutive tokens of one sequence in one step."""
+    """Consecutive tokens of one sequence in one step.
+
+    A slice that ends before its sequence's last token has logits only where the sequence asked for more rows than fit.
+    """
 
     sequence: Sequence
     start: int
     count: int
-    wants_logits: bool
+    n_logits: int
+    """Logits are wanted for the last so many rows; 0 for a slice in the middle of a prompt."""
+
+    @property
+    def wants_logits(self) -> bool:
+        """Whether any row wants logits."""
+        return self.n_logits > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +138,7 @@ class Scheduler:
         if not sequence.ticket.request.reuse_prefix:
             return False
         for leader in self.active:
-            if leader.pending > 1:
+            if not leader.decoding:
                 shared = common_prefix(leader.tokens, sequence.tokens, len(sequence.tokens) - 1)
                 if shared > leader.n_past and shared >= match.n_tokens + LEADER_TOKENS:
                     return True
@@ -165,7 +174,7 @@ class Scheduler:
         while self._cache.free_cells < wanted and self._cache.evict_idle():
             pass
         while True:
-            least = max(1, sum(sequence.pending == 1 for sequence in self.active))
+            least = max(1, sum(sequence.decoding for sequence in self.active))
             if self._cache.free_cells >= least or len(self.active) == 1:
                 return max(1, min(self._n_batch, self._cache.free_cells, max(self._row_cap, least)))
             self._preempt_youngest()
@@ -173,11 +182,16 @@ class Scheduler:
     def _preempt_youngest(self) -> None:
         """Send the sequence that was admitted last back to the head of the queue; its tokens are computed again."""
         sequence = max(self.active, key=lambda candidate: candidate.started_at)
-        self.active.remove(sequence)
         self._cache.drop(sequence.slot)
+        self._send_back(sequence)
+        self.preemptions += 1
+
+    def _send_back(self, sequence: Sequence) -> None:
+        """To the head of the queue, with all its tokens to compute again; its slot is empty already."""
+        self.active.remove(sequence)
+        sequence.drop_draft()
         sequence.slot, sequence.n_past = -1, 0
         self.waiting.appendleft(sequence)
-        self.preemptions += 1
 
     def on_full(self, step: Step) -> bool:
         """The cache had no place for a step after all: evict, then halve, then preempt.
@@ -200,9 +214,20 @@ class Scheduler:
         for part in step.slices:
             sequence = part.sequence
             if not self._cache.restore(sequence.slot):
-                self.active.remove(sequence)
-                sequence.slot, sequence.n_past = -1, 0
-                self.waiting.appendleft(sequence)
+                self._send_back(sequence)
+
+    def rewind(self, sequence: Sequence) -> None:
+        """Take out of the cache what is no longer among the tokens; the last token is left to compute.
+
+        For guesses that turned out wrong. Where the memory cannot be cut, the sequence goes back to the queue.
+        """
+        n = min(sequence.n_past, len(sequence.tokens) - 1)
+        if n == sequence.n_past:
+            return
+        if self._cache.rewind(sequence.slot, n):
+            sequence.n_past = n
+        else:
+            self._send_back(sequence)
 
     def on_done(self, step: Step, elapsed_s: float) -> None:
         """Note that a step's rows are in the cache now."""
@@ -216,35 +241,53 @@ class Scheduler:
     # Rows
 
     def _fill(self, rows: int) -> Step:
-        slices: list[Slice] = []
-        outputs = self._n_outputs_max
-        for sequence in self.active:
-            if sequence.pending == 1 and len(slices) < min(rows, outputs):
-                slices.append(Slice(sequence, sequence.n_past, 1, True))
-        n_decoding = n_rows = len(slices)
+        slices = self._decoding_slices(rows)
+        n_decoding = n_rows = sum(part.count for part in slices)
+        outputs = self._n_outputs_max - sum(part.n_logits for part in slices)
         prompts = self._prompts()
         # A micro-batch is computed best whole, and cut only where somebody waits for the cut.
         least = self._n_ubatch if len(prompts) == 1 and not (n_decoding or self.waiting) else _LEAST_SLICE
         budget = min(rows - n_rows, prompt_rows(self.pace, n_decoding, self._n_batch, least))
         for sequence in prompts:
-            count = min(budget, sequence.pending)
-            if count <= 0:
+            if budget <= 0:
                 break
-            finishes = count == sequence.pending
-            if finishes and len(slices) >= outputs:
-                continue
-            slices.append(Slice(sequence, sequence.n_past, count, finishes))
-            n_rows += count
-            budget -= count
+            part = cut_slice(sequence, budget, outputs)
+            if part.count:
+                slices.append(part)
+                n_rows += part.count
+                budget -= part.count
+                outputs -= part.n_logits
         return Step(tuple(slices), n_rows, n_decoding)
+
+    def _decoding_slices(self, rows: int) -> list[Slice]:
+        """A slice for everyone who decodes: one row each, and what is left over for forced text and guesses."""
+        decoding = [sequence for sequence in self.active if sequence.decoding]
+        rows -= len(decoding)
+        outputs = self._n_outputs_max - len(decoding)
+        slices = []
+        for sequence in decoding:
+            if sequence.pending > 1 + rows or sequence.n_logits > 1 + outputs:
+                sequence.drop_draft()
+            part = cut_slice(sequence, 1 + rows, 1 + outputs)
+            rows -= part.count - 1
+            outputs -= max(0, part.n_logits - 1)
+            slices.append(part)
+        return slices
 
     def _prompts(self) -> list[Sequence]:
         """Sequences with a prompt to compute, shortest first, those that wait long as if they were shorter."""
         now = time.monotonic()
-        prompts = [sequence for sequence in self.active if sequence.pending > 1]
+        prompts = [sequence for sequence in self.active if not sequence.decoding]
         if len(prompts) > 1:
             prompts.sort(key=lambda s: s.pending - AGEING_TOKENS_PER_S * (now - s.ticket.submitted_at))
         return prompts
+
+
+def cut_slice(sequence: Sequence, rows: int, outputs: int) -> Slice:
+    """What a sequence computes next, with at most so many rows and rows of logits; may be empty."""
+    without = max(0, sequence.pending - sequence.n_logits)
+    count = min(sequence.pending, rows, without + outputs)
+    return Slice(sequence, sequence.n_past, count, max(0, count - without))
 
 
 def prompt_rows(pace: Pace, n_decoding: int, n_batch: int, least: int = _LEAST_SLICE) -> int:
