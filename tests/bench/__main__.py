@@ -16,7 +16,7 @@ import psutil
 
 from tests.bench.table import Row, markdown
 
-SECTIONS = ("window", "store", "recovery", "decode")
+SECTIONS = ("window", "store", "recovery", "lost", "decode")
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
