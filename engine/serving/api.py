@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, TypeVar
+from typing import TypeVar
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -30,14 +26,11 @@ from engine.serving import wire
 from engine.serving.answers import DONE, Answer, error_event
 from engine.serving.engine import Engine, EngineState
 from engine.serving.guard import Guard
+from engine.serving.intake import REFUSALS, Intake
 from engine.serving.mailbox import Mailbox, Numbered
 from engine.serving.respond import EventStream, json_response, unless_gone
 from engine.serving.sequence import Delta, GenerationRequest, Ticket, Timings
 from engine.serving.wire_options import Options
-
-MAX_BODY_BYTES: Final = 8 << 20
-MAX_BODIES_BYTES: Final = 64 << 20
-"""Of all requests being read and prepared at a time."""
 
 T = TypeVar("T")
 
@@ -64,9 +57,8 @@ class Api:
         self._engine = engine
         self._vocabulary = vocabulary
         self._template = template
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="prepare")
+        self._intake = Intake()
         self._answering = 0
-        self._bodies_bytes = 0
         self._created = int(time.time())
 
     def application(self, *, api_keys: tuple[str, ...], host: str) -> Starlette:
@@ -84,12 +76,12 @@ class Api:
         return Starlette(
             routes=routes,
             middleware=[Middleware(Guard, api_keys=api_keys, host=host)],
-            exception_handlers={RequestError: _refused, HTTPException: _not_found, ClientDisconnect: _gone},
+            exception_handlers=REFUSALS,
         )
 
     def close(self) -> None:
         """End the threads that prepare requests."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._intake.close()
 
     # Small ones
 
@@ -139,38 +131,38 @@ class Api:
 
     async def tokenize(self, request: Request) -> Response:
         """``POST /tokenize``."""
-        async with self._read(request, wire.parse_tokenize) as call:
-            tokens = await self._prepare(self._tokenize_now, call)
+        async with self._intake.read(request, wire.parse_tokenize) as call:
+            tokens = await self._intake.prepare(self._tokenize_now, call)
         return json_response({"tokens": tokens, "count": len(tokens)})
 
     async def detokenize(self, request: Request) -> Response:
         """``POST /detokenize``."""
-        async with self._read(request, wire.parse_detokenize) as tokens:
+        async with self._intake.read(request, wire.parse_detokenize) as tokens:
             wire.check_tokens(tokens, self._vocabulary.n_tokens, "tokens")
-            text = await self._prepare(self._vocabulary.text, tokens)
+            text = await self._intake.prepare(self._vocabulary.text, tokens)
         return json_response({"content": text})
 
     # Completions
 
     async def chat(self, request: Request) -> Response:
         """``POST /v1/chat/completions``."""
-        async with self._read(request, lambda body: wire.parse_chat(body, self._offer.defaults)) as call:
+        async with self._intake.read(request, lambda body: wire.parse_chat(body, self._offer.defaults)) as call:
             options = call.options
             self._check(options)
             self._refuse_what_never_fits(message.content for message in call.messages)
-            tokens = await self._prepare(self._chat_tokens, call.messages)
+            tokens = await self._intake.prepare(self._chat_tokens, call.messages)
         answer = Answer("chat", self._offer.model_id, self._offer.fingerprint, choices_per_prompt=options.choices)
         return await self._answer(request, answer, [tokens], options)
 
     async def complete(self, request: Request) -> Response:
         """``POST /v1/completions``."""
-        async with self._read(request, lambda body: wire.parse_completion(body, self._offer.defaults)) as call:
+        async with self._intake.read(request, lambda body: wire.parse_completion(body, self._offer.defaults)) as call:
             options = call.options
             self._check(options)
             for prompt in call.prompts:
                 if isinstance(prompt, str):
                     self._refuse_what_never_fits([prompt])
-            prompts = [await self._prepare(self._prompt_tokens, prompt) for prompt in call.prompts]
+            prompts = [await self._intake.prepare(self._prompt_tokens, prompt) for prompt in call.prompts]
         echoes: list[str] = []
         if call.echo:
             texts = [p if isinstance(p, str) else self._vocabulary.text(p) for p in call.prompts]
@@ -304,32 +296,6 @@ class Api:
 
     # Preparing
 
-    @asynccontextmanager
-    async def _read(self, request: Request, parse: Callable[[bytes], T]) -> AsyncIterator[T]:
-        """The body, bounded, parsed. Counts among the bodies at hand to the end of the block, in which it is prepared.
-
-        Raises: ``RequestError``.
-        """
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            async for chunk in request.stream():
-                size += len(chunk)
-                self._bodies_bytes += len(chunk)
-                if size > MAX_BODY_BYTES:
-                    raise RequestError("too_large", f"The body is larger than {MAX_BODY_BYTES:,} bytes.", status=413)
-                if self._bodies_bytes > MAX_BODIES_BYTES:
-                    raise RequestError("queue_full", "Too many large requests at a time.", status=429)
-                chunks.append(chunk)
-            body = b"".join(chunks)
-            chunks.clear()
-            yield parse(body) if size < 1 << 16 else await self._prepare(parse, body)
-        finally:
-            self._bodies_bytes -= size
-
-    async def _prepare(self, work: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *arguments))
-
     def _chat_tokens(self, messages: tuple[ChatMessage, ...]) -> list[int]:
         return self._vocabulary.tokenize_segments(self._template.render(messages))
 
@@ -393,18 +359,3 @@ def _request(tokens: list[int], options: Options) -> GenerationRequest:
         streamed=options.stream,
         reuse_prefix=options.reuse_prefix,
     )
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
-    return json_response(error)
-
-
-async def _not_found(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-    return json_response(RequestError(code, str(error.detail), status=error.status_code))
-
-
-async def _gone(request: Request, error: Exception) -> Response:
-    return Response(status_code=499)  # nobody reads it
