@@ -7,11 +7,11 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: help setup run test check bench screenshots doctor clean
+.PHONY: help setup run test check bench bench-serving soak screenshots doctor clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 setup: ## Make everything ready (the first time about ten minutes, then a second)
 	@$(PYTHON) -m installers
@@ -33,6 +33,9 @@ check: setup ## The fast part of the tests, under two minutes
 
 bench: setup ## Measure, side by side with llama.cpp's own tools, and renew the table in README.md
 	@$(BIN)/python -m tests.bench --write
+
+bench-serving: setup ## Measure many sessions beside llama-server (40 minutes), and renew its table in README.md
+	@$(BIN)/python -m tests.bench.serving --write
 
 screenshots: setup ## Render every page into docs/screenshots
 	@$(BIN)/python -m ui.screenshots

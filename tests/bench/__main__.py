@@ -50,16 +50,16 @@ def report(rows: Sequence[Row]) -> str:
     return f"Measured {when} on {machine()}, with `make bench`.\n\n{markdown(rows)}"
 
 
-def replace_between(text: str, table: str) -> str:
+def replace_between(text: str, table: str, begin_mark: str = BEGIN, end_mark: str = END) -> str:
     """Put the table between the two marks.
 
     Raises:
         ValueError: the marks are not there, or in the wrong order.
     """
-    begin, end = text.find(BEGIN), text.find(END)
+    begin, end = text.find(begin_mark), text.find(end_mark)
     if begin < 0 or end < begin:
-        raise ValueError(f"README.md has no place for the table: {BEGIN} … {END}")
-    return f"{text[: begin + len(BEGIN)]}\n{table}\n{text[end:]}"
+        raise ValueError(f"README.md has no place for the table: {begin_mark} … {end_mark}")
+    return f"{text[: begin + len(begin_mark)]}\n{table}\n{text[end:]}"
 
 
 def main(arguments: Sequence[str]) -> int:
