@@ -13,8 +13,8 @@ from llama_cpp import llama_cpp as native
 
 from engine.errors import WorkerError
 from engine.fit.plan import Plan
-from engine.hardware.profile import DeviceKind
-from engine.llama.parameters import model_parameters
+from engine.gguf.split import read_model
+from engine.llama.parameters import model_parameters, plan_layout
 from engine.llama.tokens import Vocabulary
 
 ProgressSink = Callable[[float], bool]
@@ -47,7 +47,7 @@ class Model:
     def load(cls, plan: Plan, progress: ProgressSink) -> Model:
         """Read the weights. Blocks for as long as that takes.
 
-        Raises: ``WorkerError`` when llama.cpp refuses, ``LoadCancelled`` when the sink does.
+        Raises: ``WorkerError`` when llama.cpp refuses, ``ModelFileError``, ``LoadCancelled`` when the sink says so.
         """
         cancelled = False
 
@@ -56,8 +56,9 @@ class Model:
             cancelled = cancelled or not progress(ratio)
             return not cancelled
 
-        cards = [device.name for device in plan.devices if device.kind is not DeviceKind.CPU]
-        parameters = model_parameters(n_gpu_layers=plan.n_gpu_layers, load_mode=plan.load_mode, devices=cards)
+        # Only a changed number of experts needs the header: llama.cpp wants its key by the architecture's name.
+        architecture = read_model(plan.model_path).architecture if plan.n_expert_used is not None else ""
+        parameters = model_parameters(plan_layout(plan, architecture))
         callback = native.llama_progress_callback(receive)
         parameters.progress_callback = callback
         handle = native.llama_model_load_from_file(str(plan.model_path).encode(), parameters)

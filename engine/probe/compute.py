@@ -26,13 +26,19 @@ def measure_compute(question: ComputeQuestion, lines: list[str]) -> ComputeAnswe
 
     Raises: ``ProbeFailed`` with llama.cpp's last complaint, ``WorkerError`` for a card that is not there.
     """
+    parameters.set_op_offload(question.op_offload_tokens)
     for endpoint in question.rpc_endpoints:
         bindings.add_rpc_server(endpoint)
-    model_parameters = parameters.model_parameters(
+    changed = question.n_expert_used
+    layout = parameters.Layout(
         n_gpu_layers=question.n_gpu_layers,
         load_mode="read",
-        devices=() if question.device is None else (question.device,),
+        cards=() if question.device is None else (question.device, *question.more_devices),
+        layers_per_card=question.layers_per_card,
+        experts_in_ram=question.experts_in_ram,
+        expert_used_count=(question.architecture, changed) if changed is not None else None,
     )
+    model_parameters = parameters.model_parameters(layout)
     model_parameters.no_alloc = True
     native.llama_backend_init()
     model = native.llama_model_load_from_file(question.model_path.encode(), model_parameters)

@@ -35,8 +35,20 @@ class ComputeQuestion:
     kv_type: KvType
     n_gpu_layers: int
     device: str | None
-    """ggml's name of the one device to use; ``None``: only the processor."""
+    """ggml's name of the first device to use; ``None``: only the processor."""
     rpc_endpoints: tuple[str, ...] = ()
+    more_devices: tuple[str, ...] = ()
+    """Further cards, in the plan's order."""
+    layers_per_card: tuple[int, ...] = ()
+    """As in the plan; empty with one card or none."""
+    experts_in_ram: tuple[int, ...] = ()
+    """As in the plan: layers whose routed experts stay in main memory."""
+    n_expert_used: int | None = None
+    """Experts per token when not the model's own number."""
+    architecture: str = ""
+    """The file's, needed with ``n_expert_used``."""
+    op_offload_tokens: int | None = None
+    """As in the plan: it decides whether a card reserves room for weights that are copied to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,10 @@ def main() -> None:
     bindings.install_log(lambda _level, line: lines.append(line))
     for endpoint in task["rpc_endpoints"]:
         bindings.add_rpc_server(endpoint)
-    model_parameters = parameters.model_parameters(
-        n_gpu_layers=task["n_gpu_layers"], load_mode=task["load_mode"], devices=task["devices"]
+    layout = parameters.Layout(
+        n_gpu_layers=task["n_gpu_layers"], load_mode=task["load_mode"], cards=tuple(task["devices"])
     )
+    model_parameters = parameters.model_parameters(layout)
     native.llama_backend_init()
     model = native.llama_model_load_from_file(task["model"].encode(), model_parameters)
     assert model, lines[-5:]
