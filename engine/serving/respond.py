@@ -28,6 +28,8 @@ def json_response(content: RequestError | dict[str, Any], status: int = 200) -> 
         status = content.status
         if status == 429:
             headers["Retry-After"] = "1"
+        if status == 408:
+            headers["Connection"] = "close"  # the rest of the body would be read as the next request
         if status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         content = error_object(content)

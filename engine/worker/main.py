@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from engine.llama.context import Context
     from engine.llama.model import Model
     from engine.llama.template import ChatTemplate
-    from engine.serving.api import Api, Offer
+    from engine.serving.api import Api
     from engine.serving.engine import Engine
+    from engine.serving.frontend import Offer
 
 _HEARTBEAT_S: Final = 1.0
 _PROGRESS_STEP: Final = 0.02
@@ -114,9 +115,11 @@ class Worker:
         from engine.llama import bindings
         from engine.llama.context import Context
         from engine.llama.model import LoadCancelled, Model
+        from engine.llama.parameters import set_op_offload
         from engine.llama.template import ChatTemplate
 
         began = time.perf_counter()
+        set_op_offload(self._spec.plan.op_offload_tokens)
         bindings.install_log(self._log)
         native.llama_backend_init()
         for endpoint in self._spec.rpc_endpoints:
@@ -221,7 +224,7 @@ class Worker:
     def _offer(self, loaded: _Loaded) -> Offer:
         from llama_cpp import llama_cpp as native
 
-        from engine.serving.api import Offer
+        from engine.serving.frontend import Offer
         from engine.serving.wire_options import defaults_from_metadata
 
         model = loaded.model

@@ -1,0 +1,251 @@
+"""What all protocols share: bodies read within bounds, prompts prepared, calls admitted, answers sent.
+
+A protocol parses a body into a call, has it prepared and run here, and brings an encoder that makes its JSON of the
+events. The event loop's thread only; templates and tokenizing happen in a small thread pool, because a long prompt
+would hold up everybody's tokens here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.errors import RequestError
+from engine.llama.sampler import SamplingSettings
+from engine.llama.template import ChatMessage, ChatTemplate
+from engine.llama.tokens import Vocabulary
+from engine.serving import wire
+from engine.serving.engine import Engine
+from engine.serving.events import Event, Outcome
+from engine.serving.generation import Generation, Prepared
+from engine.serving.respond import EventStream, json_response, unless_gone
+from engine.serving.wire_options import Options
+
+MAX_BODY_BYTES: Final = 8 << 20
+MAX_BODIES_BYTES: Final = 64 << 20
+"""Of all requests being read and prepared at a time."""
+BODY_TIMEOUT_S: Final = 120.0
+"""For a whole body; the slowest honest network is faster, and a client that stops in the middle must not stay."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the API serves, and within which limits."""
+
+    model_id: str
+    n_parameters: int
+    size_bytes: int
+    n_ctx_train: int
+    n_slots: int
+    queue_limit: int
+    fingerprint: str
+    defaults: SamplingSettings
+
+
+class Encoder(Protocol):
+    """Makes one answer's bytes of its events. For one answer only, so it may remember what it has sent."""
+
+    def encode(self, events: Sequence[Event]) -> bytes:
+        """The protocol's events of these; possibly nothing."""
+
+    def end(self) -> bytes:
+        """What follows when every choice has finished."""
+
+    def failure(self, error: RequestError) -> bytes:
+        """An error in the middle of a stream, which ends it."""
+
+    def whole(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+        """The answer in one piece."""
+
+
+class Frontend:
+    """The shared state of the HTTP side."""
+
+    def __init__(self, offer: Offer, engine: Engine, vocabulary: Vocabulary, template: ChatTemplate) -> None:
+        self.offer = offer
+        self.engine = engine
+        self.vocabulary = vocabulary
+        self.answering = 0
+        """Answers that are waiting or running."""
+        self.body_timeout_s = BODY_TIMEOUT_S
+        self._template = template
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="prepare")
+        self._bodies_bytes = 0
+
+    def close(self) -> None:
+        """End the threads that prepare requests."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # Reading
+
+    @asynccontextmanager
+    async def read(self, request: Request, parse: Callable[[bytes], T]) -> AsyncIterator[T]:
+        """The body, bounded, parsed. Counts among the bodies at hand to the end of the block, in which it is prepared.
+
+        Raises: ``RequestError``.
+        """
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with _in_time(self.body_timeout_s):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    self._bodies_bytes += len(chunk)
+                    self._refuse_large(size)
+                    chunks.append(chunk)
+            body = b"".join(chunks)
+            chunks.clear()
+            yield parse(body) if size < 1 << 16 else await self.prepare(parse, body)
+        finally:
+            self._bodies_bytes -= size
+
+    def _refuse_large(self, size: int) -> None:
+        if size > MAX_BODY_BYTES:
+            raise RequestError("too_large", f"The body is larger than {MAX_BODY_BYTES:,} bytes.", status=413)
+        if self._bodies_bytes > MAX_BODIES_BYTES:
+            raise RequestError("queue_full", "Too many large requests at a time.", status=429)
+
+    async def prepare(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run ``work`` on a thread of the pool: for what grows with the prompt."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *arguments))
+
+    async def prepare_chat(self, call: wire.ChatCall) -> Prepared:
+        """Check a chat call against the model, render and tokenize it. Raises: ``RequestError``."""
+        self.check(call.options)
+        self.refuse_what_never_fits(message.content for message in call.messages)
+        tokens = await self.prepare(self.chat_tokens, call.messages)
+        return Prepared((tuple(tokens),), call.options)
+
+    def chat_tokens(self, messages: tuple[ChatMessage, ...]) -> list[int]:
+        """The messages as the model's template writes them. Blocks."""
+        return self.vocabulary.tokenize_segments(self._template.render(messages))
+
+    # Checking
+
+    def check(self, options: Options) -> None:
+        """Raises: ``RequestError`` when this worker cannot do what is asked."""
+        if options.model not in ("", "default", self.offer.model_id):
+            raise RequestError(
+                "model_not_found",
+                f"The model {options.model[:100]!r} is not served here.",
+                f"This worker serves {self.offer.model_id!r}.",
+                status=404,
+                param="model",
+            )
+        if options.choices > self.offer.n_slots:
+            raise RequestError(
+                "invalid_parameter",
+                f"n is {options.choices}; this worker answers at most {self.offer.n_slots} at a time.",
+                param="n",
+            )
+        wire.check_tokens(tuple(options.sampling.logit_bias), self.vocabulary.n_tokens, "logit_bias")
+
+    def refuse_what_never_fits(self, texts: Iterable[str]) -> None:
+        """Before work that grows with the prompt: no text is shorter in tokens than this, and no message is free."""
+        lengths = [len(text) for text in texts]
+        self._refuse_above_limit(max(len(lengths), self.vocabulary.least_tokens(sum(lengths))), "at least ")
+
+    def _refuse_above_limit(self, n_tokens: int, about: str) -> None:
+        limit = self.engine.limit_tokens
+        if n_tokens >= limit:
+            raise RequestError(
+                "context_length_exceeded",
+                f"The prompt has {about}{n_tokens:,} tokens; the context holds {limit:,}, the answer included.",
+                "A shorter prompt, or a larger context, is needed.",
+            )
+
+    # Answering
+
+    def start(self, prepared: Prepared) -> Generation:
+        """Queue a prepared call; the caller closes it. Raises: ``RequestError`` when it cannot fit or too many wait."""
+        for tokens in prepared.prompts:
+            if not tokens:
+                raise RequestError("empty_prompt", "The prompt is empty.", param="prompt")
+            self._refuse_above_limit(len(tokens), "")
+        if self.answering >= self.offer.queue_limit + self.offer.n_slots:
+            raise RequestError(
+                "queue_full", f"{self.answering} requests are waiting or running; try again in a moment.", status=429
+            )
+        self.answering += 1
+        return Generation(self.engine, prepared, self._on_end)
+
+    def _on_end(self) -> None:
+        self.answering -= 1
+
+    async def answer(self, request: Request, prepared: Prepared, encoder: Encoder) -> Response:
+        """Generate, and answer as a stream or in one piece, as the options say. Raises: ``RequestError``."""
+        generation = self.start(prepared)
+        try:
+            if prepared.options.stream:
+                return await _begin_stream(request, generation, encoder)
+            outcomes = await unless_gone(generation.outcomes(), request.receive)
+            return json_response(encoder.whole(outcomes))
+        except BaseException:
+            generation.close()
+            raise
+
+    async def ask(self, question: Callable[[Engine], T]) -> T:
+        """The answer of the engine's thread, between two steps."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def resolve(result: T) -> None:
+            if not future.done():
+                future.set_result(result)
+
+        def answer(result: T) -> None:
+            loop.call_soon_threadsafe(resolve, result)
+
+        self.engine.ask(question, answer)
+        return await future
+
+
+@asynccontextmanager
+async def _in_time(timeout_s: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError as error:
+        raise RequestError(
+            "body_timeout", f"The request's body did not arrive within {timeout_s:g} s.", status=408
+        ) from error
+
+
+async def _begin_stream(request: Request, generation: Generation, encoder: Encoder) -> Response:
+    """Wait for the first token before answering at all, so that an early failure still has its status."""
+    pieces = _pieces(generation, encoder)
+    try:
+        first = await unless_gone(anext(pieces), request.receive)
+    except BaseException:
+        await pieces.aclose()
+        raise
+    return EventStream(pieces, first)
+
+
+async def _pieces(generation: Generation, encoder: Encoder) -> AsyncGenerator[bytes, None]:
+    begun = False
+    try:
+        while not generation.finished:
+            try:
+                piece = encoder.encode(await generation.take())
+            except RequestError as error:
+                if not begun:
+                    raise
+                yield encoder.failure(error)
+                return
+            if piece:
+                begun = True
+                yield piece
+        yield encoder.end()
+    finally:
+        generation.close()

@@ -1,0 +1,118 @@
+"""The worker's small endpoints: whether it lives, what it serves, how it is doing, and its vocabulary."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from engine.errors import RequestError
+from engine.serving import wire
+from engine.serving.engine import Engine, EngineState
+from engine.serving.frontend import Frontend
+from engine.serving.respond import json_response
+
+MAX_TOKENIZE_CHARS: Final = 1 << 20
+"""llama.cpp takes about a hundred bytes for each character of a text, and seconds for megabytes without a space."""
+
+
+class StateApi:
+    """Endpoints that generate nothing."""
+
+    def __init__(self, frontend: Frontend) -> None:
+        self._frontend = frontend
+        self._created = int(time.time())
+
+    def routes(self) -> list[Route]:
+        """Where they are."""
+        return [
+            Route("/health", self.health),
+            Route("/metrics", self.metrics),
+            Route("/v1/models", self.models),
+            Route("/tokenize", self.tokenize, methods=["POST"]),
+            Route("/detokenize", self.detokenize, methods=["POST"]),
+            Route("/cache/drop", self.drop_cache, methods=["POST"]),
+        ]
+
+    async def health(self, request: Request) -> Response:
+        """``GET /health``."""
+        frontend = self._frontend
+        return json_response({"status": "ok", "model": frontend.offer.model_id, "busy": frontend.engine.busy})
+
+    async def models(self, request: Request) -> Response:
+        """``GET /v1/models``."""
+        offer = self._frontend.offer
+        meta = {
+            "n_ctx": self._frontend.engine.limit_tokens,
+            "n_ctx_train": offer.n_ctx_train,
+            "n_params": offer.n_parameters,
+            "size": offer.size_bytes,
+            "n_vocab": self._frontend.vocabulary.n_tokens,
+        }
+        model = {
+            "id": offer.model_id,
+            "object": "model",
+            "created": self._created,
+            "owned_by": "gatehouse",
+            "meta": meta,
+        }
+        return json_response({"object": "list", "data": [model]})
+
+    async def metrics(self, request: Request) -> Response:
+        """``GET /metrics``, Prometheus' text."""
+        state: EngineState = await self._frontend.ask(Engine.state)
+        gauges = {
+            "waiting_sequences": state.waiting,
+            "active_sequences": state.active,
+            "kv_cells_used": state.used_cells,
+            "kv_cells": state.n_cells,
+            "idle_prefixes": state.idle_prefixes,
+            "answers_open": self._frontend.answering,
+        }
+        lines = list(self._frontend.engine.metrics.lines())
+        lines += ["# TYPE gatehouse_preemptions_total counter", f"gatehouse_preemptions_total {state.preemptions}"]
+        for name, value in gauges.items():
+            lines += [f"# TYPE gatehouse_{name} gauge", f"gatehouse_{name} {value}"]
+        return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+
+    async def drop_cache(self, request: Request) -> Response:
+        """``POST /cache/drop``: forget the prefixes of past conversations."""
+        return json_response({"dropped": await self._frontend.ask(Engine.drop_idle)})
+
+    async def tokenize(self, request: Request) -> Response:
+        """``POST /tokenize``."""
+        frontend = self._frontend
+        async with frontend.read(request, wire.parse_tokenize) as call:
+            if call.messages is not None:
+                frontend.refuse_what_never_fits(message.content for message in call.messages)
+            texts = [call.content] if call.messages is None else [message.content for message in call.messages]
+            _refuse_long(sum(map(len, texts)))
+            tokens = await frontend.prepare(self._tokenize_now, call)
+        return json_response({"tokens": tokens, "count": len(tokens)})
+
+    def _tokenize_now(self, call: wire.TokenizeCall) -> list[int]:
+        if call.messages is not None:
+            return self._frontend.chat_tokens(call.messages)
+        vocabulary = self._frontend.vocabulary
+        return vocabulary.tokenize(call.content, parse_special=call.parse_special, add_bos=call.add_special)
+
+    async def detokenize(self, request: Request) -> Response:
+        """``POST /detokenize``."""
+        frontend = self._frontend
+        async with frontend.read(request, wire.parse_detokenize) as tokens:
+            wire.check_tokens(tokens, frontend.vocabulary.n_tokens, "tokens")
+            text = await frontend.prepare(frontend.vocabulary.text, tokens)
+        return json_response({"content": text})
+
+
+def _refuse_long(n_characters: int) -> None:
+    if n_characters > MAX_TOKENIZE_CHARS:
+        raise RequestError(
+            "too_large",
+            f"The text has {n_characters:,} characters; {MAX_TOKENIZE_CHARS:,} are tokenized at a time.",
+            "Tokenize it in parts.",
+            status=413,
+        )
