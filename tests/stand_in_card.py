@@ -1,8 +1,8 @@
 """A stand-in for a card: this machine's processor behind a ggml RPC server on loopback, with as much memory as asked.
 
-The server is a process of its own (`python -m tests.stand_in_card PORT BYTES BYTES`) and ends with the test. What it tells
-as its memory and what it really gives are both bounded, so that several unequal cards, and one too small, can be played.
-It says nothing about the speed of a card.
+The server is a process of its own (`python -m tests.stand_in_card PORT TOLD GIVEN`), ended with the test. What it tells
+as its memory and what it really gives are both bounded, so unequal cards and one too small can be played. It says
+nothing about the speed of a card.
 """
 
 from __future__ import annotations
