@@ -1,8 +1,8 @@
 """From logits to a token, in the order that costs least: the few best are found first, all else works on those few.
 
-Order: logit bias, penalties, top-k, top-p, min-p, temperature, draw; the same as llama-server's default chain. Pure
-numpy on a view of the logits; no memory of the size of the vocabulary is made when ``top_k`` is set. Whether a token
-ends the text is the scheduler's question.
+Order: logit bias, penalties, top-k, top-p, min-p, temperature, draw; the same as llama-server's default chain. A token
+that a constraint refuses is drawn again, from what it allows. Pure numpy on a view of the logits; no memory of the size
+of the vocabulary is made when ``top_k`` is set. Whether a token ends the text is the scheduler's question.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,8 @@ class SamplingSettings:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     top_logprobs: int | None = None
     """``None``: no log-probabilities; 0: of the chosen token alone."""
+    masked_logprobs: bool = False
+    """Together with the model's own log-probabilities, those under the constraint."""
 
     @property
     def penalised(self) -> bool:
@@ -66,6 +68,32 @@ class TokenLogprob:
     token: int
     logprob: float
     top: tuple[tuple[int, float], ...]
+    masked_logprob: float | None = None
+    """Under the model's distribution over what the constraint allows. The difference to ``logprob`` is the logarithm of
+    the probability that the model gives to all that is allowed: far apart, the constraint fights the model."""
+
+
+class Allowance(Protocol):
+    """The part of ``engine.llama.constrain.Matcher`` that decides what may come next."""
+
+    def allows(self, token: int) -> bool: ...
+    def allowed(self) -> NDArray[np.bool_]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Distribution:
+    """What the model gave to every token, kept while the logits are altered."""
+
+    logprobs: Logits
+    top: tuple[tuple[int, float], ...]
+    allowed: float | None = None
+    """Logarithm of what it gave to all that the constraint allows; ``None`` when nobody asked."""
+
+    def of(self, token: int) -> TokenLogprob:
+        own = float(self.logprobs[token])
+        # Nothing that rounding would make more likely than certain.
+        masked = None if self.allowed is None else min(0.0, own - self.allowed) if self.allowed > -math.inf else own
+        return TokenLogprob(token, own, self.top, masked)
 
 
 class Sampler:
@@ -97,22 +125,47 @@ class Sampler:
             for token in tokens[-self._window.maxlen :] if self._window.maxlen else tokens:
                 self._remember(token)
 
-    def sample(self, logits: Logits) -> tuple[int, TokenLogprob | None]:
-        """Choose a token. Alters ``logits`` in place when there is a bias or a penalty."""
-        distribution = self._logprobs(logits) if self._settings.top_logprobs is not None else None
+    def sample(self, logits: Logits, constraint: Allowance | None = None) -> tuple[int, TokenLogprob | None]:
+        """Choose a token that the constraint allows. Alters ``logits`` in place when there is a bias, a penalty, or a
+        token that is not allowed.
+
+        Raises: ``RequestError`` when the model's numbers are none, or the constraint gives up.
+        """
+        distribution = self._distribution(logits, constraint) if self._settings.top_logprobs is not None else None
         if self._bias_tokens.size:
             logits[self._bias_tokens] += self._bias_values
         if self._penalised:
             self._penalise(logits)
+        token = self._choose(logits)
+        if constraint is not None and not constraint.allows(token):
+            np.copyto(logits, -np.inf, where=~constraint.allowed())
+            token = self._choose(logits)
+            if logits[token] == -np.inf:
+                raise RequestError("constraint_failed", "The constraint allows nothing that could be chosen here.")
+        if self._penalised:
+            self._remember(token)
+        return token, distribution.of(token) if distribution is not None else None
+
+    def logprob(self, logits: Logits, token: int, constraint: Allowance | None = None) -> TokenLogprob | None:
+        """Of a token that was not chosen but given; ``None`` when nobody asked. Leaves everything as it is."""
+        if self._settings.top_logprobs is None:
+            return None
+        return self._distribution(logits, constraint).of(token)
+
+    def _choose(self, logits: Logits) -> int:
         token = int(logits.argmax()) if self._greedy else self._draw(logits)
         if math.isnan(logits[token]):
             raise RequestError("model_broken", "The model computed something that is not a number.", status=500)
-        if self._penalised:
-            self._remember(token)
-        if distribution is None:
-            return token, None
-        logprobs, top = distribution
-        return token, TokenLogprob(token, float(logprobs[token]), top)
+        return token
+
+    def _distribution(self, logits: Logits, constraint: Allowance | None) -> _Distribution:
+        logprobs, top = self._logprobs(logits)
+        if not self._settings.masked_logprobs:
+            return _Distribution(logprobs, top)
+        if constraint is None:
+            return _Distribution(logprobs, top, 0.0)
+        mass = np.exp(logprobs[constraint.allowed()]).sum(dtype=np.float64)
+        return _Distribution(logprobs, top, math.log(mass) if mass > 0.0 else -math.inf)
 
     def _logprobs(self, logits: Logits) -> tuple[Logits, tuple[tuple[int, float], ...]]:
         best = logits.max()

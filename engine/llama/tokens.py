@@ -55,6 +55,11 @@ class Vocabulary:
             token for token in range(self.n_tokens) if native.llama_vocab_is_eog(self._vocab, token)
         )
 
+    @property
+    def handle(self) -> Any:
+        """llama.cpp's own vocabulary, for libraries that read it themselves."""
+        return self._vocab
+
     def _find_controls(self) -> dict[str, tuple[int, int]]:
         """Spelling of each control token -> (token, attributes)."""
         found: dict[str, tuple[int, int]] = {}
@@ -113,8 +118,27 @@ class Vocabulary:
             tokens.insert(0, self.bos)
         return tokens
 
-    def _tokenize(self, encoded: bytes, *, parse_special: bool) -> list[int]:
-        if not encoded:
+    def tokenize_marked(self, text: str) -> list[int]:
+        """Text to tokens with the marks that the model wants around a text, as an embedding model does.
+
+        Raises: ``RequestError`` as :meth:`tokenize` does.
+        """
+        return self._tokenize(_encode(text), parse_special=False, add_special=True)
+
+    def tokenize_pair(self, query: str, document: str) -> list[int]:
+        """Two texts as a cross-encoder reads them: ``[BOS] query [EOS] [SEP] document [EOS]``, each mark if the
+        vocabulary adds it. Source: ``format_prompt_rerank`` in llama.cpp's server-common.cpp.
+
+        Raises: ``RequestError`` as :meth:`tokenize` does.
+        """
+        sep = int(native.llama_vocab_sep(self._vocab))
+        end = [self.eos if self.eos != _NO_TOKEN else sep] if native.llama_vocab_get_add_eos(self._vocab) else []
+        between = [sep] if native.llama_vocab_get_add_sep(self._vocab) else []
+        first, second = (self._tokenize(_encode(text), parse_special=False) for text in (query, document))
+        return [*([self.bos] if self.adds_bos else []), *first, *end, *between, *second, *end]
+
+    def _tokenize(self, encoded: bytes, *, parse_special: bool, add_special: bool = False) -> list[int]:
+        if not encoded and not add_special:
             return []
         capacity = len(encoded) // 2 + 16
         while True:
@@ -125,21 +149,21 @@ class Vocabulary:
                 len(encoded),
                 buffer,
                 capacity,
-                False,
+                add_special,
                 parse_special,
             )
             if count >= 0:
                 return buffer[:count]
             capacity = -count
 
-    def tokenize_segments(self, segments: Sequence[Segment]) -> list[int]:
+    def tokenize_segments(self, segments: Sequence[Segment], *, add_bos: bool = True) -> list[int]:
         """A rendered chat to tokens; exactly llama.cpp's tokens of the joined text, unless outside text spells control
         tokens: those stay ordinary text.
 
         llama.cpp first cuts a text at its control tokens and then tokenizes what lies between. The first step is done
         here, on trusted text alone; the runs between are tokenized whole, across the borders of segments.
         """
-        tokens: list[int] = [self.bos] if self.adds_bos else []
+        tokens: list[int] = [self.bos] if self.adds_bos and add_bos else []
         run: list[str] = []
         strip_left = False
 
