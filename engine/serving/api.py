@@ -5,13 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from engine.errors import RequestError
 from engine.llama.template import ChatTemplate
 from engine.llama.tokens import Vocabulary
 from engine.serving import wire
@@ -20,7 +18,7 @@ from engine.serving.engine import Engine
 from engine.serving.frontend import Frontend, Offer
 from engine.serving.generation import Prepared
 from engine.serving.guard import Guard
-from engine.serving.respond import json_response
+from engine.serving.intake import REFUSALS
 from engine.serving.state_api import StateApi
 from engine.serving.text_answer import TextEncoder
 
@@ -38,7 +36,7 @@ class Api:
         return Starlette(
             routes=[*self._state.routes(), *self._completions.routes()],
             middleware=[Middleware(Guard, api_keys=api_keys, host=host)],
-            exception_handlers={RequestError: _refused, HTTPException: _not_found, ClientDisconnect: _gone},
+            exception_handlers=REFUSALS,
         )
 
     def close(self) -> None:
@@ -105,18 +103,3 @@ class CompletionsApi:
             return []
         texts = [p if isinstance(p, str) else self._frontend.vocabulary.text(p) for p in call.prompts]
         return [text for text in texts for _ in range(call.options.choices)]
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
-    return json_response(error)
-
-
-async def _not_found(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-    return json_response(RequestError(code, str(error.detail), status=error.status_code))
-
-
-async def _gone(request: Request, error: Exception) -> Response:
-    return Response(status_code=499)  # nobody reads it

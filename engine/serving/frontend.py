@@ -8,12 +8,9 @@ would hold up everybody's tokens here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,14 +23,9 @@ from engine.serving import wire
 from engine.serving.engine import Engine
 from engine.serving.events import Event, Outcome
 from engine.serving.generation import Generation, Prepared
+from engine.serving.intake import Intake
 from engine.serving.respond import EventStream, json_response, unless_gone
 from engine.serving.wire_options import Options
-
-MAX_BODY_BYTES: Final = 8 << 20
-MAX_BODIES_BYTES: Final = 64 << 20
-"""Of all requests being read and prepared at a time."""
-BODY_TIMEOUT_S: Final = 120.0
-"""For a whole body; the slowest honest network is faster, and a client that stops in the middle must not stay."""
 
 T = TypeVar("T")
 
@@ -77,47 +69,16 @@ class Frontend:
         self.vocabulary = vocabulary
         self.answering = 0
         """Answers that are waiting or running."""
-        self.body_timeout_s = BODY_TIMEOUT_S
         self._template = template
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="prepare")
-        self._bodies_bytes = 0
+        self._intake = Intake()
+        self.read = self._intake.read
+        self.prepare = self._intake.prepare
 
     def close(self) -> None:
         """End the threads that prepare requests."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._intake.close()
 
-    # Reading
-
-    @asynccontextmanager
-    async def read(self, request: Request, parse: Callable[[bytes], T]) -> AsyncIterator[T]:
-        """The body, bounded, parsed. Counts among the bodies at hand to the end of the block, in which it is prepared.
-
-        Raises: ``RequestError``.
-        """
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            async with _in_time(self.body_timeout_s):
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    self._bodies_bytes += len(chunk)
-                    self._refuse_large(size)
-                    chunks.append(chunk)
-            body = b"".join(chunks)
-            chunks.clear()
-            yield parse(body) if size < 1 << 16 else await self.prepare(parse, body)
-        finally:
-            self._bodies_bytes -= size
-
-    def _refuse_large(self, size: int) -> None:
-        if size > MAX_BODY_BYTES:
-            raise RequestError("too_large", f"The body is larger than {MAX_BODY_BYTES:,} bytes.", status=413)
-        if self._bodies_bytes > MAX_BODIES_BYTES:
-            raise RequestError("queue_full", "Too many large requests at a time.", status=429)
-
-    async def prepare(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Run ``work`` on a thread of the pool: for what grows with the prompt."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *arguments))
+    # Preparing
 
     async def prepare_chat(self, call: wire.ChatCall) -> Prepared:
         """Check a chat call against the model, render and tokenize it. Raises: ``RequestError``."""
@@ -208,17 +169,6 @@ class Frontend:
 
         self.engine.ask(question, answer)
         return await future
-
-
-@asynccontextmanager
-async def _in_time(timeout_s: float) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(timeout_s):
-            yield
-    except TimeoutError as error:
-        raise RequestError(
-            "body_timeout", f"The request's body did not arrive within {timeout_s:g} s.", status=408
-        ) from error
 
 
 async def _begin_stream(request: Request, generation: Generation, encoder: Encoder) -> Response:

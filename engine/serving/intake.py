@@ -22,6 +22,8 @@ from engine.serving.respond import json_response
 MAX_BODY_BYTES: Final = 8 << 20
 MAX_BODIES_BYTES: Final = 64 << 20
 """Of all requests being read and prepared at a time."""
+BODY_TIMEOUT_S: Final = 120.0
+"""For a whole body; the slowest honest network is faster, and a client that stops in the middle must not stay."""
 _LONG_BYTES: Final = 1 << 16
 """Bodies from here on are parsed in a thread: a megabyte of JSON would hold up everybody's tokens."""
 
@@ -32,6 +34,7 @@ class Intake:
     """The bodies at hand and the threads that work on them. The event loop's thread only."""
 
     def __init__(self) -> None:
+        self.body_timeout_s = BODY_TIMEOUT_S
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="prepare")
         self._bodies_bytes = 0
 
@@ -48,23 +51,38 @@ class Intake:
         chunks: list[bytes] = []
         size = 0
         try:
-            async for chunk in request.stream():
-                size += len(chunk)
-                self._bodies_bytes += len(chunk)
-                if size > MAX_BODY_BYTES:
-                    raise RequestError("too_large", f"The body is larger than {MAX_BODY_BYTES:,} bytes.", status=413)
-                if self._bodies_bytes > MAX_BODIES_BYTES:
-                    raise RequestError("queue_full", "Too many large requests at a time.", status=429)
-                chunks.append(chunk)
+            async with _in_time(self.body_timeout_s):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    self._bodies_bytes += len(chunk)
+                    self._refuse_large(size)
+                    chunks.append(chunk)
             body = b"".join(chunks)
             chunks.clear()
             yield parse(body) if size < _LONG_BYTES else await self.prepare(parse, body)
         finally:
             self._bodies_bytes -= size
 
+    def _refuse_large(self, size: int) -> None:
+        if size > MAX_BODY_BYTES:
+            raise RequestError("too_large", f"The body is larger than {MAX_BODY_BYTES:,} bytes.", status=413)
+        if self._bodies_bytes > MAX_BODIES_BYTES:
+            raise RequestError("queue_full", "Too many large requests at a time.", status=429)
+
     async def prepare(self, work: Callable[..., T], *arguments: Any) -> T:
-        """The result of ``work``, done in a thread."""
+        """Run ``work`` on a thread of the pool: for what grows with the prompt."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *arguments))
+
+
+@asynccontextmanager
+async def _in_time(timeout_s: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError as error:
+        raise RequestError(
+            "body_timeout", f"The request's body did not arrive within {timeout_s:g} s.", status=408
+        ) from error
 
 
 async def _refused(request: Request, error: Exception) -> Response:

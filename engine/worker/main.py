@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from engine.errors import GatehouseError, WorkerError
 from engine.worker.lifeline import ParentGone, Reporter, bind_to_parent, listen_to_parent, read_spec_line
@@ -26,11 +26,12 @@ from engine.worker.spec import Alive, Failed, Loading, Ready, Starting, Stopped,
 from engine.worker.wire import WireFault, decode_spec
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from engine.llama.context import Context
+    from engine.llama.embedder import Embedder
     from engine.llama.model import Model
     from engine.llama.template import ChatTemplate
-    from engine.serving.api import Api
-    from engine.serving.engine import Engine
     from engine.serving.frontend import Offer
 
 _HEARTBEAT_S: Final = 1.0
@@ -42,11 +43,50 @@ _MAX_LOG_LINES: Final = 2000
 
 
 @dataclass(slots=True)
-class _Loaded:
+class _Writer:
+    """A model that writes, ready to be served."""
+
     model: Model
     context: Context
     template: ChatTemplate
+
+
+@dataclass(slots=True)
+class _Pooler:
+    """A model that makes vectors or scores, ready to be served."""
+
+    model: Model
+    context: Embedder
+
+
+@dataclass(slots=True)
+class _Loaded:
+    hosted: _Writer | _Pooler
     load_s: float
+
+    def close(self) -> None:
+        if isinstance(self.hosted, _Writer):
+            self.hosted.template.close()
+        self.hosted.context.close()
+        self.hosted.model.close()
+
+
+class _Engine(Protocol):
+    """What both kinds of engine are to the process around them."""
+
+    steps: int
+
+    @property
+    def busy(self) -> bool: ...
+    def start(self) -> None: ...
+    def stop(self, timeout_s: float) -> bool: ...
+
+
+class _Api(Protocol):
+    """What both kinds of HTTP side are."""
+
+    def application(self, *, api_keys: tuple[str, ...], host: str) -> Starlette: ...
+    def close(self) -> None: ...
 
 
 class _Stop(Exception):
@@ -76,9 +116,7 @@ class Worker:
         try:
             return self._serve(loaded)
         finally:
-            loaded.template.close()
-            loaded.context.close()
-            loaded.model.close()
+            loaded.close()
 
     def stop(self) -> None:
         """End soon. Any thread."""
@@ -113,10 +151,8 @@ class Worker:
         from llama_cpp import llama_cpp as native
 
         from engine.llama import bindings
-        from engine.llama.context import Context
         from engine.llama.model import LoadCancelled, Model
         from engine.llama.parameters import set_op_offload
-        from engine.llama.template import ChatTemplate
 
         began = time.perf_counter()
         set_op_offload(self._spec.plan.op_offload_tokens)
@@ -129,16 +165,30 @@ class Worker:
         except LoadCancelled as error:
             raise _Stop from error
         try:
-            context = Context(model, self._spec.plan)
-            vocabulary = model.vocabulary
-            context.warm_up(vocabulary.bos if vocabulary.bos >= 0 else 0)
+            return _Loaded(self._prepare(model), time.perf_counter() - began)
         except BaseException:
             model.close()
             raise
+
+    def _prepare(self, model: Model) -> _Writer | _Pooler:
+        """A context of the kind the model needs, and its first computation."""
+        from engine.llama.context import Context
+        from engine.llama.embedder import Embedder, find_pooling
+        from engine.llama.template import ChatTemplate
+
+        vocabulary = model.vocabulary
+        first = vocabulary.bos if vocabulary.bos >= 0 else 0
+        pooling = find_pooling(model)
+        if pooling is not None:
+            embedder = Embedder(model, self._spec.plan, pooling)
+            embedder.warm_up(first)
+            return _Pooler(model, embedder)
+        context = Context(model, self._spec.plan)
+        context.warm_up(first)
         bos, eos = vocabulary.spelling(vocabulary.bos), vocabulary.spelling(vocabulary.eos)
         template = ChatTemplate(model.chat_template(), bos=bos, eos=eos)
         template.start()
-        return _Loaded(model, context, template, time.perf_counter() - began)
+        return _Writer(model, context, template)
 
     def _log(self, level: int, line: str) -> None:
         if len(self._log_lines) < _MAX_LOG_LINES:
@@ -167,14 +217,8 @@ class Worker:
         return 0
 
     async def _serve_async(self, loaded: _Loaded, listening: socket.socket) -> None:
-        from engine.serving.api import Api
-        from engine.serving.engine import Engine
-        from engine.serving.mailbox import poster
-
-        loop = asyncio.get_running_loop()
-        model = loaded.model
-        engine = Engine(model, loaded.context, post=poster(loop), on_broken=self._on_broken)
-        api = Api(self._offer(loaded), engine, model.vocabulary, loaded.template)
+        hosted = loaded.hosted
+        api, engine = self._host_writer(hosted) if isinstance(hosted, _Writer) else self._host_pooler(hosted)
         gc.collect()
         gc.freeze()
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
@@ -186,7 +230,35 @@ class Worker:
             if not await asyncio.to_thread(engine.stop, _STOP_TIMEOUT_S):
                 os._exit(1)  # it hangs in native code; freeing memory under it would only add a crash
 
-    async def _accept(self, api: Api, engine: Engine, loaded: _Loaded, listening: socket.socket) -> None:
+    def _host_writer(self, writer: _Writer) -> tuple[_Api, _Engine]:
+        from engine.serving.api import Api
+        from engine.serving.engine import Engine
+        from engine.serving.mailbox import poster
+
+        model = writer.model
+        post = poster(asyncio.get_running_loop())
+        engine = Engine(model, writer.context, post=post, on_broken=self._on_broken)
+        return Api(self._offer(writer), engine, model.vocabulary, writer.template), engine
+
+    def _host_pooler(self, pooler: _Pooler) -> tuple[_Api, _Engine]:
+        from engine.serving.embedding import EmbeddingEngine
+        from engine.serving.embedding_api import EmbeddingApi, EmbeddingOffer
+
+        model, embedder = pooler.model, pooler.context
+        engine = EmbeddingEngine(embedder, on_broken=self._on_broken)
+        offer = EmbeddingOffer(
+            model_id=self._spec.model_id,
+            n_parameters=model.n_parameters,
+            size_bytes=model.size_bytes,
+            n_ctx_train=model.n_ctx_train,
+            queue_limit=self._spec.queue_limit,
+            pooling=embedder.pooling,
+            width=embedder.width,
+            rerank_template=model.metadata("tokenizer.chat_template.rerank"),
+        )
+        return EmbeddingApi(offer, engine, model.vocabulary), engine
+
+    async def _accept(self, api: _Api, engine: _Engine, loaded: _Loaded, listening: socket.socket) -> None:
         """Answer requests until :meth:`stop`."""
         from engine.llama.buffers import parse_buffers
         from engine.serving.server import Server, address_of
@@ -212,7 +284,7 @@ class Worker:
             server.should_exit = True
             await asyncio.gather(serving, beating, return_exceptions=True)
 
-    async def _beat(self, engine: Engine) -> None:
+    async def _beat(self, engine: _Engine) -> None:
         while True:
             self._reporter.mention(Alive(engine.busy, engine.steps))
             await asyncio.sleep(_HEARTBEAT_S)
@@ -221,13 +293,13 @@ class Worker:
         self._broken = error
         self.stop()
 
-    def _offer(self, loaded: _Loaded) -> Offer:
+    def _offer(self, writer: _Writer) -> Offer:
         from llama_cpp import llama_cpp as native
 
         from engine.serving.frontend import Offer
         from engine.serving.wire_options import defaults_from_metadata
 
-        model = loaded.model
+        model = writer.model
         names = ("temp", "top_k", "top_p", "min_p")
         version = native.llama_version()
         return Offer(
@@ -235,7 +307,7 @@ class Worker:
             n_parameters=model.n_parameters,
             size_bytes=model.size_bytes,
             n_ctx_train=model.n_ctx_train,
-            n_slots=loaded.context.n_seq_max,
+            n_slots=writer.context.n_seq_max,
             queue_limit=self._spec.queue_limit,
             fingerprint=f"llama.cpp-{version.decode()}",
             defaults=defaults_from_metadata({name: model.metadata(f"general.sampling.{name}") for name in names}),
