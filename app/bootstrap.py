@@ -11,9 +11,16 @@ from typing import Any, TypeVar
 from app.bus import Bus
 from app.chat.service import ChatService
 from app.lanes import CoreThread, StoreLane
+from app.models.bundles import Bundles
+from app.models.downloads import Downloads
+from app.models.hub import HubService
+from app.models.hub_access import HubAccess
+from app.models.hub_token import HubToken
+from app.models.pins import Pins
 from app.models.planner import Planner
 from app.models.service import ModelsService, Serving
 from app.models.shelf import Shelf
+from app.models.stand_ins import usable_endpoints
 from app.paths import Paths
 from app.providers.local import LocalProvider
 from app.services import Services
@@ -33,6 +40,7 @@ class Product:
     services: Services
     chat: ChatService
     models: ModelsService
+    downloads: Downloads
     provider: LocalProvider
     _lane: StoreLane
 
@@ -47,6 +55,7 @@ class Product:
     async def _begin(self) -> None:
         try:
             await self.chat.purge()
+            await self.downloads.start()
             await self.models.start()
         except asyncio.CancelledError:
             raise
@@ -66,8 +75,18 @@ class Product:
 
     async def _close(self) -> None:
         await self.chat.close()
+        await self.downloads.close()
         await self.models.close()
         await self.provider.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The services for models that are not here yet."""
+
+    hub: HubService
+    downloads: Downloads
+    bundles: Bundles
 
 
 def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None) -> Product:
@@ -84,7 +103,7 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None) -> P
     lane = StoreLane(paths.database)
     provider = LocalProvider()
 
-    async def wire() -> tuple[ChatService, ModelsService]:
+    async def wire() -> tuple[ChatService, ModelsService, Elsewhere]:
         # In the core thread: what the services create belongs to its loop.
         await lane.open()
         warming: set[asyncio.Task[None]] = set()
@@ -95,17 +114,30 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None) -> P
             task.add_done_callback(warming.discard)
 
         shelf = Shelf(paths, lane)
-        models = ModelsService(shelf, Planner(paths), bus, settings, serving, warm_up, remember=exclusive)
+        planner = Planner(paths, lambda: usable_endpoints(settings.values.rpc_endpoints))
+        pins = Pins(paths.data / "plans.json")
+        models = ModelsService(shelf, planner, bus, settings, serving, warm_up, remember=exclusive, pins=pins)
+        access = HubAccess(HubToken())
+        downloads = Downloads(paths, access, bus)
+        elsewhere = Elsewhere(HubService(access, planner, downloads, paths), downloads, Bundles(shelf, bus))
         chat = ChatService(lane, bus, models, provider, settings)
         if exclusive:
             await chat.recover()
-        return chat, models
+        return chat, models, elsewhere
 
     try:
-        chat, models = core.submit(wire()).result()
+        chat, models, elsewhere = core.submit(wire()).result()
     except BaseException:
         core.stop()
         lane.close()
         raise
-    services = Services(bus=bus, chat=chat, models=models, settings=settings)
-    return Product(paths, core, services, chat, models, provider, lane)
+    services = Services(
+        bus=bus,
+        chat=chat,
+        models=models,
+        hub=elsewhere.hub,
+        downloads=elsewhere.downloads,
+        bundles=elsewhere.bundles,
+        settings=settings,
+    )
+    return Product(paths, core, services, chat, models, elsewhere.downloads, provider, lane)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.chat.records import Conversation, Message
-from app.models.records import LoadedModel
+from app.models.records import Download, LoadedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,43 @@ class LoadedModelChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class DownloadsChanged:
+    """A download was added, moved, taken off the list, or changed its state; all of them, in order."""
+
+    downloads: tuple[Download, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadProgressed:
+    """More of a download has arrived: at most four times a second each."""
+
+    download: Download
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadFinished:
+    """A model arrived, was verified, and is on the list of models by now."""
+
+    download: Download
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadFailed:
+    """A download ended early; it says why, and what has arrived is kept."""
+
+    download: Download
+
+
+@dataclass(frozen=True, slots=True)
+class BundleProgressed:
+    """A bundle is being written or taken over."""
+
+    file: str
+    done_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class NoticeRaised:
     """Something the person should know, with what can be done."""
 
@@ -95,5 +132,10 @@ Event = (
     | AnswerFinished
     | ModelsChanged
     | LoadedModelChanged
+    | DownloadsChanged
+    | DownloadProgressed
+    | DownloadFinished
+    | DownloadFailed
+    | BundleProgressed
     | NoticeRaised
 )

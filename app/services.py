@@ -13,10 +13,13 @@ from typing import Protocol
 
 from app.bus import Bus
 from app.chat.records import ContextUse, Conversation, SearchHit, Transcript
-from app.models.records import LoadedModel, ModelCard
+from app.models.bundles import Piece
+from app.models.offers import Choice, Offer, Query, Suggestion
+from app.models.records import Copied, Download, LoadedModel, ModelCard, RemotePlan, Removed
 from app.settings import Settings
 from engine.fit.plan import Misfit, Plan, Wish
 from engine.hardware.profile import Machine
+from engine.hub.catalogue import Task
 
 
 class ChatApi(Protocol):
@@ -68,8 +71,14 @@ class ModelsApi(Protocol):
     async def add_file(self, path: Path) -> ModelCard:
         """Use a file in place. Raises ``ModelFileError`` with the fault."""
 
-    async def remove(self, model_id: str) -> None:
-        """Forget a file used in place (the file stays)."""
+    async def remove(self, model_id: str) -> Removed:
+        """Forget a file used in place (the file stays), or delete one of our own; ``restore`` undoes it for a while.
+
+        Raises ``ModelFileError`` for what came with the set-up or belongs to another program.
+        """
+
+    async def restore(self, token: str) -> None:
+        """Undo a removal. Raises ``ModelFileError`` when the time for that is over."""
 
     async def plan(self, model_id: str, wish: Wish) -> Plan | Misfit:
         """What loading would take, against what is free now."""
@@ -83,6 +92,77 @@ class ModelsApi(Protocol):
 
     async def machine(self, refresh: bool = False) -> Machine: ...
 
+    def pinned(self, model_id: str) -> Wish | None:
+        """What this model is loaded with when nobody says otherwise."""
+
+    async def pin(self, model_id: str, wish: Wish | None) -> None:
+        """Keep a wish for the next loads; ``None`` leaves them to the planner again."""
+
+
+class HubApi(Protocol):
+    """Models elsewhere. Everything but the catalogue asks the hub, and only when called."""
+
+    def host(self) -> str:
+        """Who is asked, e.g. ``huggingface.co`` or a mirror's name."""
+
+    async def catalogue(self) -> Sequence[Offer]:
+        """The models that Gatehouse knows by name, judged for this machine. Asks nobody."""
+
+    async def suggestions(self, task: Task = "chat") -> Sequence[Suggestion]:
+        """What we would take on this machine: fast ones, strong ones, and what only a cloud can run. Asks nobody."""
+
+    async def search(self, query: Query) -> Sequence[Offer]:
+        """Raises ``HubError``. Cancelling it is heard at once."""
+
+    async def look_into(self, offer: Offer) -> Offer:
+        """A search's result with the sizes of all its quantizations. Raises ``HubError``."""
+
+    async def plan(self, choice: Choice, wish: Wish) -> RemotePlan:
+        """The exact plan before the download: fetches the header once, then plans again without asking anybody.
+
+        Raises ``HubError``, ``ModelFileError``. Cancelling it is heard at once.
+        """
+
+    async def fetch(self, choice: Choice) -> str:
+        """Ask the hub what exactly the choice is, and begin to download it; returns the download's id."""
+
+    async def has_token(self) -> bool: ...
+
+    async def set_token(self, token: str | None) -> bool:
+        """For gated models; ``None`` forgets it. Returns whether the system's keyring keeps it."""
+
+
+class DownloadsApi(Protocol):
+    """Models on their way here; changes come as events."""
+
+    def downloads(self) -> tuple[Download, ...]:
+        """In order: among those that wait, the earlier starts first."""
+
+    def line_bytes_s(self) -> float | None:
+        """How fast the last download was, for a guess at the next one's time."""
+
+    async def pause(self, download_id: str) -> None: ...
+
+    async def resume(self, download_id: str) -> None: ...
+
+    async def cancel(self, download_id: str) -> None:
+        """Stop it, and throw away what has arrived once the time for ``keep`` is over; takes a finished one off."""
+
+    async def keep(self, download_id: str) -> None:
+        """Take a cancel back."""
+
+    async def move(self, download_id: str, position: int) -> None: ...
+
+
+class BundlesApi(Protocol):
+    """Models by disk, for machines without a network."""
+
+    async def export(self, pieces: Sequence[Piece], folder: Path) -> Sequence[Copied]:
+        """Copy models with their hashes and plans into a folder. Raises ``HubError``."""
+
+    async def take_over(self, folder: Path) -> Sequence[Copied]:
+        """Verify and copy every model of a bundle. Raises ``HubError`` when it is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -91,4 +171,7 @@ class Services:
     bus: Bus
     chat: ChatApi
     models: ModelsApi
+    hub: HubApi
+    downloads: DownloadsApi
+    bundles: BundlesApi
     settings: Settings

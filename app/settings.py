@@ -9,7 +9,7 @@ import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,9 @@ class SettingsValues:
     """Ends an answer that runs in circles, as small models do; ``None`` lets it fill the context."""
     system_prompt: str = "You are a helpful assistant."
     """For conversations without their own. Without any, templates of small models put in words that confuse them."""
+    rpc_endpoints: tuple[str, ...] = ()
+    """For experts: ``HOST:PORT`` of ggml RPC servers on this machine that count as cards. Whoever listens there sees
+    weights and activations, so other machines are refused (``app.models.stand_ins``)."""
     welcome_done: bool = False
     window_geometry: str = ""
     """Qt's saved geometry, base64."""
@@ -66,7 +69,11 @@ class Settings:
         defaults = SettingsValues()
         known = {field.name for field in dataclasses.fields(SettingsValues)}
         self._unknown = {key: value for key, value in raw.items() if key not in known}
-        accepted = {key: value for key, value in raw.items() if key in known and _acceptable(key, value, defaults)}
+        accepted: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in raw.items()
+            if key in known and _acceptable(key, value, defaults)
+        }
         return dataclasses.replace(defaults, **accepted)
 
     def _write(self) -> None:
@@ -97,6 +104,8 @@ def _acceptable(key: str, value: object, defaults: SettingsValues) -> bool:
         right = isinstance(value, _OPTIONAL[key]) and not isinstance(value, bool)
         return value is None or (right and not (isinstance(value, int) and value <= 0))
     default = getattr(defaults, key)
+    if isinstance(default, tuple):
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
     if isinstance(default, float):
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False

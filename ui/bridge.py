@@ -42,6 +42,11 @@ class Bridge(QObject):
     answer_finished = Signal(object)
     models_changed = Signal(object)
     loaded_model_changed = Signal(object)
+    downloads_changed = Signal(object)
+    download_progressed = Signal(object)
+    download_finished = Signal(object)
+    download_failed = Signal(object)
+    bundle_progressed = Signal(object)
     notice_raised = Signal(object)
     crashed = Signal(object)
     """An exception that is a bug of ours."""
@@ -165,6 +170,11 @@ class Bridge(QObject):
             events.AnswerFinished: self.answer_finished,
             events.ModelsChanged: self.models_changed,
             events.LoadedModelChanged: self.loaded_model_changed,
+            events.DownloadsChanged: self.downloads_changed,
+            events.DownloadProgressed: self.download_progressed,
+            events.DownloadFinished: self.download_finished,
+            events.DownloadFailed: self.download_failed,
+            events.BundleProgressed: self.bundle_progressed,
             events.NoticeRaised: self.notice_raised,
         }
         signals[type(event)].emit(event)

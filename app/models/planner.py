@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from pathlib import Path
 
 from app.models.records import ModelCard
 from app.paths import Paths
@@ -13,8 +15,10 @@ from engine.hardware.profile import DeviceKind, Machine
 class Planner:
     """Remembers the machine's slow facts; free memory is measured anew for each plan. Use it in the core thread."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, stand_ins: Callable[[], tuple[str, ...]] = tuple) -> None:
+        """``stand_ins``: ``HOST:PORT`` of ggml RPC servers that count as cards."""
         self._paths = paths
+        self._stand_ins = stand_ins
         self._machine: Machine | None = None
         self._has_cards: bool | None = None
         """Whether looking for graphics devices is worth the time: known after the first look."""
@@ -24,15 +28,25 @@ class Planner:
         """Everything; the first time also the bandwidth, which takes some seconds."""
         async with self._detecting:
             if self._machine is None or refresh:
-                self._machine = await asyncio.to_thread(_detect, self._paths, slow=True, cards=True)
+                self._machine = await asyncio.to_thread(_detect, self._paths, self._stand_ins(), slow=True, cards=True)
                 self._has_cards = bool(self._machine.gpus)
             return self._machine
 
+    def known_machine(self) -> Machine | None:
+        """What was measured last, without waiting."""
+        return self._machine
+
     async def plan(self, card: ModelCard, wish: Wish, loaded: Plan | None = None) -> Plan | Misfit:
         """``loaded`` ends before the new plan begins. Raises ``ModelFileError`` for a file that cannot be a model."""
-        machine = await asyncio.to_thread(_detect, self._paths, slow=False, cards=self._has_cards is not False)
+        return await self.plan_file(card.path, wish, loaded)
+
+    async def plan_file(self, path: Path, wish: Wish, loaded: Plan | None = None) -> Plan | Misfit:
+        """The same for any file, also for one that holds a header and nothing else."""
+        stand_ins = self._stand_ins()
+        look = self._has_cards is not False or bool(stand_ins)
+        machine = await asyncio.to_thread(_detect, self._paths, stand_ins, slow=False, cards=look)
         self._has_cards = bool(machine.gpus)
-        return await asyncio.to_thread(_fit, self._paths, card, wish, machine, loaded)
+        return await asyncio.to_thread(_fit, self._paths, path, wish, machine, loaded, stand_ins)
 
 
 def reclaimable_bytes(plan: Plan) -> int:
@@ -42,22 +56,27 @@ def reclaimable_bytes(plan: Plan) -> int:
     return sum(device.needed_bytes for device in on_host) - mapped
 
 
-def _detect(paths: Paths, *, slow: bool, cards: bool) -> Machine:
-    from engine.hardware.detect import detect
+def _detect(paths: Paths, stand_ins: tuple[str, ...], *, slow: bool, cards: bool) -> Machine:
+    from engine.hardware.detect import Sources, detect
+    from engine.probe.client import list_devices
 
-    return detect(paths.models, paths.cache, with_bandwidth=slow, with_ggml=cards)
+    sources = Sources(list_ggml=lambda limit_s: list_devices(limit_s, rpc_endpoints=stand_ins))
+    return detect(paths.models, paths.cache, with_bandwidth=slow, with_ggml=cards, sources=sources)
 
 
-def _fit(paths: Paths, card: ModelCard, wish: Wish, machine: Machine, loaded: Plan | None) -> Plan | Misfit:
+def _fit(
+    paths: Paths, path: Path, wish: Wish, machine: Machine, loaded: Plan | None, stand_ins: tuple[str, ...]
+) -> Plan | Misfit:
     from engine.fit.fit import fit
     from engine.probe.remembered import RememberedProbe
 
     devices = loaded.devices if loaded is not None else ()
     return fit(
-        card.path,
+        path,
         wish,
         machine,
         reclaimable_bytes=reclaimable_bytes(loaded) if loaded is not None else 0,
         reclaimable_on_cards={d.name: d.needed_bytes for d in devices if d.kind is not DeviceKind.CPU},
+        rpc_endpoints=stand_ins,
         probe=RememberedProbe(paths.cache / "buffers.json"),
     )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from app.models.fitness import UNKNOWN, Fitness
 from engine.fit.plan import Misfit, Plan
+from engine.hub.repository import RemoteModel
 from engine.worker.spec import WorkerState
 
 
@@ -32,6 +35,11 @@ class ModelCard:
     licence: str | None
     fault: str
     """One sentence when the file cannot be used, else empty."""
+    holder: str = ""
+    """The other program that holds it (``LM Studio``, ``Ollama``): used in place, never written to."""
+    n_layer: int = 0
+    fitness: Fitness = UNKNOWN
+    """At a glance; a plan says it exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +52,78 @@ class LoadedModel:
     plan: Plan | None
     misfit: Misfit | None
     """Set when the last wish could not be granted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What removing a model did; ``ModelsApi.restore`` undoes it for a while."""
+
+    token: str
+    name: str
+    freed_bytes: int
+    """0 for a file used in place, which stays where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePlan:
+    """What loading a model would take that is not here yet, from its header alone."""
+
+    model: RemoteModel
+    """Resolved: commit, files, lengths and hashes."""
+    plan: Plan | Misfit
+    n_ctx_train: int
+    n_layer: int
+    n_expert: int
+    n_expert_used: int
+    traffic_bytes: int
+    """What was fetched to know this; 0 when the header was here already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What answers of a model really reached on this machine: medians of the latest ones."""
+
+    decode_tok_s: float | None
+    prefill_tok_s: float | None
+    answers: int
+
+
+DownloadState = Literal["waiting", "running", "paused", "failed", "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A model on its way here, at one moment."""
+
+    id: str
+    """``owner/name:model``."""
+    name: str
+    repo: str
+    quantization: str
+    path: Path
+    """Where its first file will lie."""
+    state: DownloadState
+    doing: str
+    """While it runs: ``preparing``, ``checking``, ``downloading`` or ``finishing``."""
+    done_bytes: int
+    total_bytes: int
+    bytes_per_s: float | None
+    left_s: float | None
+    note: str
+    """Something unexpected that was dealt with, in a sentence, or empty."""
+    error: str
+    hint: str
+    """Both of a failed one, else empty."""
+
+    @property
+    def done_ratio(self) -> float:
+        return self.done_bytes / max(self.total_bytes, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What became of one model of a bundle."""
+
+    name: str
+    error: str
+    """Empty when it arrived whole."""

@@ -10,19 +10,23 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from app.bus import Bus
 from app.events import LoadedModelChanged, ModelsChanged, NoticeRaised
+from app.models.disposal import Disposal
+from app.models.fitness import judge
 from app.models.lifecycle import Begin, Discard, Nothing, Observed, Target, choose_model, next_action, usual_n_ctx
+from app.models.pins import Pins
 from app.models.planner import Planner
-from app.models.records import LoadedModel, ModelCard
+from app.models.records import LoadedModel, ModelCard, Removed
 from app.models.shelf import Shelf
+from app.models.stand_ins import usable_endpoints
 from app.providers.provider import Endpoint
 from app.settings import Settings
-from engine.errors import DoesNotFit, GatehouseError, ModelFileError, WorkerError
+from engine.errors import DoesNotFit, GatehouseError, ModelFileError, StoreError, WorkerError
 from engine.fit.plan import Misfit, Plan, Wish
 from engine.hardware.profile import DeviceKind, Machine
 from engine.worker.spec import Failed, Ready, Stopped, WorkerSpec, WorkerState
@@ -69,9 +73,12 @@ class ModelsService:
         on_ready: Callable[[], None] | None = None,
         *,
         remember: bool = True,
+        pins: Pins | None = None,
     ) -> None:
         """``remember`` writes down which model was loaded last, for the next start."""
         self._shelf = shelf
+        self._disposal = Disposal(shelf)
+        self._pins = pins
         self._planner = planner
         self._bus = bus
         self._settings = settings
@@ -92,6 +99,7 @@ class ModelsService:
 
     async def start(self) -> None:
         """Load the model of last time, or the built-in one. A failure becomes a notice."""
+        await self._disposal.start()
         if not self._settings.values.load_last_model:
             return
         model_id = await self._choose(None)
@@ -108,21 +116,41 @@ class ModelsService:
         self._wishes += 1
         self._desired = None
         await self._converge()
+        await self._disposal.close()
 
     async def models(self) -> Sequence[ModelCard]:
-        return await self._shelf.cards()
+        cards = await self._shelf.cards()
+        machine = self._planner.known_machine()
+        return cards if machine is None else tuple(replace(c, fitness=judge(c.size_bytes, machine)) for c in cards)
 
     async def add_file(self, path: Path) -> ModelCard:
         card = await self._shelf.add(path)
         self._bus.publish(ModelsChanged())
         return card
 
-    async def remove(self, model_id: str) -> None:
+    async def remove(self, model_id: str) -> Removed:
         card = await self._card(model_id)
-        await self._shelf.remove(card)
-        if self.loaded().model_id == model_id:
-            await self.unload()
+        if self.loaded().model_id == model_id and not card.built_in and not card.holder:
+            await self.unload()  # first: a system may refuse to move a file that is mapped
+        removed = await self._disposal.remove(card)
         self._bus.publish(ModelsChanged())
+        return removed
+
+    async def restore(self, token: str) -> None:
+        await self._disposal.restore(token)
+        self._bus.publish(ModelsChanged())
+
+    def pinned(self, model_id: str) -> Wish | None:
+        return self._pins.of(model_id) if self._pins is not None else None
+
+    async def pin(self, model_id: str, wish: Wish | None) -> None:
+        """Raises ``StoreError`` when the disk refuses."""
+        if self._pins is None:
+            return
+        try:
+            self._pins.pin(model_id, wish)
+        except OSError as error:
+            raise StoreError("unwritable", f"The pin could not be saved: {error.strerror}.") from error
 
     async def plan(self, model_id: str, wish: Wish) -> Plan | Misfit:
         return await self._planner.plan(await self._usable(model_id), wish, self._present_plan())
@@ -269,6 +297,7 @@ class ModelsService:
             port=self._serving.port,
             api_keys=self._serving.api_keys,
             parent_pid=os.getpid(),
+            rpc_endpoints=usable_endpoints(self._settings.values.rpc_endpoints),
         )
         supervisor = Supervisor(spec, lambda state: self._on_state(kept, state), private=self._serving.private)
         kept = self._kept = _Kept(target, supervisor)
@@ -296,6 +325,9 @@ class ModelsService:
         self._bus.publish(LoadedModelChanged(self.loaded()))
 
     def _usual_wish(self, model_id: str) -> Wish:
+        pinned = self.pinned(model_id)
+        if pinned is not None:
+            return pinned
         values = self._settings.values
         return Wish(n_ctx=usual_n_ctx(model_id, values.last_model_id, values.last_n_ctx, values.n_ctx))
 

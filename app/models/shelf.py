@@ -1,4 +1,4 @@
-"""The models on this machine as cards: built in, in our own folder, or used where they lie.
+"""The models on this machine as cards: built in, in our own folder, or used where they lie, be it with other programs.
 
 Runs in the core thread. Finding files and reading their headers is ``engine.hub.library``'s, in a thread beside it.
 """
@@ -7,27 +7,43 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from app.lanes import StoreLane
 from app.models.records import ModelCard
 from app.paths import Paths
 from app.store import model_files
-from engine.errors import ModelFileError
 from engine.gguf.split import read_model
+from engine.hub import found
+from engine.hub.found import Surroundings
 from engine.hub.library import LocalModel, scan
 
 
 class Shelf:
     """All models, the built-in ones first, then by name."""
 
-    def __init__(self, paths: Paths, lane: StoreLane) -> None:
+    def __init__(self, paths: Paths, lane: StoreLane, around: Callable[[], Surroundings] = found.surroundings) -> None:
+        """``around`` says where other programs would keep their models."""
         self._paths = paths
         self._lane = lane
+        self._around = around
+
+    @property
+    def folder(self) -> Path:
+        """Our own models."""
+        return self._paths.models
 
     async def cards(self) -> tuple[ModelCard, ...]:
+        return tuple(_card(model) for model in await self._models())
+
+    async def files_of(self, card: ModelCard) -> tuple[Path, ...]:
+        """Every shard."""
+        return next((model.paths for model in await self._models() if model.id == card.id), (card.path,))
+
+    async def _models(self) -> tuple[LocalModel, ...]:
         added = await self._lane.read(model_files.every)
-        return tuple(_card(model) for model in await asyncio.to_thread(self._scan, added))
+        return await asyncio.to_thread(self._scan, added)
 
     async def add(self, path: Path) -> ModelCard:
         """Remember a file where it lies. Raises ``ModelFileError`` with its fault."""
@@ -38,15 +54,14 @@ class Shelf:
         await self._lane.write(lambda connection: model_files.add(connection, chosen, time.time()))
         return next(card for card in await self.cards() if card.path == chosen)
 
-    async def remove(self, card: ModelCard) -> None:
-        """Forget a file used in place; the file stays. Raises ``ModelFileError`` for any other."""
-        if card.built_in or card.managed:
-            raise ModelFileError("not_added", f"{card.name} belongs to Gatehouse and is not a file used in place.")
+    async def forget(self, card: ModelCard) -> None:
+        """A file used in place; the file stays."""
         await self._lane.write(lambda connection: model_files.remove(connection, card.path))
 
     def _scan(self, added: tuple[Path, ...]) -> tuple[LocalModel, ...]:
         cache = self._paths.cache / "models.json"
-        return scan([self._paths.models], added, self._paths.built_in_models, cache)
+        held = found.find_models(self._around())
+        return scan([self._paths.models], added, self._paths.built_in_models, cache, held)
 
 
 def _first_shard(path: Path) -> Path:
@@ -71,4 +86,6 @@ def _card(model: LocalModel) -> ModelCard:
         n_expert_used=facts.n_expert_used if facts else 0,
         licence=facts.licence if facts else None,
         fault=model.fault,
+        holder=model.holder,
+        n_layer=facts.n_layer if facts else 0,
     )

@@ -21,6 +21,7 @@ from urllib.parse import quote
 import httpx2
 
 from engine.errors import HubError
+from engine.hub.endpoint import endpoint_of
 from engine.hub.faults import failed, refused, wrong_answer
 from engine.hub.patience import Failures, Halt, Halted, Hiccup, Patience
 from engine.hub.repository import DEFAULT_REVISION, RemoteFile, Repository
@@ -28,8 +29,6 @@ from engine.hub.repository import DEFAULT_REVISION, RemoteFile, Repository
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
-DEFAULT_ENDPOINT: Final = "https://huggingface.co"
-ENDPOINT_VARIABLE: Final = "HF_ENDPOINT"
 ANSWER_LIMIT_BYTES: Final = 32 * 1_048_576
 """Of a description, not of a file."""
 _USER_AGENT: Final = "gatehouse"
@@ -44,11 +43,6 @@ def direct_client(patience: Patience) -> httpx2.Client:
     """A client that goes straight out, or through the proxies that the environment names."""
     timeout = httpx2.Timeout(patience.stall_s, connect=patience.connect_s)
     return httpx2.Client(timeout=timeout, follow_redirects=True, max_redirects=10)
-
-
-def endpoint_of(environ: Mapping[str, str] = os.environ) -> str:
-    """The hub, or the mirror that ``HF_ENDPOINT`` names."""
-    return environ.get(ENDPOINT_VARIABLE, "").strip().rstrip("/") or DEFAULT_ENDPOINT
 
 
 class Stream:

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,13 @@ from pathlib import Path
 from engine.errors import ModelFileError
 from engine.gguf.header import Header
 from engine.gguf.split import display_name, is_shard, model_stem, read_model, shard_number
+from engine.hub.found import FoundModel
 from engine.records import RecordFault, from_plain, read_object, to_plain
 
 _FILE_LIMIT = 5_000
 """GGUF files looked at in all folders together; a person who points at a whole disk still gets an answer."""
 _DEPTH_LIMIT = 6
-_CACHE_VERSION = 2
+_CACHE_VERSION = 3
 _CACHE_LIMIT_BYTES = 16 * 1024 * 1024
 _PASSING_FAULTS = {"unreadable", "shard_missing"}
 """Faults that may go without the file changing, and so are not remembered."""
@@ -36,6 +38,7 @@ class ModelFacts:
     quantization: str
     parameters: int
     n_ctx_train: int
+    n_layer: int
     n_expert: int
     n_expert_used: int
     licence: str | None
@@ -60,6 +63,8 @@ class LocalModel:
     facts: ModelFacts | None
     fault: str
     """One sentence when the file cannot be used, else empty."""
+    holder: str = ""
+    """The other program that holds it; it is used there and never written to."""
 
     @property
     def name(self) -> str:
@@ -71,6 +76,9 @@ class _Found:
     path: Path
     built_in: bool
     managed: bool
+    holder: str = ""
+    stem: str = ""
+    """What to call it when the file's own name says nothing (Ollama's are hashes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +96,16 @@ def scan(
     extra_files: Sequence[Path] = (),
     built_in_folder: Path | None = None,
     cache_file: Path | None = None,
+    held: Sequence[FoundModel] = (),
 ) -> tuple[LocalModel, ...]:
-    """List every model, the built-in ones first, then by name. Blocking; quick when ``cache_file`` knows the files."""
+    """List every model, the built-in ones first, then by name. Blocking; quick when ``cache_file`` knows the files.
+
+    ``held``: what other programs hold, as ``found.find_models`` tells.
+    """
     cache = _read_cache(cache_file)
     readings: dict[str, _Reading] = {}
     rows: list[tuple[_Found, _Reading]] = []
-    for found in _find(folders, extra_files, built_in_folder):
+    for found in _find(folders, extra_files, built_in_folder, held):
         signature = _sign(found.path)
         reading = cache.get(str(found.path))
         if reading is None or reading.signature != signature:
@@ -106,7 +118,9 @@ def scan(
     return _name_all(rows)
 
 
-def _find(folders: Sequence[Path], extra_files: Sequence[Path], built_in_folder: Path | None) -> Iterator[_Found]:
+def _find(
+    folders: Sequence[Path], extra_files: Sequence[Path], built_in_folder: Path | None, held: Sequence[FoundModel]
+) -> Iterator[_Found]:
     """Each model once: a file reached on two ways counts where it was found first."""
     seen: set[Path] = set()
     places = [(built_in_folder, True)] if built_in_folder is not None else []
@@ -125,6 +139,11 @@ def _find(folders: Sequence[Path], extra_files: Sequence[Path], built_in_folder:
         if resolved not in seen:
             seen.add(resolved)
             yield _Found(first, built_in=False, managed=False)
+    for model in held:
+        resolved = _resolve(model.path)
+        if resolved not in seen:
+            seen.add(resolved)
+            yield _Found(model.path, built_in=False, managed=False, holder=model.holder, stem=_plain_name(model.name))
 
 
 def _gguf_files(folder: Path) -> list[Path]:
@@ -200,6 +219,7 @@ def collect_facts(header: Header) -> ModelFacts:
         quantization=header.quantization,
         parameters=header.parameters,
         n_ctx_train=header.n_ctx_train,
+        n_layer=header.block_count,
         n_expert=header.n_expert,
         n_expert_used=header.n_expert_used,
         licence=header.licence,
@@ -214,7 +234,7 @@ def _name_all(rows: Sequence[tuple[_Found, _Reading]]) -> tuple[LocalModel, ...]
     taken: set[str] = set()
     models = []
     for found, reading in sorted(rows, key=lambda row: _preference(row[0])):
-        stem = model_stem(found.path)
+        stem = found.stem or model_stem(found.path)
         name = stem if stem.lower() not in taken else f"{stem}-{_hash(found.path)}"
         taken.add(name.lower())
         models.append(
@@ -227,13 +247,19 @@ def _name_all(rows: Sequence[tuple[_Found, _Reading]]) -> tuple[LocalModel, ...]
                 managed=found.managed,
                 facts=reading.facts,
                 fault=reading.fault,
+                holder=found.holder,
             )
         )
     return tuple(sorted(models, key=lambda model: (not model.built_in, model.name.lower(), model.id)))
 
 
-def _preference(found: _Found) -> tuple[bool, bool, int, str]:
-    return not found.built_in, not found.managed, len(found.path.parts), str(found.path)
+def _plain_name(name: str) -> str:
+    """An id for what another program calls ``owner/name:tag``: ids are used in addresses and on the command line."""
+    return "-".join(part for part in re.split(r"[^\w.+-]+", name) if part) or "model"
+
+
+def _preference(found: _Found) -> tuple[bool, bool, bool, int, str]:
+    return bool(found.holder), not found.built_in, not found.managed, len(found.path.parts), str(found.path)
 
 
 def _hash(path: Path) -> str:

@@ -91,7 +91,6 @@ class DownloadQueue:
         self._lock = threading.RLock()
         self._jobs: list[_Job] = []
         self._threads: dict[str, threading.Thread] = {}
-        self._hub: HubClient | None = None
         self._closed = False
 
     def add(self, model: RemoteModel) -> str:
@@ -143,6 +142,13 @@ class DownloadQueue:
                 self._jobs.remove(job)
                 self._jobs.insert(max(0, position), job)
 
+    def forget(self, identity: str) -> None:
+        """Take what is over, done or cancelled, off the list."""
+        with self._lock:
+            job = self._find(identity)
+            if job is not None and job.state in ("done", "cancelled") and not job.discarding:
+                self._jobs.remove(job)
+
     def statuses(self) -> tuple[Status, ...]:
         """In order."""
         with self._lock:
@@ -158,8 +164,6 @@ class DownloadQueue:
             threads = list(self._threads.values())
         for thread in threads:
             thread.join()
-        if self._hub is not None:
-            self._hub.close()
 
     def _interrupt(self, identity: str, wish: Literal["pause", "cancel"]) -> None:
         with self._lock:
@@ -203,10 +207,10 @@ class DownloadQueue:
     def _run(self, job: _Job) -> None:
         state: State = "failed"
         try:
-            around = Surroundings(
-                self._shared_hub(), self._models, self._disk, self._steps, lambda: self._reserved(job)
-            )
-            job.receipt = download(around, job.model, job.interrupt, lambda progress: self._progress(job, progress))
+            # A client of its own: the token or the mirror may have changed since the last one.
+            with self._make_hub() as hub:
+                around = Surroundings(hub, self._models, self._disk, self._steps, lambda: self._reserved(job))
+                job.receipt = download(around, job.model, job.interrupt, lambda now: self._progress(job, now))
             state = "done"
         except Halted:
             state = "paused" if job.wish == "pause" else "cancelled"
@@ -235,12 +239,6 @@ class DownloadQueue:
             discard(self._models, job.model)
         except GatehouseError as error:
             job.error = error
-
-    def _shared_hub(self) -> HubClient:
-        with self._lock:
-            if self._hub is None:
-                self._hub = self._make_hub()
-            return self._hub
 
     def _reserved(self, but: _Job) -> int:
         with self._lock:

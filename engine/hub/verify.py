@@ -12,6 +12,7 @@ from typing import Protocol
 from engine.errors import HubError
 from engine.hub.disk import write_durably
 from engine.hub.patience import Halt, Halted
+from engine.hub.trash import is_trash
 
 RECEIPT_SUFFIX = ".gatehouse.json"
 _FORM = 1
@@ -129,6 +130,8 @@ def receipts(models: Path) -> tuple[tuple[Receipt, Path], ...]:
     """Those of all models that a folder of models holds completely, each with the folder of its files."""
     found = []
     for path in sorted(models.rglob(f"*{RECEIPT_SUFFIX}")):
+        if is_trash(path, models):
+            continue
         receipt = load_receipt(path)
         if receipt is not None and is_in_place(receipt, path.parent):
             found.append((receipt, path.parent))

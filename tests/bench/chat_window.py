@@ -112,6 +112,7 @@ def _measure(app: object, core: object, lane: object, folder: Path, port: int) -
     from ui.pages.chat import ChatPage
     from ui.screenshots import sample
     from ui.screenshots.double import SampleModels
+    from ui.screenshots.double_hub import SampleBundles, SampleDownloads, SampleHub
     from ui.shell import page_specs
     from ui.theme import ThemeStore
     from ui.window import Window
@@ -122,7 +123,8 @@ def _measure(app: object, core: object, lane: object, folder: Path, port: int) -
     bus, provider = Bus(), LocalProvider()
     settings = Settings(folder / "settings.json")
     chat = ChatService(lane, bus, _Host(port), provider, settings)
-    services = Services(bus, chat, SampleModels(bus, sample.MODELS, sample.READY), settings)
+    models, downloads = SampleModels(bus, sample.MODELS, sample.READY), SampleDownloads(bus)
+    services = Services(bus, chat, models, SampleHub(downloads), downloads, SampleBundles(), settings)
     long_id, short_id = core.submit(_fill(lane)).result()
     themes = ThemeStore(app, "light", shipped_fonts=True)
     icons = Icons(themes)

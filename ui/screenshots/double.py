@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.bus import Bus
 from app.chat.records import ContextUse, Conversation, Message, SearchHit, Transcript
 from app.events import ConversationChanged, ConversationDeleted, LoadedModelChanged, ModelsChanged
-from app.models.records import LoadedModel, ModelCard
+from app.models.records import Download, LoadedModel, ModelCard, Removed
 from app.services import Services
 from app.settings import Settings
 from engine.errors import ModelFileError
@@ -17,6 +17,7 @@ from engine.fit.plan import Misfit, Plan, Wish
 from engine.hardware.profile import Machine
 from engine.worker.spec import Ready
 from ui.screenshots import sample
+from ui.screenshots.double_hub import SampleBundles, SampleDownloads, SampleHub
 
 
 class SampleChat:
@@ -113,6 +114,8 @@ class SampleModels:
         self._bus = bus
         self.cards = list(cards)
         self.state = loaded
+        self.removed: dict[str, ModelCard] = {}
+        self.pins: dict[str, Wish] = {}
 
     async def models(self) -> Sequence[ModelCard]:
         return tuple(self.cards)
@@ -126,15 +129,30 @@ class SampleModels:
             self._bus.publish(ModelsChanged())
         return known
 
-    async def remove(self, model_id: str) -> None:
-        self.cards = [card for card in self.cards if card.id != model_id]
+    async def remove(self, model_id: str) -> Removed:
+        gone = self._card(model_id)
+        self.removed[model_id] = gone
+        self.cards.remove(gone)
+        self._bus.publish(ModelsChanged())
+        return Removed(model_id, gone.name, gone.size_bytes if gone.managed else 0)
+
+    async def restore(self, token: str) -> None:
+        self.cards.append(self.removed.pop(token))
         self._bus.publish(ModelsChanged())
 
+    def pinned(self, model_id: str) -> Wish | None:
+        return self.pins.get(model_id)
+
+    async def pin(self, model_id: str, wish: Wish | None) -> None:
+        self.pins.pop(model_id, None)
+        if wish is not None:
+            self.pins[model_id] = wish
+
     async def plan(self, model_id: str, wish: Wish) -> Plan | Misfit:
-        return sample.plan_or_misfit(self._card(model_id), wish.n_ctx)
+        return sample.plan_or_misfit(self._card(model_id), wish)
 
     async def load(self, model_id: str, wish: Wish | None = None) -> None:
-        plan = sample.plan(self._card(model_id), wish.n_ctx if wish else None)
+        plan = sample.plan(self._card(model_id), wish or Wish())
         self.become(LoadedModel(model_id, Ready(4711, "http://127.0.0.1:40123", 1.9, ()), plan, None))
 
     async def unload(self) -> None:
@@ -155,6 +173,45 @@ class SampleModels:
         return next(card for card in self.cards if card.id == model_id)
 
 
+@dataclass(frozen=True, slots=True)
+class SampleHouse:
+    """The doubles, wired, and each by its own type for scenes that steer them."""
+
+    services: Services
+    chat: SampleChat
+    models: SampleModels
+    hub: SampleHub
+    downloads: SampleDownloads
+    bundles: SampleBundles
+
+
+def sample_house(
+    settings_file: Path,
+    *,
+    cards: Sequence[ModelCard] = sample.MODELS,
+    loaded: LoadedModel = sample.READY,
+    conversations: Sequence[Conversation] = sample.CONVERSATIONS,
+    messages: Sequence[Message] = sample.MESSAGES,
+    downloads: Sequence[Download] = (),
+) -> SampleHouse:
+    """The whole product as doubles."""
+    bus = Bus()
+    chat, models = SampleChat(bus, conversations, messages), SampleModels(bus, cards, loaded)
+    chat.models = models
+    queue = SampleDownloads(bus, downloads)
+    hub, bundles = SampleHub(queue), SampleBundles()
+    services = Services(
+        bus=bus,
+        chat=chat,
+        models=models,
+        hub=hub,
+        downloads=queue,
+        bundles=bundles,
+        settings=Settings(settings_file),
+    )
+    return SampleHouse(services, chat, models, hub, queue, bundles)
+
+
 def sample_services(
     settings_file: Path,
     *,
@@ -163,8 +220,6 @@ def sample_services(
     conversations: Sequence[Conversation] = sample.CONVERSATIONS,
     messages: Sequence[Message] = sample.MESSAGES,
 ) -> tuple[Services, SampleChat, SampleModels]:
-    """The doubles, wired; the latter two also by their own type, for scenes that steer them."""
-    bus = Bus()
-    chat, models = SampleChat(bus, conversations, messages), SampleModels(bus, cards, loaded)
-    chat.models = models
-    return Services(bus=bus, chat=chat, models=models, settings=Settings(settings_file)), chat, models
+    """What most need of :func:`sample_house`."""
+    made = sample_house(settings_file, cards=cards, loaded=loaded, conversations=conversations, messages=messages)
+    return made.services, made.chat, made.models

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from app.chat.records import MessageStatus
 from app.events import AnswerGrew
 from app.models.records import LoadedModel
+from engine.fit.plan import Wish
 from ui.desk import Action
 from ui.pages.fault import FaultPage
 from ui.screenshots import sample
@@ -138,7 +139,7 @@ def _crash(stage: Stage) -> None:
     stage.window.show_fault(page)
 
 
-_STARTER = replace(sample.READY, model_id=sample.SMALL.id, plan=sample.plan(sample.SMALL, 8192))
+_STARTER = replace(sample.READY, model_id=sample.SMALL.id, plan=sample.plan(sample.SMALL, Wish(n_ctx=8192)))
 
 SCENES = (
     Scene("welcome", _nothing, page="welcome", loaded=sample.UNLOADED, conversations=False),

@@ -8,7 +8,8 @@ import httpx2
 import pytest
 
 from engine.errors import HubError
-from engine.hub.client import HubClient, endpoint_of
+from engine.hub.client import HubClient
+from engine.hub.endpoint import endpoint_of
 from engine.hub.patience import Patience
 from tests.engine.hub.conftest import QUICK, NoWait
 from tests.hub_double import COMMIT, GOOD_TOKEN, Cut, HubDouble, HubFile, Loop, Page, Stall, Status
