@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from PySide6.QtCore import Qt, QUrl
+from PySide6.QtCore import Qt, QTimer, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -27,9 +27,11 @@ from ui import display
 from ui.desk import Command, Desk
 from ui.licences import notices as licence_notices
 from ui.theme import GRID, HALF, Appearance
+from ui.widgets.growing_edit import GrowingEdit
 from ui.widgets.parts import button, column, frame, label, row
 
 _WIDTH = 640
+_TYPING_PAUSE_MS = 400
 _CONTEXTS: tuple[int | None, ...] = (None, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 _ANSWERS: tuple[int | None, ...] = (None, 256, 512, 1024, 2048, 4096, 8192)
 
@@ -122,8 +124,28 @@ class SettingsPage(QScrollArea):
                     repeat,
                 ),
                 (self.tr("Longest answer"), self.tr("In tokens; a token is about three quarters of a word."), longest),
+                ("", "", self._system_prompt()),
             ],
         )
+
+    def _system_prompt(self) -> QWidget:
+        """The prompt of conversations without their own, over the whole width; stored when typing pauses."""
+        fonts = self._desk.themes.fonts
+        name = self.tr("System prompt")
+        hint = self.tr("What every new conversation is told first, unless it has a prompt of its own.")
+        field = GrowingEdit(least_lines=2, most_lines=8)
+        field.setTabChangesFocus(True)
+        field.setPlainText(self._values.system_prompt)
+        field.setAccessibleName(name)
+        field.setAccessibleDescription(hint)
+        pause = QTimer(field, singleShot=True, interval=_TYPING_PAUSE_MS)
+        pause.timeout.connect(lambda: self._keep(system_prompt=field.toPlainText().strip()))
+        field.textChanged.connect(pause.start)
+        whole = QWidget()
+        lines = column(label(name), label(hint, fonts.caption, "muted", wrap=True), field, spacing=2)
+        lines.insertSpacing(2, HALF)
+        whole.setLayout(lines)
+        return whole
 
     def _models(self) -> QWidget:
         context = _choice(_CONTEXTS, self._values.n_ctx, self.tr("Automatic"))
