@@ -134,7 +134,7 @@ class SettingsPage(QScrollArea):
         name = self.tr("System prompt")
         hint = self.tr("What every new conversation is told first, unless it has a prompt of its own.")
         field = GrowingEdit(least_lines=2, most_lines=8)
-        field.setTabChangesFocus(True)
+        field.document().setDocumentMargin(GRID)
         field.setPlainText(self._values.system_prompt)
         field.setAccessibleName(name)
         field.setAccessibleDescription(hint)
