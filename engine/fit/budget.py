@@ -28,6 +28,8 @@ class Budget:
     kind: DeviceKind
     free_bytes: int
     reserve_bytes: int
+    gpu: Gpu | None = None
+    """Of a card."""
 
     @property
     def usable_bytes(self) -> int:
@@ -36,12 +38,22 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """Main memory and, when there is one worth using, the card."""
+    """Main memory and the cards worth using, in ggml's order."""
 
     host: Budget
-    card: Budget | None
+    cards: tuple[Budget, ...]
     shared: bool
-    """The card's memory is main memory: both together must fit into the host's."""
+    """The cards' memory is main memory: all together must fit into the host's."""
+
+    @property
+    def card(self) -> Budget | None:
+        """The one with the most free memory."""
+        return max(self.cards, key=lambda card: card.free_bytes, default=None)
+
+    @property
+    def usable_bytes(self) -> int:
+        """Of all memories together, shared memory counted once."""
+        return self.host.usable_bytes + (0 if self.shared else sum(card.usable_bytes for card in self.cards))
 
 
 def host_budget(memory: Memory, reclaimable_bytes: int = 0) -> Budget:
@@ -55,28 +67,23 @@ def card_budget(gpu: Gpu, reclaimable_bytes: int = 0) -> Budget:
     """The memory of one card."""
     free = min(gpu.total_bytes, gpu.free_bytes + reclaimable_bytes)
     reserve = min(max(gpu.total_bytes // RESERVE_SHARE, DEVICE_RESERVE_LEAST), DEVICE_RESERVE_MOST)
-    return Budget(gpu.backend or gpu.name, gpu.kind, free, reserve)
+    return Budget(gpu.backend or gpu.name, gpu.kind, free, reserve, gpu)
 
 
 def budgets(
     machine: Machine, reclaimable_bytes: int = 0, reclaimable_on_cards: Mapping[str, int] | None = None
 ) -> Budgets:
-    """Main memory and the card with the most free memory that the installed llama.cpp can use.
+    """Main memory and every card that the installed llama.cpp can use.
 
     What a worker that is about to end gives back counts as free, in main memory and on the cards by ggml's names.
-    A processor's own graphics counts only where there is no card: it computes from the same memory, no faster.
+    A processor's own graphics counts only where there is no card, as llama.cpp itself has it: it computes from the
+    same memory, no faster.
     """
     host = host_budget(machine.memory, reclaimable_bytes)
     returning = reclaimable_on_cards or {}
-    usable = [
-        (card_budget(gpu, returning.get(gpu.backend, 0)), gpu.unified)
-        for gpu in machine.gpus
-        if gpu.backend is not None and gpu.total_bytes > 0
-    ]
-    cards = [row for row in usable if row[0].kind is DeviceKind.GPU] or [
-        row for row in usable if row[0].kind is DeviceKind.INTEGRATED
-    ]
-    if not cards:
-        return Budgets(host, None, shared=False)
-    best, shared = max(cards, key=lambda row: row[0].free_bytes)
-    return Budgets(host, best, shared)
+    usable = [gpu for gpu in machine.gpus if gpu.backend is not None and gpu.total_bytes > 0]
+    chosen = [gpu for gpu in usable if gpu.kind is DeviceKind.GPU]
+    if not chosen:
+        chosen = [gpu for gpu in usable if gpu.kind is DeviceKind.INTEGRATED][:1]
+    cards = tuple(card_budget(gpu, returning.get(gpu.backend or "", 0)) for gpu in chosen)
+    return Budgets(host, cards, shared=any(gpu.unified for gpu in chosen))

@@ -1,18 +1,23 @@
 """Compute and output buffers of one model: estimated for choosing, measured by llama.cpp for deciding.
 
 The measurement loads the header without the weights in a short-lived child; it also catches caches that the
-arithmetic does not know.
+arithmetic does not know. For cards that are only described the child measures on the processor, whose buffer for the
+same graph stands in for the card's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 from engine.errors import ModelFileError, ProbeFailed
-from engine.fit.budget import Budget
+from engine.fit.budget import Budgets
+from engine.fit.experience import NO_EXPERIENCE, Experience
+from engine.fit.facts import ModelFacts
 from engine.fit.footprint import CacheShape, kv_bytes, recurrent_bytes
-from engine.fit.layers import ModelMemory
-from engine.fit.placement import Compute
+from engine.fit.placement import Choice, Compute
+from engine.fit.speed import NO_OFFLOAD_TOKENS
 from engine.gguf.header import Header
 from engine.probe.records import ComputeAnswer, ComputeQuestion
 
@@ -21,45 +26,97 @@ Probe = Callable[[ComputeQuestion], ComputeAnswer]
 
 _KV_TOLERANCE_BYTES = 128 * 1024
 """The probe reads sizes from a log that rounds to 0.01 MiB for each of several caches."""
+_ACTIVATIONS = 40
+"""Rows of the embedding's width that are alive at once, at most. Source: probes of 135M to 30B, which need 9 to 33."""
 
 
 class CacheRefused(Exception):
     """The model's heads do not divide into the blocks of the wished cache type."""
 
 
-class Buffers:
-    """Asks each question only once while one model is fitted: an answer costs a process."""
+class BufferSource(Protocol):
+    """Where the sizes of compute buffers come from."""
+
+    def estimate(self, shape: CacheShape) -> Compute:
+        """Generous and at once, for choosing what to measure."""
+
+    def measure(self, shape: CacheShape, choice: Choice) -> Compute:
+        """As exact as this source can be. Blocking.
+
+        Raises: ``ModelFileError`` when llama.cpp refuses the model, ``CacheRefused`` when only the cache's type.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatedBuffers:
+    """By formula, for models of which no header was read, and for choosing."""
+
+    facts: ModelFacts
+    budgets: Budgets
+    experience: Experience = NO_EXPERIENCE
+
+    def estimate(self, shape: CacheShape) -> Compute:
+        """Source: the largest tensors of llama.cpp's graph; see ``tests/engine/fit/test_buffers.py`` for the error."""
+        facts = self.facts
+        logits = 4 * facts.n_vocab * shape.n_seq_max
+        mask = 4 * shape.n_ctx * shape.n_ubatch
+        activations = _ACTIVATIONS * shape.n_ubatch * facts.n_embd * 4
+        everything = 2 * logits + mask + activations
+        copied = 0 if self.budgets.shared else facts.weights.largest_expert_bytes
+        cards = tuple(everything for _ in self.budgets.cards)
+        allowances = tuple(self.experience.allowance_bytes(card.name) for card in self.budgets.cards)
+        return Compute(everything, everything, cards, copied, allowances=allowances)
+
+    def measure(self, shape: CacheShape, choice: Choice) -> Compute:
+        """The estimate: there is no file to measure."""
+        del choice
+        return self.estimate(shape)
+
+
+class ProbedBuffers:
+    """Asks llama.cpp, each question only once while one model is fitted: an answer costs a process."""
 
     def __init__(
         self,
         header: Header,
-        memory: ModelMemory,
-        card: Budget | None,
-        rpc_endpoints: tuple[str, ...],
+        facts: ModelFacts,
+        budgets: Budgets,
         probe: Probe,
+        *,
+        rpc_endpoints: tuple[str, ...] = (),
+        described: bool = False,
+        n_expert_used: int | None = None,
+        op_offload_tokens: int | None = None,
+        experience: Experience = NO_EXPERIENCE,
     ) -> None:
+        """``described``: the cards are not in this machine, so that nothing can be asked about them."""
         self._header = header
-        self._memory = memory
-        self._card = card
-        self._rpc_endpoints = rpc_endpoints
+        self._facts = facts
+        self._budgets = budgets
         self._probe = probe
-        self._measured: dict[ComputeQuestion, Compute] = {}
+        self._rpc_endpoints = rpc_endpoints
+        self._described = described
+        self._n_expert_used = n_expert_used
+        self._op_offload_tokens = op_offload_tokens
+        self._estimated = EstimatedBuffers(facts, budgets, experience)
+        self._answers: dict[ComputeQuestion, ComputeAnswer | None] = {}
 
     def estimate(self, shape: CacheShape) -> Compute:
-        """Generous, for choosing what to measure. Source: the largest tensors of llama.cpp's graph."""
-        logits = 4 * self._header.vocab_size * shape.n_seq_max
-        mask = 4 * shape.n_ctx * shape.n_ubatch
-        activations = 40 * shape.n_ubatch * self._header.embedding_length * 4
-        everything = 2 * logits + mask + activations
-        return Compute(everything, everything if self._card is not None else 0)
+        return self._estimated.estimate(shape)
 
-    def measure(self, shape: CacheShape, n_gpu_layers: int) -> Compute:
-        """What llama.cpp would reserve. Blocking.
+    def measure(self, shape: CacheShape, choice: Choice) -> Compute:
+        question = self._question(shape, choice)
+        if question not in self._answers:
+            self._answers[question] = self._ask(question)
+        answer = self._answers[question]
+        estimate = self._estimated.estimate(shape)
+        # A probe that hung or died says nothing about the model; the generous estimate rules out the worst.
+        return estimate if answer is None else self._read(answer, question, shape, choice, estimate)
 
-        Raises: ``ModelFileError`` when it refuses the model, ``CacheRefused`` when only the type of the cache.
-        """
-        card = self._card.name if self._card is not None and n_gpu_layers else None
-        question = ComputeQuestion(
+    def _question(self, shape: CacheShape, choice: Choice) -> ComputeQuestion:
+        used = [self._budgets.cards[card].name for card, _ in choice.cards] if not self._described else []
+        counts = tuple(count for _, count in choice.cards) if len(used) > 1 else ()
+        return ComputeQuestion(
             model_path=str(self._header.path),
             n_ctx=shape.n_ctx,
             n_batch=shape.n_ubatch,
@@ -67,37 +124,55 @@ class Buffers:
             n_seq_max=shape.n_seq_max,
             n_outputs_max=shape.n_seq_max,
             kv_type=shape.kv_type,
-            n_gpu_layers=n_gpu_layers,
-            device=card,
-            rpc_endpoints=self._rpc_endpoints if card is not None else (),
+            n_gpu_layers=choice.n_gpu_layers if used else 0,
+            device=used[0] if used else None,
+            rpc_endpoints=self._rpc_endpoints if used else (),
+            more_devices=tuple(used[1:]),
+            layers_per_card=counts,
+            experts_in_ram=choice.experts_in_ram if used else (),
+            op_offload_tokens=self._op_offload_tokens if used and choice.experts_in_ram else None,
+            n_expert_used=self._n_expert_used,
+            architecture=self._header.architecture if self._n_expert_used is not None else "",
         )
-        if question not in self._measured:
-            self._measured[question] = self._ask(question, shape)
-        return self._measured[question]
 
-    def _ask(self, question: ComputeQuestion, shape: CacheShape) -> Compute:
+    def _ask(self, question: ComputeQuestion) -> ComputeAnswer | None:
         try:
-            answer = self._probe(question)
+            return self._probe(question)
         except ProbeFailed as error:
             if error.code == "context_refused" and question.kv_type != "f16":
                 raise CacheRefused from error
             if error.code in ("model_refused", "context_refused"):
                 sentence = f"{self._header.path.name} cannot be used: {error.sentence}"
                 raise ModelFileError("unsupported", sentence, error.hint) from error
-            # A probe that hung or died says nothing about the model; the generous estimate rules out the worst.
-            return self.estimate(shape)
-        on_card = sum(size for name, size in answer.compute if _is_on(name, question.device))
+            return None
+
+    def _read(
+        self, answer: ComputeAnswer, question: ComputeQuestion, shape: CacheShape, choice: Choice, estimate: Compute
+    ) -> Compute:
+        names = [question.device, *question.more_devices] if question.device else []
+        on_cards = {name: sum(size for buffer, size in answer.compute if _is_on(buffer, name)) for name in names}
+        everything = sum(size for _, size in answer.compute)
+        host = everything - sum(on_cards.values()) + answer.output_bytes
+        # For a card that was not asked the same graph stands in, wherever it was measured.
+        cards = tuple(on_cards.get(card.name, everything) for card in self._budgets.cards)
+        measured_copies = bool(names) and bool(choice.experts_in_ram or choice.n_gpu_layers <= self._facts.n_layer)
+        memory = self._facts.memory
         return Compute(
-            host_bytes=sum(size for _, size in answer.compute) - on_card + answer.output_bytes,
-            device_bytes=on_card,
-            unknown_kv_bytes=_excess(answer.kv_bytes, kv_bytes(self._memory, shape)),
-            unknown_recurrent_bytes=_excess(answer.recurrent_bytes, recurrent_bytes(self._memory, shape)),
+            host_bytes=everything + answer.output_bytes,
+            host_beside_bytes=host,
+            cards=cards,
+            copied_bytes=0
+            if measured_copies or self._op_offload_tokens == NO_OFFLOAD_TOKENS
+            else estimate.copied_bytes,
+            unknown_kv_bytes=_excess(answer.kv_bytes, kv_bytes(memory, shape)),
+            unknown_recurrent_bytes=_excess(answer.recurrent_bytes, recurrent_bytes(memory, shape)),
+            allowances=estimate.allowances,
         )
 
 
-def _is_on(buffer: str, card: str | None) -> bool:
+def _is_on(buffer: str, card: str) -> bool:
     """A buffer is named after its device (``CUDA0``, ``RPC0[host:port]``); ``CUDA_Host`` is pinned main memory."""
-    return card is not None and buffer.startswith(card)
+    return buffer == card or buffer.startswith(f"{card}[")
 
 
 def _excess(told: int, computed: int) -> int:

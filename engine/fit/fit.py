@@ -1,7 +1,8 @@
 """Whether a model fits into what is free now, and with which plan; if not, why not and what would.
 
 Weights, cache and state are arithmetic on the header; the compute buffer is asked of llama.cpp itself, which also
-checks the arithmetic. Blocking for about a second (one short-lived child), two more when nothing fits.
+checks the arithmetic. Blocking for about a second (one short-lived child), two more when nothing fits. Where things go
+is ``placement.py``'s, how fast that is ``speed.py``'s, the words ``reasons.py``'s.
 """
 
 from __future__ import annotations
@@ -12,20 +13,18 @@ from functools import partial
 from pathlib import Path
 
 from engine.fit.budget import Budgets, budgets
-from engine.fit.buffers import Buffers, CacheRefused, Probe
-from engine.fit.footprint import (
-    CONTEXT_STEP,
-    CacheShape,
-    group_weights,
-    kv_bytes,
-    recurrent_bytes,
-    round_context,
-)
-from engine.fit.layers import describe_memory
-from engine.fit.placement import Compute, Model, Placement, place, place_layers
-from engine.fit.plan import LoadMode, Misfit, Plan, Wish
+from engine.fit.buffers import BufferSource, CacheRefused, EstimatedBuffers, Probe, ProbedBuffers
+from engine.fit.calibration import calibrate
+from engine.fit.experience import NO_EXPERIENCE, Experience
+from engine.fit.experience import Place as SpeedPlace
+from engine.fit.facts import ModelFacts, facts_of
+from engine.fit.footprint import CONTEXT_STEP, CacheShape, kv_bytes, recurrent_bytes, round_context
+from engine.fit.placement import Compute, Layout, Placement
+from engine.fit.plan import KvType, LoadMode, Misfit, Plan, Speed, Wish
+from engine.fit.reasons import Circumstances, explain, explain_misfit
+from engine.fit.speed import MachineRates, Pace, machine_rates, offload_threshold, speed_of, task_of
 from engine.gguf.header import Header
-from engine.gguf.split import display_name, read_model
+from engine.gguf.split import read_model
 from engine.hardware.profile import Machine
 from engine.probe.client import measure_compute
 
@@ -37,6 +36,10 @@ LARGEST_AUTOMATIC_CONTEXT = 32_768
 """More than this is given only when asked for: prefill and cache grow with it, chats rarely do."""
 AUTOMATIC_SHARE = 4
 """Above the comfortable context, cache and buffers may take a quarter of what the weights leave."""
+USUAL_BATCH = 512
+LARGE_BATCHES = (1_024, 2_048, 4_096)
+"""Tried where weights in main memory are copied to a card for each batch, which costs nearly the same for any length,
+and for documents."""
 
 _SEQUENCE_LIMIT = 256
 """Source: ``LLAMA_MAX_SEQ`` in llama-cparams.h."""
@@ -47,16 +50,31 @@ _NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "afp", "webdav", "davfs", "fuse.s
 class _Case:
     """One question of fitting, with everything that does not change while contexts are tried."""
 
-    header: Header
-    model: Model
+    facts: ModelFacts
     wish: Wish
+    machine: Machine
     budgets: Budgets
+    rates: MachineRates
     n_seq_max: int
     n_ctx_most: int
-    buffers: Buffers
+    buffers: BufferSource
+    kv_type: KvType
+    n_ubatch: int = USUAL_BATCH
 
     def shape(self, n_ctx: int) -> CacheShape:
-        return CacheShape(n_ctx, self.n_seq_max, min(n_ctx, self.wish.n_ubatch), self.wish.kv_type)
+        return CacheShape(n_ctx, self.n_seq_max, min(n_ctx, self.n_ubatch), self.kv_type)
+
+    def pace(self, shape: CacheShape, *, alone: bool = False) -> Pace:
+        """``alone``: of one session, whatever the profile is made for."""
+        task = task_of(self.wish.profile, self.wish.sessions)
+        task = replace(task, sessions=1) if alone else task
+        return Pace(self.facts, shape, self.rates, task, n_expert_used=self.wish.n_expert_used)
+
+    def layout(self, shape: CacheShape, compute: Compute) -> Layout:
+        return Layout(self.facts, shape, self.budgets, compute, self.pace(shape))
+
+    def place(self, shape: CacheShape, compute: Compute) -> Placement:
+        return self.layout(shape, compute).place(self.wish.experts_in_ram)
 
 
 def fit(
@@ -68,6 +86,7 @@ def fit(
     reclaimable_on_cards: Mapping[str, int] | None = None,
     rpc_endpoints: tuple[str, ...] = (),
     probe: Probe = measure_compute,
+    experience: Experience = NO_EXPERIENCE,
 ) -> Plan | Misfit:
     """Read the model's header and fit it, see :func:`fit_header`. Raises: ``ModelFileError``."""
     return fit_header(
@@ -78,6 +97,7 @@ def fit(
         reclaimable_on_cards=reclaimable_on_cards,
         rpc_endpoints=rpc_endpoints,
         probe=probe,
+        experience=experience,
     )
 
 
@@ -90,6 +110,8 @@ def fit_header(
     reclaimable_on_cards: Mapping[str, int] | None = None,
     rpc_endpoints: tuple[str, ...] = (),
     probe: Probe = measure_compute,
+    experience: Experience = NO_EXPERIENCE,
+    described: bool = False,
 ) -> Plan | Misfit:
     """Find the plan that grants the wish now.
 
@@ -97,52 +119,33 @@ def fit_header(
     do not, more, up to 32,768, where cache and buffers take no more than a quarter of the free memory), and never
     more than the model was trained on. A model whose heads are too odd for a quantised cache gets one in f16; the
     plan says so. ``reclaimable_bytes`` is main memory that a worker which is about to end will
-    give back. Raises: ``ModelFileError`` when llama.cpp refuses the model.
+    give back. ``described``: of another machine, whose cards cannot be asked.
+    Raises: ``ModelFileError`` when llama.cpp refuses the model.
     """
+    facts = facts_of(header)
     memories = budgets(machine, reclaimable_bytes, reclaimable_on_cards)
-    try:
-        return _answer(_open_case(header, wish, memories, rpc_endpoints, probe), machine)
-    except CacheRefused:
-        plain = replace(wish, kv_type="f16")
-        return _answer(_open_case(header, plain, memories, rpc_endpoints, probe), machine)
-
-
-def _open_case(
-    header: Header,
-    wish: Wish,
-    memories: Budgets,
-    rpc_endpoints: tuple[str, ...],
-    probe: Probe,
-) -> _Case:
-    model = Model(group_weights(header), describe_memory(header))
-    return _Case(
-        header=header,
-        model=model,
-        wish=wish,
-        budgets=memories,
-        n_seq_max=count_sequences(wish.sessions, recurrent=model.memory.recurrent),
-        n_ctx_most=round_context(header.n_ctx_train),
-        buffers=Buffers(header, model.memory, memories.card, rpc_endpoints, probe),
+    rates = machine_rates(machine, memories, _threads(wish, machine))
+    buffers = ProbedBuffers(
+        header,
+        facts,
+        memories,
+        probe,
+        rpc_endpoints=rpc_endpoints,
+        described=described,
+        n_expert_used=wish.n_expert_used,
+        op_offload_tokens=offload_threshold(facts, rates, wish.n_expert_used),
+        experience=experience,
     )
+    return _fit(facts, wish, machine, memories, rates, buffers, experience)
 
 
-def _answer(case: _Case, machine: Machine) -> Plan | Misfit:
-    wish = case.wish
-    wanted = round_context(min(wish.n_ctx, case.n_ctx_most)) if wish.n_ctx else _automatic_context(case)
-    wanted = max(wanted, CONTEXT_STEP)
-    placement = _place_measured(case, wanted)
-    if placement.missing_bytes == 0:
-        return _plan(case, machine, wanted, placement)
-    largest = _largest_context(case, wanted)
-    if wish.n_ctx is None and largest is not None:
-        placement = _place_measured(case, largest)
-        if placement.missing_bytes == 0:
-            return _plan(case, machine, largest, placement)
-    if wish.n_ctx is None and largest is None:
-        # Nobody asked for the context that was tried; what counts is that even the least does not fit.
-        wanted = min(wanted, LEAST_CONTEXT)
-        placement = _place_measured(case, wanted)
-    return _misfit(case, wanted, placement, largest)
+def fit_facts(
+    facts: ModelFacts, wish: Wish, machine: Machine, *, experience: Experience = NO_EXPERIENCE
+) -> Plan | Misfit:
+    """Fit a model of which no header was read, see :func:`fit_header`. Pure: nothing is asked of llama.cpp."""
+    memories = budgets(machine)
+    rates = machine_rates(machine, memories, _threads(wish, machine))
+    return _fit(facts, wish, machine, memories, rates, EstimatedBuffers(facts, memories, experience), experience)
 
 
 def count_sequences(sessions: int, *, recurrent: bool) -> int:
@@ -155,18 +158,124 @@ def count_sequences(sessions: int, *, recurrent: bool) -> int:
     return min(_SEQUENCE_LIMIT, max(1, sessions) + spare)
 
 
+def choose_load_mode(path: Path, machine: Machine) -> LoadMode:
+    """Map local files, which starts at once and shares pages; read files of the network, which may vanish under us."""
+    holding = [disk for disk in machine.disks if path.resolve().is_relative_to(disk.path.resolve())]
+    if not holding:
+        return "mmap"
+    nearest = max(holding, key=lambda disk: len(disk.path.resolve().parts))
+    return "read" if nearest.file_system.lower().startswith(_NETWORK_FILE_SYSTEMS) else "mmap"
+
+
+def _fit(
+    facts: ModelFacts,
+    wish: Wish,
+    machine: Machine,
+    memories: Budgets,
+    rates: MachineRates,
+    buffers: BufferSource,
+    experience: Experience,
+) -> Plan | Misfit:
+    kv_types: tuple[KvType, ...] = (wish.kv_type,) if wish.kv_type else ("f16", "q8_0")
+    misfits: list[Misfit] = []
+    small: Plan | None = None
+    for kv_type in kv_types:
+        case = _Case(
+            facts=facts,
+            wish=wish,
+            machine=machine,
+            budgets=memories,
+            rates=rates,
+            n_seq_max=count_sequences(wish.sessions, recurrent=facts.memory.recurrent),
+            n_ctx_most=round_context(facts.n_ctx_train),
+            buffers=buffers,
+            kv_type=kv_type,
+        )
+        try:
+            answer = _answer(_with_batch(case), experience)
+        except CacheRefused:
+            if wish.kv_type is None:
+                break
+            return _answer(_with_batch(replace(case, kv_type="f16")), experience)
+        if isinstance(answer, Misfit):
+            misfits.append(answer)
+        elif answer.n_ctx >= _wanted(case):
+            return answer
+        elif small is None or answer.n_ctx > small.n_ctx:
+            small = answer
+    return small or max(misfits, key=lambda misfit: misfit.offered_n_ctx or 0)
+
+
+def _threads(wish: Wish, machine: Machine) -> int:
+    return wish.threads or machine.processor.usable_threads
+
+
+def _wanted(case: _Case) -> int:
+    """The context to try first; a smaller one is second best."""
+    if case.wish.n_ctx:
+        return max(CONTEXT_STEP, round_context(min(case.wish.n_ctx, case.n_ctx_most)))
+    return min(case.n_ctx_most, COMFORTABLE_CONTEXT)
+
+
+def _with_batch(case: _Case) -> _Case:
+    """The micro-batch that makes the plan's task quickest, by estimated buffers."""
+    if case.wish.n_ubatch is not None:
+        return replace(case, n_ubatch=case.wish.n_ubatch)
+    usual = replace(case, n_ubatch=USUAL_BATCH)
+    if not case.budgets.cards:
+        return usual
+    n_ctx = _wanted(case)
+    best, best_s = usual, _estimated_s(usual, n_ctx)
+    if case.wish.profile == "chat" and not _leaves_weights_in_ram(usual, n_ctx):
+        return usual
+    for n_ubatch in LARGE_BATCHES:
+        larger = replace(case, n_ubatch=n_ubatch)
+        seconds = _estimated_s(larger, n_ctx)
+        if seconds < best_s:
+            best, best_s = larger, seconds
+    return best
+
+
+def _estimated_s(case: _Case, n_ctx: int) -> float:
+    shape = case.shape(n_ctx)
+    placement = case.place(shape, case.buffers.estimate(shape))
+    return case.pace(shape).seconds(placement.step) if placement.fits else float("inf")
+
+
+def _leaves_weights_in_ram(case: _Case, n_ctx: int) -> bool:
+    shape = case.shape(n_ctx)
+    choice = case.place(shape, case.buffers.estimate(shape)).choice
+    return bool(choice.experts_in_ram) or 0 < choice.n_gpu_layers <= case.facts.n_layer
+
+
+def _answer(case: _Case, experience: Experience) -> Plan | Misfit:
+    wish = case.wish
+    wanted = _wanted(case) if wish.n_ctx else max(_automatic_context(case), CONTEXT_STEP)
+    placement = _place_measured(case, wanted)
+    if placement.fits:
+        return _plan(case, wanted, placement, experience)
+    largest = _largest_context(case, wanted)
+    if wish.n_ctx is None and largest is not None:
+        placement = _place_measured(case, largest)
+        if placement.fits:
+            return _plan(case, largest, placement, experience)
+    if wish.n_ctx is None and largest is None:
+        # Nobody asked for the context that was tried; what counts is that even the least does not fit.
+        wanted = min(wanted, LEAST_CONTEXT)
+        placement = _place_measured(case, wanted)
+    return explain_misfit(case.facts, wanted, placement, largest, LEAST_CONTEXT)
+
+
 def _automatic_context(case: _Case) -> int:
-    weights = case.model.weights.total
-    free = case.budgets.host.usable_bytes + (case.budgets.card.usable_bytes if case.budgets.card else 0)
-    share = max(0, free - weights) // AUTOMATIC_SHARE
+    share = max(0, case.budgets.usable_bytes - case.facts.weights.total) // AUTOMATIC_SHARE
     most = min(case.n_ctx_most, LARGEST_AUTOMATIC_CONTEXT)
     comfortable = min(case.n_ctx_most, COMFORTABLE_CONTEXT)
 
     def cheap(n_ctx: int) -> bool:
         shape = case.shape(n_ctx)
-        compute = case.buffers.estimate(case.shape(n_ctx))
-        cache = kv_bytes(case.model.memory, shape) + recurrent_bytes(case.model.memory, shape)
-        return cache + compute.host_bytes + compute.device_bytes <= share
+        compute = case.buffers.estimate(shape)
+        cache = kv_bytes(case.facts.memory, shape) + recurrent_bytes(case.facts.memory, shape)
+        return cache + compute.host_bytes + sum(compute.cards) <= share
 
     return _largest_that(cheap, comfortable, most) or comfortable
 
@@ -188,18 +297,25 @@ def _largest_that(holds: Callable[[int], bool], least: int, most: int) -> int | 
 def _place_measured(case: _Case, n_ctx: int) -> Placement:
     """Place with an estimate, ask llama.cpp for the buffers of that placement, and place again until both agree."""
     shape = case.shape(n_ctx)
-    n_gpu_layers = place(case.model, shape, case.budgets, case.buffers.estimate(case.shape(n_ctx))).n_gpu_layers
+    choice = case.place(shape, case.buffers.estimate(shape)).choice
     best: Placement | None = None
     for _ in range(4):
-        compute = case.buffers.measure(case.shape(n_ctx), n_gpu_layers)
-        measured = place_layers(case.model, shape, case.budgets, compute, n_gpu_layers)
-        if measured.missing_bytes == 0 or measured.short_of is case.budgets.host:
+        layout = case.layout(shape, case.buffers.measure(shape, choice))
+        measured = layout.lay_out(choice)
+        if best is None or (measured.fits, -_seconds(case, shape, measured)) > (
+            best.fits,
+            -_seconds(case, shape, best),
+        ):
             best = measured
-        again = place(case.model, shape, case.budgets, compute).n_gpu_layers
-        if best is not None and again <= best.n_gpu_layers:
+        again = layout.place(case.wish.experts_in_ram).choice
+        if again == choice:
             return best
-        n_gpu_layers = again
-    return best or place_layers(case.model, shape, case.budgets, case.buffers.measure(shape, 0), 0)
+        choice = again
+    return best or case.place(shape, case.buffers.estimate(shape))
+
+
+def _seconds(case: _Case, shape: CacheShape, placement: Placement) -> float:
+    return case.pace(shape).seconds(placement.step)
 
 
 def _largest_context(case: _Case, too_large: int) -> int | None:
@@ -210,13 +326,13 @@ def _largest_context(case: _Case, too_large: int) -> int | None:
     """
     if too_large <= LEAST_CONTEXT:
         return None
-    estimate = case.buffers.estimate(case.shape(LEAST_CONTEXT))
-    n_gpu_layers = place(case.model, case.shape(LEAST_CONTEXT), case.budgets, estimate).n_gpu_layers
-    large = case.buffers.measure(case.shape(too_large), n_gpu_layers)
+    least = case.shape(LEAST_CONTEXT)
+    choice = case.place(least, case.buffers.estimate(least)).choice
+    large = case.buffers.measure(case.shape(too_large), choice)
     largest: int | None = None
     for _ in range(2):
         start = largest or LEAST_CONTEXT
-        chord = _Chord(start, case.buffers.measure(case.shape(start), n_gpu_layers), too_large, large)
+        chord = _Chord(start, case.buffers.measure(case.shape(start), choice), too_large, large)
         found = _largest_that(partial(_fits, case, chord), start, too_large - CONTEXT_STEP)
         if found is None or found == largest:
             break
@@ -239,67 +355,59 @@ class _Chord:
         def between(low: int, high: int) -> int:
             return low + max(0, round((high - low) * ratio))
 
-        return Compute(
-            between(self.small.host_bytes, self.large.host_bytes),
-            between(self.small.device_bytes, self.large.device_bytes),
-            between(self.small.unknown_kv_bytes, self.large.unknown_kv_bytes),
-            between(self.small.unknown_recurrent_bytes, self.large.unknown_recurrent_bytes),
+        small, large = self.small, self.large
+        return replace(
+            small,
+            host_bytes=between(small.host_bytes, large.host_bytes),
+            host_beside_bytes=between(small.host_beside_bytes, large.host_beside_bytes),
+            cards=tuple(between(low, high) for low, high in zip(small.cards, large.cards, strict=True)),
+            unknown_kv_bytes=between(small.unknown_kv_bytes, large.unknown_kv_bytes),
+            unknown_recurrent_bytes=between(small.unknown_recurrent_bytes, large.unknown_recurrent_bytes),
         )
 
 
 def _fits(case: _Case, chord: _Chord, n_ctx: int) -> bool:
-    return place(case.model, case.shape(n_ctx), case.budgets, chord.at(n_ctx)).missing_bytes == 0
+    return case.place(case.shape(n_ctx), chord.at(n_ctx)).fits
 
 
-def _plan(case: _Case, machine: Machine, n_ctx: int, placement: Placement) -> Plan:
-    shape = case.shape(n_ctx)
-    return Plan(
-        model_path=case.header.path,
-        model_name=display_name(case.header),
+def _plan(case: _Case, n_ctx: int, placement: Placement, experience: Experience) -> Plan:
+    shape, choice, wish = case.shape(n_ctx), placement.choice, case.wish
+    counts = tuple(count for _, count in choice.cards)
+    apart = bool(choice.experts_in_ram) or 0 < choice.n_gpu_layers <= case.facts.n_layer
+    copies = apart and not case.budgets.shared
+    plan = Plan(
+        model_path=case.facts.path,
+        model_name=case.facts.name,
         n_ctx=n_ctx,
-        n_ctx_train=case.header.n_ctx_train,
+        n_ctx_train=case.facts.n_ctx_train,
         n_seq_max=case.n_seq_max,
         n_batch=shape.n_ubatch,
         n_ubatch=shape.n_ubatch,
         n_outputs_max=case.n_seq_max,
-        kv_type=case.wish.kv_type,
-        n_gpu_layers=placement.n_gpu_layers,
-        load_mode=choose_load_mode(case.header.path, machine),
-        threads=case.wish.threads or machine.processor.usable_threads,
+        kv_type=case.kv_type,
+        n_gpu_layers=choice.n_gpu_layers,
+        load_mode="read" if copies else choose_load_mode(case.facts.path, case.machine),
+        threads=_threads(wish, case.machine),
         devices=placement.devices,
+        layers_per_card=counts if len(counts) > 1 else (),
+        experts_in_ram=choice.experts_in_ram,
+        n_expert_used=wish.n_expert_used,
+        op_offload_tokens=offload_threshold(case.facts, case.rates, wish.n_expert_used) if copies else None,
     )
+    speed = calibrate(_speed(case, shape, placement), case.facts.digest, _place_of(plan), experience)
+    together = case.pace(shape)
+    around = Circumstances(case.facts, case.budgets, case.rates, wish, together, placement.step)
+    return replace(plan, speed=speed, reasons=explain(replace(plan, speed=speed), around))
 
 
-def choose_load_mode(path: Path, machine: Machine) -> LoadMode:
-    """Map local files, which starts at once and shares pages; read files of the network, which may vanish under us."""
-    holding = [disk for disk in machine.disks if path.resolve().is_relative_to(disk.path.resolve())]
-    if not holding:
-        return "mmap"
-    nearest = max(holding, key=lambda disk: len(disk.path.resolve().parts))
-    return "read" if nearest.file_system.lower().startswith(_NETWORK_FILE_SYSTEMS) else "mmap"
+def _speed(case: _Case, shape: CacheShape, placement: Placement) -> Speed:
+    """Of one session, without any correction."""
+    pace = case.pace(shape, alone=True)
+    layout = Layout(case.facts, shape, case.budgets, case.buffers.estimate(shape), pace)
+    return speed_of(layout.lay_out(placement.choice).step, pace.batch_tokens)
 
 
-def _misfit(case: _Case, n_ctx: int, placement: Placement, offered: int | None) -> Misfit:
-    budget = placement.short_of
-    usable = budget.usable_bytes
-    where = "main memory" if budget is case.budgets.host else f"the memory of {budget.name}"
-    sentence = (
-        f"{display_name(case.header)} with a context of {n_ctx:,} tokens needs {_size(placement.needed_bytes)} "
-        f"of {where}. "
-        f"{_size(budget.free_bytes)} are free, of which {_size(min(budget.reserve_bytes, budget.free_bytes))} stay "
-        f"with the system, so {_size(placement.missing_bytes)} are missing."
-    )
-    if offered is not None:
-        hint = f"A context of {offered:,} tokens fits."
-    else:
-        hint = (
-            f"Not even a context of {LEAST_CONTEXT:,} tokens fits: close other programs, or choose a smaller model or "
-            "a smaller quantization of this one."
-        )
-    return Misfit(sentence, hint, placement.needed_bytes, usable, offered)
-
-
-def _size(size_bytes: int) -> str:
-    if size_bytes >= 1_000_000_000:
-        return f"{size_bytes / 1e9:.1f} GB"
-    return f"{size_bytes / 1e6:.0f} MB"
+def _place_of(plan: Plan) -> SpeedPlace:
+    if plan.n_gpu_layers == 0:
+        return "host"
+    return "split" if plan.experts_in_ram or plan.load_mode == "read" else "card"

@@ -1,7 +1,7 @@
 """Bytes of weights, KV cache and recurrent state by arithmetic on the header. Pure; the compute buffer is probed.
 
 Source of the formulas: llama-context.cpp (rounding), llama-kv-cache.cpp and llama-kv-cache-iswa.cpp (cells),
-llama-memory-recurrent.cpp (state), llama-model.cpp (which layer lives where).
+llama-memory-recurrent.cpp (state), llama-arch.cpp and llama-model.cpp (which tensor lives where).
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ CONTEXT_STEP = 256
 _STATE_ELEMENT_BYTES = 4
 _KV_TYPE_NAMES: dict[KvType, str] = {"f16": "F16", "q8_0": "Q8_0", "q4_0": "Q4_0"}
 _LAYER = re.compile(r"^blk\.(\d+)\.")
+_EXPERTS = re.compile(r"ffn_(up|down|gate|gate_up)_(ch|)exps")
+"""Routed experts, as the pattern that keeps them in main memory finds them. Source: ``LLM_FFN_EXPS_REGEX``."""
+_INPUT = ("token_embd.", "position_embd.", "token_types.", "per_layer_token_embd.", "masked_embd")
+_OUTPUT = ("output", "cls", "dense_", "altup_")
+_OUTPUT_NORM_OF_LFM2 = "token_embd_norm."
 _TENSOR_ALIGNMENT = 32
 """Of the processor's buffers. Source: ``TENSOR_ALIGNMENT`` in ggml-impl.h."""
 
@@ -42,12 +47,16 @@ class CacheShape:
 
 def kv_bytes(memory: ModelMemory, shape: CacheShape, *, first_layer: int = 0, end_layer: int | None = None) -> int:
     """Of the layers from ``first_layer`` to before ``end_layer``, with a unified cache and windows not full."""
+    return sum(kv_bytes_by_layer(memory, shape)[first_layer:end_layer])
+
+
+def kv_bytes_by_layer(memory: ModelMemory, shape: CacheShape) -> tuple[int, ...]:
+    """Of each layer."""
     window_cells = windowed_cells(memory.window, shape)
-    total = 0
-    for layer in memory.layers[first_layer:end_layer]:
-        cells = window_cells if layer.windowed else shape.n_ctx
-        total += cells * _cell_bytes(layer, shape.kv_type)
-    return total
+    return tuple(
+        (window_cells if layer.windowed else shape.n_ctx) * kv_token_bytes(layer, shape.kv_type)
+        for layer in memory.layers
+    )
 
 
 def windowed_cells(window: int, shape: CacheShape) -> int:
@@ -63,7 +72,8 @@ def recurrent_bytes(
     return elements * shape.n_seq_max * _STATE_ELEMENT_BYTES
 
 
-def _cell_bytes(layer: LayerMemory, kv_type: KvType) -> int:
+def kv_token_bytes(layer: LayerMemory, kv_type: KvType) -> int:
+    """Keys and values of one token in one layer."""
     kind = TENSOR_TYPES_BY_NAME[_KV_TYPE_NAMES[kv_type]]
     return sum(
         -(-elements // kind.block_elements) * kind.block_bytes
@@ -72,66 +82,96 @@ def _cell_bytes(layer: LayerMemory, kv_type: KvType) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class WeightsSplit:
-    """Weights on the processor's side and on the one card."""
+class Size:
+    """Of some tensors: how much memory they take, and how many numbers they are."""
 
-    host_bytes: int
-    device_bytes: int
+    bytes: int = 0
+    elements: int = 0
+
+    def __add__(self, other: Size) -> Size:
+        return Size(self.bytes + other.bytes, self.elements + other.elements)
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Tensor bytes grouped by what moves together."""
+    """Tensors grouped by what moves together."""
 
-    layers: tuple[int, ...]
-    embedding: int
+    layers: tuple[Size, ...]
+    """Everything of a layer but its routed experts; layers that only predict further tokens are not loaded: empty."""
+    experts: tuple[Size, ...]
+    """Routed experts of each layer; empty in dense layers."""
+    embedding: Size
     """Word embeddings: always in main memory."""
-    output: int
+    output: Size
     """The last projection and its norm, without a tied copy of the embeddings."""
-    tied: bool
-    """The output reuses the word embeddings, and so is copied when it moves to a card."""
-    tied_bytes: int
+    tied: Size
+    """The word embeddings if the output reuses them: they are copied when the output moves to a card."""
+    everywhere: Size = Size()
+    """Small tensors of which every device with a layer gets a copy."""
+    largest_expert_bytes: int = 0
+    """Of one tensor of routed experts: what is copied to a card at once to be multiplied there."""
 
     @property
     def total(self) -> int:
-        return sum(self.layers) + self.embedding + self.output
+        """Bytes in main memory when nothing is on a card."""
+        return sum(size.bytes for size in (*self.layers, *self.experts)) + sum(
+            size.bytes for size in (self.embedding, self.output, self.everywhere)
+        )
 
-    def split(self, n_gpu_layers: int) -> WeightsSplit:
-        """The last ``n_gpu_layers - 1`` layers and the output go to the card; one more than layers takes all."""
-        if n_gpu_layers <= 0:
-            return WeightsSplit(self.total, 0)
-        first = first_device_layer(len(self.layers), n_gpu_layers)
-        moved = sum(self.layers[first:])
-        copied = self.tied_bytes if self.tied else 0
-        return WeightsSplit(self.total - moved - self.output, moved + self.output + copied)
-
-
-def first_device_layer(n_layer: int, n_gpu_layers: int) -> int:
-    """The first layer on the card. Source: ``i_gpu_start`` in llama-model.cpp."""
-    return max(0, n_layer + 1 - n_gpu_layers) if n_gpu_layers > 0 else n_layer
+    @property
+    def expert_layers(self) -> tuple[int, ...]:
+        """Layers that have routed experts."""
+        return tuple(index for index, size in enumerate(self.experts) if size.bytes)
 
 
 def group_weights(header: Header) -> Weights:
-    """Group the tensors by where they can go. Tensors of layers that only predict further tokens are not loaded."""
+    """Group the tensors by where they can go. Tensors of layers that only predict further tokens are not loaded.
+
+    Source: ``LLM_TENSOR_INFOS`` in llama-arch.cpp; what it calls repeating and what has no layer's number goes with
+    the first layer, but for the tables of rotary embeddings, which are copied.
+    """
     n_layer = header.block_count
-    unused = header.count("nextn_predict_layers", 0)
-    layers = [0] * n_layer
-    embedding = output = 0
-    tied_bytes = 0
-    names = {tensor.name for tensor in header.tensors}
+    loaded = n_layer - min(n_layer, header.count("nextn_predict_layers", 0))
+    groups: dict[str, Size] = {}
+    layers, experts = [Size()] * n_layer, [Size()] * n_layer
+    largest = 0
     for tensor in header.tensors:
-        size = _loaded_bytes(tensor)
+        size = Size(_loaded_bytes(tensor), tensor.elements)
         if match := _LAYER.match(tensor.name):
             index = int(match[1])
-            if index < n_layer - unused:
+            if index >= loaded:
+                continue
+            if _EXPERTS.search(tensor.name):
+                experts[index] += size
+                largest = max(largest, size.bytes)
+            else:
                 layers[index] += size
-        elif tensor.name.startswith("output"):
-            output += size
-        else:
-            embedding += size
-            if tensor.name == "token_embd.weight":
-                tied_bytes = size
-    return Weights(tuple(layers), embedding, output, "output.weight" not in names, tied_bytes)
+            continue
+        group = _group(tensor.name, header.architecture)
+        groups[group] = groups.get(group, Size()) + size
+        if tensor.name == "token_embd.weight":
+            groups["words"] = size
+    layers[0] += groups.get("first", Size())
+    tied = not any(tensor.name == "output.weight" for tensor in header.tensors)
+    return Weights(
+        layers=tuple(layers),
+        experts=tuple(experts),
+        embedding=groups.get("input", Size()),
+        output=groups.get("output", Size()),
+        tied=groups.get("words", Size()) if tied else Size(),
+        everywhere=groups.get("everywhere", Size()),
+        largest_expert_bytes=largest,
+    )
+
+
+def _group(name: str, architecture: str) -> str:
+    if name.startswith("rope_"):
+        return "everywhere"
+    if name.startswith(_INPUT):
+        return "input"
+    if name.startswith(_OUTPUT) or (name.startswith(_OUTPUT_NORM_OF_LFM2) and architecture.startswith("lfm2")):
+        return "output"
+    return "first"
 
 
 def _loaded_bytes(tensor: Tensor) -> int:

@@ -30,6 +30,9 @@ class Speed:
     prefill_tok_s: Band
     decode_tok_s: Band
     calibrated: bool = False
+    prefill_factor: float = 1.0
+    """What ``likely`` was multiplied by because of earlier measurements; divided by it, it is the raw prediction."""
+    decode_factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,10 @@ class Wish:
 
     n_ctx: int | None = None
     sessions: int = 4
-    kv_type: KvType = "f16"
+    kv_type: KvType | None = None
+    """``None``: f16 where it fits, else q8_0."""
     threads: int | None = None
-    n_ubatch: int = 512
+    n_ubatch: int | None = None
     profile: Profile = "chat"
     experts_in_ram: int | None = None
     """Of so many layers, the last ones, the experts stay in main memory. ``None``: as few as must."""

@@ -77,6 +77,8 @@ class Gpu:
     """True when its memory is main memory."""
     sources: tuple[str, ...]
     bandwidth_bytes_s: float | None = None
+    link_bytes_s: float | None = None
+    """Between main memory and the card; ``None`` where nobody says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,11 @@ def main() -> None:
     for endpoint in task["rpc_endpoints"]:
         bindings.add_rpc_server(endpoint)
     layout = parameters.Layout(
-        n_gpu_layers=task["n_gpu_layers"], load_mode=task["load_mode"], cards=tuple(task["devices"])
+        n_gpu_layers=task["n_gpu_layers"],
+        load_mode=task["load_mode"],
+        cards=tuple(task["devices"]),
+        layers_per_card=tuple(task["layers_per_card"]),
+        experts_in_ram=tuple(task["experts_in_ram"]),
     )
     model_parameters = parameters.model_parameters(layout)
     native.llama_backend_init()

@@ -67,6 +67,8 @@ def _load(
     devices: tuple[str, ...] = (),
     rpc_endpoints: tuple[str, ...] = (),
     load_mode: str = "mmap",
+    layers_per_card: tuple[int, ...] = (),
+    experts_in_ram: tuple[int, ...] = (),
 ) -> Loaded:
     task = {
         "model": str(model),
@@ -75,6 +77,8 @@ def _load(
         "devices": devices,
         "rpc_endpoints": rpc_endpoints,
         "load_mode": load_mode,
+        "layers_per_card": layers_per_card,
+        "experts_in_ram": experts_in_ram,
     }
     child = subprocess.run(
         [sys.executable, "-m", "tests.engine.fit.loaded"],
@@ -229,15 +233,24 @@ def test_a_card_is_listed(rpc_server: str, wait_for: WaitFor) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("room", [4 * GIB, 400 * MIB])
-def test_placement_on_a_card_is_exact(rpc_server: str, wait_for: WaitFor, moe_model: Path, room: int) -> None:
+@pytest.mark.parametrize(
+    ("room", "least_layers", "in_ram"),
+    [(4 * GIB, 31, range(1)), (400 * MIB, 31, range(1, 30)), (330 * MIB, 1, range(31))],
+)
+def test_placement_on_a_card_is_exact(
+    rpc_server: str, wait_for: WaitFor, moe_model: Path, room: int, least_layers: int, in_ram: range
+) -> None:
     endpoint = _listening(rpc_server, wait_for)
     header = read_model(moe_model)
     here = machine(8 * GIB, gpus=(card(room, name="RPC0"),))
     patient = partial(measure_compute, timeout_s=_PATIENCE_S)
     plan = fit_header(header, Wish(n_ctx=2_048), here, rpc_endpoints=(endpoint,), probe=patient)
     assert isinstance(plan, Plan)
-    assert plan.n_gpu_layers == 31 if room == 4 * GIB else 0 < plan.n_gpu_layers < 31
+    assert least_layers <= plan.n_gpu_layers <= 31
+    assert len(plan.experts_in_ram) in in_ram
+    # KV never leaves before experts do.
+    on_card = range(31 - plan.n_gpu_layers, 30)
+    assert plan.n_gpu_layers == 31 or plan.experts_in_ram == tuple(on_card)
     shape = CacheShape(plan.n_ctx, plan.n_seq_max, plan.n_ubatch, plan.kv_type)
     loaded = _load(
         moe_model,
@@ -246,6 +259,7 @@ def test_placement_on_a_card_is_exact(rpc_server: str, wait_for: WaitFor, moe_mo
         devices=("RPC0",),
         rpc_endpoints=(endpoint,),
         load_mode="read",
+        experts_in_ram=plan.experts_in_ram,
     )
     for device in plan.devices:
         _assert_printed(loaded.weights, "model", device.name, device.weights_bytes)

@@ -112,7 +112,7 @@ def _needed(header: Header, n_ctx: int, *, kv_factor: int = 1) -> int:
 def test_misfit_names_the_numbers_and_the_largest_context(header: Header, probe: FakeProbe) -> None:
     reserve = 384 * MIB
     short = machine(reserve + _needed(header, 4_096) + 200_000)
-    misfit = fit_header(header, Wish(n_ctx=8_192), short, probe=probe)
+    misfit = fit_header(header, Wish(n_ctx=8_192, kv_type="f16"), short, probe=probe)
     assert isinstance(misfit, Misfit)
     assert misfit.offered_n_ctx == 4_096
     assert misfit.needed_bytes == _needed(header, 8_192)
@@ -124,14 +124,14 @@ def test_misfit_names_the_numbers_and_the_largest_context(header: Header, probe:
         f"so {missing / 1e6:.0f} MB are missing."
     )
     assert misfit.hint == "A context of 4,096 tokens fits."
-    assert isinstance(fit_header(header, Wish(n_ctx=4_096), short, probe=probe), Plan)
-    assert isinstance(fit_header(header, Wish(n_ctx=4_352), short, probe=probe), Misfit)
+    assert isinstance(fit_header(header, Wish(n_ctx=4_096, kv_type="f16"), short, probe=probe), Plan)
+    assert isinstance(fit_header(header, Wish(n_ctx=4_352, kv_type="f16"), short, probe=probe), Misfit)
 
 
 @pytest.mark.parametrize("room", range(150 * MIB, 330 * MIB, 30 * MIB))
 def test_what_is_offered_fits_and_the_next_step_does_not(header: Header, probe: FakeProbe, room: int) -> None:
     here = machine(384 * MIB + room)
-    misfit = fit_header(header, Wish(n_ctx=8_192), here, probe=probe)
+    misfit = fit_header(header, Wish(n_ctx=8_192, kv_type="f16"), here, probe=probe)
     if isinstance(misfit, Plan):
         assert _needed(header, 8_192) <= room
         return
@@ -139,25 +139,25 @@ def test_what_is_offered_fits_and_the_next_step_does_not(header: Header, probe: 
     assert _needed(header, misfit.offered_n_ctx) <= room
     # A chord may lie a little above the bend of the real buffer and give one step away.
     assert _needed(header, misfit.offered_n_ctx + 512) > room
-    assert isinstance(fit_header(header, Wish(n_ctx=misfit.offered_n_ctx), here, probe=probe), Plan)
+    assert isinstance(fit_header(header, Wish(n_ctx=misfit.offered_n_ctx, kv_type="f16"), here, probe=probe), Plan)
 
 
 def test_nothing_is_offered_when_nothing_fits(header: Header, probe: FakeProbe) -> None:
-    for wish in (Wish(), Wish(n_ctx=8_192)):
+    for wish, wanted in ((Wish(), 512), (Wish(n_ctx=8_192), 8_192)):
         misfit = fit_header(header, wish, machine(384 * MIB + 60 * MIB), probe=probe)
         assert isinstance(misfit, Misfit)
         assert misfit.offered_n_ctx is None
         assert misfit.hint.startswith("Not even a context of 512 tokens fits")
-    assert "context of 8,192 tokens" in misfit.sentence
+        assert f"context of {wanted:,} tokens" in misfit.sentence
 
 
 def test_automatic_context_shrinks_before_it_gives_up(header: Header, probe: FakeProbe) -> None:
-    plan = fit_header(header, Wish(), machine(384 * MIB + _needed(header, 4_096) + 400_000), probe=probe)
+    plan = fit_header(header, Wish(kv_type="f16"), machine(384 * MIB + _needed(header, 4_096) + 400_000), probe=probe)
     assert isinstance(plan, Plan)
     assert plan.n_ctx == 4_096
     # Each answer costs a process: the wished context, the least, and one or two near the largest that fits.
     assert len(probe.asked) <= 4
-    least = fit_header(header, Wish(), machine(384 * MIB + _needed(header, LEAST_CONTEXT)), probe=probe)
+    least = fit_header(header, Wish(kv_type="f16"), machine(384 * MIB + _needed(header, LEAST_CONTEXT)), probe=probe)
     assert isinstance(least, Plan)
     assert least.n_ctx == LEAST_CONTEXT
 
@@ -283,20 +283,28 @@ class TestCards:
     def test_shared_memory_is_counted_once(self, header: Header, probe: FakeProbe) -> None:
         shared = card(6 * GIB, name="MTL0", unified=True)
         assert isinstance(fit_header(header, Wish(), machine(2 * GIB, gpus=(shared,)), probe=probe), Plan)
-        misfit = fit_header(header, Wish(n_ctx=8_192), machine(384 * MIB + 250 * MIB, gpus=(shared,)), probe=probe)
+        wish = Wish(n_ctx=8_192, kv_type="f16")
+        misfit = fit_header(header, wish, machine(384 * MIB + 250 * MIB, gpus=(shared,)), probe=probe)
         assert isinstance(misfit, Misfit)
 
-    def test_the_roomiest_card_that_llama_cpp_can_use(self) -> None:
+    def test_every_card_that_llama_cpp_can_use(self) -> None:
         small, large = card(4 * GIB), card(12 * GIB, name="CUDA1")
         blind = replace(card(48 * GIB), backend=None)
         chip = card(60 * GIB, name="Vulkan1", kind=DeviceKind.INTEGRATED, unified=True)
         found = budgets(machine(64 * GIB, gpus=(small, blind, chip, large)))
-        assert found.card is not None
-        assert found.card.name == "CUDA1"
+        assert [one.name for one in found.cards] == ["CUDA0", "CUDA1"]
+        assert not found.shared
         alone = budgets(machine(64 * GIB, gpus=(blind, chip)))
-        assert alone.card is not None
-        assert alone.card.name == "Vulkan1"
+        assert [one.name for one in alone.cards] == ["Vulkan1"]
         assert alone.shared
+        assert alone.usable_bytes == alone.host.usable_bytes
+
+    def test_a_cache_that_is_too_large_in_f16_is_kept_in_eight_bits(self, header: Header, probe: FakeProbe) -> None:
+        tight = machine(384 * MIB + _needed(header, 8_192) - 20 * MIB)
+        plan = fit_header(header, Wish(n_ctx=8_192), tight, probe=probe)
+        assert isinstance(plan, Plan)
+        assert plan.kv_type == "q8_0"
+        assert any("q8_0" in reason and "would not fit" in reason for reason in plan.reasons)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""What planning needs to know of a model, whether its header was read or only its name is known. Records only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.fit.footprint import Weights, group_weights
+from engine.fit.layers import ModelMemory, describe_memory
+from engine.gguf.header import Header
+from engine.gguf.split import display_name
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """A model as the planner sees it."""
+
+    name: str
+    path: Path
+    """The first file, or where it would lie."""
+    n_ctx_train: int
+    n_embd: int
+    n_vocab: int
+    n_expert: int
+    """0 for a dense model."""
+    n_expert_used: int
+    weights: Weights
+    memory: ModelMemory
+    digest: str = ""
+    """Of the header; measurements are remembered by it."""
+    estimated: tuple[str, ...] = ()
+    """Why the plan is no more than an estimate, in sentences; empty when a header was read."""
+
+    @property
+    def n_layer(self) -> int:
+        """Layers, including those that only predict further tokens."""
+        return len(self.weights.layers)
+
+
+def facts_of(header: Header) -> ModelFacts:
+    """Of a model whose header was read. Raises: ``ModelFileError`` for numbers that make no sense."""
+    return ModelFacts(
+        name=display_name(header),
+        path=header.path,
+        n_ctx_train=header.n_ctx_train,
+        n_embd=header.embedding_length,
+        n_vocab=header.vocab_size,
+        n_expert=header.n_expert,
+        n_expert_used=header.n_expert_used,
+        weights=group_weights(header),
+        memory=describe_memory(header),
+        digest=header.fingerprint,
+    )
