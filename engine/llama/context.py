@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from enum import IntEnum
+from enum import Enum, IntEnum, auto
 from typing import Any, Final
 
 import numpy as np
@@ -17,13 +17,18 @@ from numpy.typing import NDArray
 
 from engine.errors import WorkerError
 from engine.fit.plan import Plan
+from engine.hardware.profile import DeviceKind
 from engine.llama.bindings import bind
 from engine.llama.model import Model
 from engine.llama.parameters import context_parameters
 
 Logits = NDArray[np.float32]
+State = NDArray[np.uint8]
+"""A sequence's memory, or a part of it, as llama.cpp writes it; only for the context it was taken from."""
 
 _WARM_UP_TOKENS: Final = 2
+_PARTIAL_ONLY: Final = 1
+"""Source: ``LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY`` in llama.h."""
 
 
 class DecodeResult(IntEnum):
@@ -33,6 +38,19 @@ class DecodeResult(IntEnum):
     NO_CELLS = 1
     INTERRUPTED = 2
     INVALID = -1
+
+
+class MemoryKind(Enum):
+    """How a sequence's memory may be cut back and shared."""
+
+    CELLS = auto()
+    """A cell for each token: cut anywhere, share any prefix."""
+    WINDOWED = auto()
+    """Some layers look back a short way and overwrite what lies further back; the others are cells."""
+    STATE = auto()
+    """Some or all layers keep one running state, which is that of the last token and of no other."""
+    WHOLE = auto()
+    """Neither cut nor shared, only gone on with."""
 
 
 class Context:
@@ -67,6 +85,13 @@ class Context:
             self.close()
             raise WorkerError("not_generative", f"{plan.model_name} is not a model that writes text.")
         self._n_vocab = model.vocabulary.n_tokens
+        self._windowed = model.window_tokens > 0
+        self.memory_kind = (
+            MemoryKind.STATE if model.recurrent else MemoryKind.WINDOWED if self._windowed else MemoryKind.CELLS
+        )
+        cards = [device.name for device in plan.devices if device.kind is not DeviceKind.CPU]
+        self.device = "+".join(cards) if cards and plan.n_gpu_layers else "CPU"
+        """Where the model computes, by ggml's names."""
         self.n_ctx = int(native.llama_n_ctx(self.handle))
         self.n_batch = int(native.llama_n_batch(self.handle))
         self.n_ubatch = int(native.llama_n_ubatch(self.handle))
@@ -132,13 +157,42 @@ class Context:
         native.llama_set_warmup(self.handle, True)  # every expert is touched, not only the chosen ones
         result = self.decode(_WARM_UP_TOKENS)
         native.llama_set_warmup(self.handle, False)
+        if self.memory_kind is not MemoryKind.STATE and not self.truncate(0, 1):
+            self.memory_kind = MemoryKind.WHOLE  # an architecture whose cache says itself that it cannot be cut
         native.llama_memory_clear(self._memory, True)
         if result != DecodeResult.OK:
             raise WorkerError("warm_up_failed", f"llama.cpp failed at its first step, with code {result}.")
 
-    def share(self, source: int, target: int, n_tokens: int) -> None:
-        """Let ``target`` see the first ``n_tokens`` of ``source``; they occupy the same cells."""
+    def share(self, source: int, target: int, n_tokens: int, state: State | None = None) -> bool:
+        """Let ``target``, empty so far, begin with the first ``n_tokens`` of ``source``; their cells are the same.
+
+        ``state``: the part that cannot be cut, from :meth:`save_state` when ``source`` was so long; without it that of
+        ``source`` as it is. A window is copied, never shared: llama.cpp does not overwrite a cell with two holders, so
+        windows that nobody looks at any longer would fill their small cache. ``False``: there was no room for it.
+        """
         native.llama_memory_seq_cp(self._memory, source, target, 0, n_tokens)
+        if state is None and self._windowed:
+            state = self.save_state(target)
+        return state is None or self.load_state(target, state)
+
+    def save_state(self, sequence: int, *, whole: bool = False) -> State:
+        """The part of a sequence's memory that cannot be cut back, or all of it. Waits for the device.
+
+        Its size is that of the window or of the recurrent state; a few MB up to a hundred.
+        """
+        flags = 0 if whole else _PARTIAL_ONLY
+        size = int(native.llama_state_seq_get_size_ext(self.handle, sequence, flags))
+        state = np.empty(size, np.uint8)
+        written = native.llama_state_seq_get_data_ext(self.handle, _bytes(state), size, sequence, flags)
+        if written != size:
+            raise WorkerError("state_failed", f"llama.cpp wrote {written} of {size} bytes of a sequence's memory.")
+        return state
+
+    def load_state(self, sequence: int, state: State, *, whole: bool = False) -> bool:
+        """Put back what :meth:`save_state` gave. ``False``: there was no room, and that part is empty now."""
+        flags = 0 if whole else _PARTIAL_ONLY
+        read = native.llama_state_seq_set_data_ext(self.handle, _bytes(state), state.size, sequence, flags)
+        return bool(read == state.size)
 
     def truncate(self, sequence: int, n_tokens: int) -> bool:
         """Forget everything from position ``n_tokens`` on; ``False`` when the memory cannot be cut there."""
@@ -162,6 +216,10 @@ class Context:
 
 def _pointer(array: NDArray[Any], kind: Any) -> Any:
     return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
+
+
+def _bytes(state: State) -> Any:
+    return ctypes.cast(state.ctypes.data, ctypes.POINTER(ctypes.c_uint8))
 
 
 def _length_of_text() -> Any:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.errors import RequestError, WorkerError
-from engine.llama.context import Context, DecodeResult
+from engine.llama.context import Context, DecodeResult, MemoryKind
 from engine.llama.model import Model
 from engine.serving.kv import KvCache
 from engine.serving.metrics import Metrics
 from engine.serving.postprocess import Outgoing, Postprocessor, open_sequences
 from engine.serving.scheduler import Scheduler, Step
-from engine.serving.sequence import Ticket
+from engine.serving.sequence import Sequence, StepRecord, Ticket
+from engine.serving.trace import Tracer
 
 __all__ = ["Engine", "EngineState", "Outgoing"]
 
@@ -64,7 +65,7 @@ class Engine:
             context,
             n_cells=context.n_ctx,
             n_slots=context.n_seq_max,
-            recurrent=model.recurrent,
+            kind=context.memory_kind,
             window_tokens=model.window_tokens,
         )
         self._scheduler = Scheduler(
@@ -78,8 +79,20 @@ class Engine:
         self.limit_tokens = min(context.n_ctx, model.n_ctx_train or context.n_ctx)
         """The longest sequence, prompt and answer."""
         self.metrics = Metrics()
-        self._postprocessor = Postprocessor(model.vocabulary, self._scheduler, self.metrics, context.logits)
+        self._postprocessor = Postprocessor(
+            model.vocabulary,
+            self._scheduler,
+            self.metrics,
+            context.logits,
+            rewindable_tokens=_rewindable_tokens(self._cache, model.window_tokens, self.limit_tokens),
+            most_logits=context.n_outputs_max,
+        )
+        self.tracer = Tracer()
         self.steps = 0
+        self._may_interrupt = context.memory_kind in (MemoryKind.CELLS, MemoryKind.WINDOWED)
+        """A recurrent state that others' rows have moved could be lost by breaking off."""
+        self._decoded_at = 0.0
+        """When the last decode ended; 0 after a rest."""
 
     # Called from any thread
 
@@ -104,7 +117,7 @@ class Engine:
             return
         ticket.cancelled = True
         self._any_cancelled = True
-        if self._running and all(running.cancelled for running in self._running):
+        if self._may_interrupt and self._running and all(running.cancelled for running in self._running):
             self._context.interrupt()
         self._inbox.put(_nothing)
 
@@ -130,6 +143,10 @@ class Engine:
             cache.idle_slots,
             scheduler.preemptions,
         )
+
+    def trace(self) -> tuple[StepRecord, ...]:
+        """The last steps. For :meth:`ask`."""
+        return self.tracer.steps()
 
     def drop_idle(self) -> int:
         """Forget every idle prefix. For :meth:`ask`."""
@@ -159,36 +176,49 @@ class Engine:
         """Run what came in; sleep while there is nothing to do. ``False``: asked to stop."""
         while True:
             try:
-                command = self._inbox.get(block=not self.busy)
+                resting = not self.busy
+                command = self._inbox.get(block=resting)
             except queue.Empty:
                 return True
             if command is None:
                 return False
+            if resting:
+                self._decoded_at = 0.0
             command()
 
     def _step(self) -> None:
         step = self._scheduler.schedule()
-        if step is not None and step.n_rows > step.n_decoding:
+        if step is None:
+            return
+        if step.n_rows > step.n_decoding:
             self._send()  # nobody's words wait for another's prompt
-        if step is not None and self._run(step):
-            self._postprocessor.run(step)
+        self._execute(step)
 
-    def _run(self, step: Step) -> bool:
-        """Compute a step; whether its logits are there to be used."""
+    def _execute(self, step: Step) -> None:
+        result = self._run(step)
+        if result == DecodeResult.OK:
+            self._postprocessor.run(step)
+        else:
+            self._recover(step, result)
+
+    def _run(self, step: Step) -> int:
+        """Compute a step. Measures what the decode took, and what we took since the one before."""
         self._write_batch(step)
         self._context.allow()
         self._running = frozenset(part.sequence.ticket for part in step.slices)
         began = time.perf_counter()
         result = self._context.decode(step.n_rows)
-        elapsed = time.perf_counter() - began
+        ended = time.perf_counter()
         self._running = _NO_TICKETS
         self.steps += 1
         if result == DecodeResult.OK:
-            self._scheduler.on_done(step, elapsed)
-            self.metrics.note_step(step.n_rows, step.n_decoding, elapsed)
-            return True
-        self._recover(step, result)
-        return False
+            python_s = began - self._decoded_at if self._decoded_at else 0.0
+            self._scheduler.on_done(step, ended - began)
+            self.metrics.note_step(step.n_rows, step.n_decoding, ended - began, python_s)
+            scheduler = self._scheduler
+            self.tracer.note(step, ended - began, python_s, len(scheduler.active), len(scheduler.waiting))
+        self._decoded_at = ended
+        return result
 
     def _write_batch(self, step: Step) -> None:
         context = self._context
@@ -215,17 +245,42 @@ class Engine:
             self._scheduler.on_broken_off(step)
         elif result == DecodeResult.NO_CELLS:
             if not self._scheduler.on_full(step):
-                self._fail(step, RequestError("context_full", "The context has no room for another token.", status=500))
+                self._fail(step, self._too_large(step.slices[0].sequence))
         elif result == DecodeResult.INVALID:
-            self._fail(step, RequestError("invalid_batch", "llama.cpp refused this request's tokens.", status=500))
+            self._isolate(step)
         else:
             raise WorkerError("decode_failed", f"llama.cpp failed while computing, with code {result}.")
+
+    def _isolate(self, step: Step) -> None:
+        """llama.cpp refused a batch and did nothing: find whose fault it is by running each sequence alone."""
+        if len(step.slices) == 1:
+            self._fail(step, RequestError("invalid_batch", "llama.cpp refused this request's tokens.", status=500))
+            return
+        for part in step.slices:
+            sequence = part.sequence
+            if sequence.slot >= 0 and sequence.n_past == part.start:  # not if one before needed its room
+                self._execute(Step((part,), part.count, part.count if sequence.decoding else 0))
+
+    def _too_large(self, sequence: Sequence) -> RequestError:
+        return RequestError(
+            "context_full",
+            f"With {len(sequence.tokens):,} tokens this request alone fills the context of {self._cache.n_cells:,}.",
+            "A shorter prompt, or a larger context, is needed.",
+            status=400,
+        )
 
     def _accept(self, ticket: Ticket) -> None:
         if ticket.cancelled:
             ticket.unfinished = 0
             return
-        self._scheduler.add(open_sequences(ticket, self._vocabulary, self.limit_tokens))
+        sequences = open_sequences(ticket, self._vocabulary, self.limit_tokens)
+        self._scheduler.add(sequences)
+        for sequence in sequences:
+            sequence.device = self._context.device
+            if sequence.n_prompt >= self.limit_tokens:
+                self._postprocessor.finish(sequence, "error", self._too_large(sequence))
+        if ticket.request.traced and ticket.unfinished:
+            self.tracer.watch(ticket)
 
     def _drop_cancelled(self) -> None:
         self._any_cancelled = False
@@ -250,6 +305,13 @@ class Engine:
         if outgoing:
             self._sent_at = time.monotonic()
             self._post(outgoing)
+
+
+def _rewindable_tokens(cache: KvCache, window_tokens: int, limit_tokens: int) -> int:
+    """How long a sequence may be to take back its last tokens: what a sliding window has forgotten does not return."""
+    if not cache.can_rewind:
+        return 0
+    return min(limit_tokens, window_tokens) if window_tokens else limit_tokens
 
 
 def _nothing() -> None:

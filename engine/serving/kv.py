@@ -1,83 +1,32 @@
 """The unified KV cache as the scheduler sees it: slots that hold token prefixes, and cells that slots may share.
 
-llama.cpp keeps one pool of cells; a cell belongs to every sequence that shares its prefix. It does not tell how many
-are in use, so the count is mirrored here exactly. A slot (a llama.cpp sequence id) is *free*, *live* (a sequence works
-in it) or *idle* (its prefix is kept warm for whoever begins the same way). Who is admitted when is the scheduler's
-decision.
+llama.cpp keeps one pool of cells; a cell belongs to every sequence that shares its prefix. A slot (a llama.cpp sequence
+id) is *free*, *live* (a sequence works in it) or *idle* (its prefix is kept warm for whoever begins the same way). How
+much of a prefix can be taken over is ruled by the model's kind of memory; the rule is :meth:`KvCache.match`. Who is
+admitted when is the scheduler's decision.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
+
+from engine.llama.context import MemoryKind, State
+from engine.serving.cells import CellCount, Span
+from engine.serving.checkpoints import BUDGET_BYTES, Checkpoint, Checkpoints
 
 
 class SequenceMemory(Protocol):
     """The part of ``engine.llama.context.Context`` that moves sequences about."""
 
-    def share(self, source: int, target: int, n_tokens: int) -> None: ...
+    def share(self, source: int, target: int, n_tokens: int, state: State | None = None) -> bool: ...
     def truncate(self, sequence: int, n_tokens: int) -> bool: ...
     def first_position(self, sequence: int) -> int: ...
-
-
-class _Span:
-    """Consecutive cells with the same holders. ``refs`` counts the slots that end here and the spans that go on."""
-
-    __slots__ = ("length", "parent", "refs")
-
-    def __init__(self, parent: _Span | None, length: int) -> None:
-        self.parent = parent
-        self.length = length
-        self.refs = 1
-
-
-class CellCount:
-    """How many cells are in use, when prefixes share theirs. A chain of spans ends in what a holder holds."""
-
-    def __init__(self) -> None:
-        self.used = 0
-
-    def extend(self, end: _Span | None, n: int) -> _Span:
-        """Append ``n`` cells to a holder's chain; returns its new end."""
-        self.used += n
-        if end is not None and end.refs == 1:
-            end.length += n
-            return end
-        return _Span(end, n)  # the holder's reference to ``end`` becomes the new span's
-
-    def share(self, end: _Span, held: int, n: int) -> _Span:
-        """A second holder for the first ``n`` of ``held`` cells; returns where its chain ends. ``0 < n <= held``."""
-        span, stop = end, held
-        while n <= stop - span.length:
-            stop -= span.length
-            assert span.parent is not None
-            span = span.parent
-        surplus = stop - n
-        if surplus:
-            upper = _Span(span.parent, span.length - surplus)
-            span.parent, span.length = upper, surplus
-            span = upper
-        span.refs += 1
-        return span
-
-    def release(self, end: _Span | None) -> None:
-        """A holder lets go of its chain."""
-        while end is not None:
-            end.refs -= 1
-            if end.refs:
-                return
-            self.used -= end.length
-            end = end.parent
-
-    def sole(self, end: _Span | None) -> int:
-        """Cells that would become free if this holder let go."""
-        total = 0
-        while end is not None and end.refs == 1:
-            total += end.length
-            end = end.parent
-        return total
+    def save_state(self, sequence: int) -> State: ...
+    def load_state(self, sequence: int, state: State) -> bool: ...
 
 
 class SlotState(Enum):
@@ -96,7 +45,7 @@ class Slot:
     state: SlotState = SlotState.FREE
     tokens: list[int] = field(default_factory=list)
     """Exactly what its cells hold."""
-    end: _Span | None = None
+    end: Span | None = None
     used_at: int = 0
     """A counter that grows with each use; the smallest idle one is evicted first."""
 
@@ -107,6 +56,12 @@ class Match:
 
     slot: int
     n_tokens: int
+    checkpoint: Checkpoint | None = None
+    """The state to begin with, where the slot's own has moved on."""
+    n_common: int = 0
+    """The longest common prefix with any slot, usable or not."""
+    in_place: bool = False
+    """The idle slot itself is cut and gone on with, because there is no room for its rest."""
 
 
 NO_MATCH = Match(-1, 0)
@@ -116,16 +71,23 @@ class KvCache:
     """Slots and cells of one context. The engine's thread only."""
 
     def __init__(
-        self, memory: SequenceMemory, *, n_cells: int, n_slots: int, recurrent: bool = False, window_tokens: int = 0
+        self,
+        memory: SequenceMemory,
+        *,
+        n_cells: int,
+        n_slots: int,
+        kind: MemoryKind = MemoryKind.CELLS,
+        window_tokens: int = 0,
+        checkpoint_bytes: int = BUDGET_BYTES,
     ) -> None:
-        """``recurrent``: a state that cannot be cut back, so only a whole idle prefix can be continued.
-        ``window_tokens``: reach of sliding-window layers, which forget what lies further back; 0 for none."""
+        """``window_tokens``: how far windowed layers look back; 0 for none."""
         self._memory = memory
-        self._recurrent = recurrent
+        self._kind = kind
         self._window = window_tokens
         self._slots = [Slot(index) for index in range(n_slots)]
         self._cells = CellCount()
         self._clock = itertools.count(1)
+        self.checkpoints = Checkpoints(checkpoint_bytes)
         self.n_cells = n_cells
 
     @property
@@ -143,54 +105,79 @@ class KvCache:
         """Prefixes kept warm."""
         return sum(slot.state is SlotState.IDLE for slot in self._slots)
 
+    @property
+    def keeps_checkpoints(self) -> bool:
+        """Whether the memory needs copies of its state to be shared or cut."""
+        return self._kind in (MemoryKind.WINDOWED, MemoryKind.STATE)
+
+    @property
+    def can_rewind(self) -> bool:
+        """Whether the tail of a live slot can be taken back: not where part of the memory is one running state."""
+        return self._kind in (MemoryKind.CELLS, MemoryKind.WINDOWED)
+
+    # Prefixes
+
     def match(self, tokens: list[int]) -> Match:
         """The best prefix to begin with; at least one token is always left to compute, for its logits."""
-        best = NO_MATCH
+        best, n_common = NO_MATCH, 0
         for slot in self._slots:
-            if slot.tokens:
-                n = self._usable(slot, common_prefix(slot.tokens, tokens, len(tokens) - 1))
-                idle_tie = n == best.n_tokens and n > 0 and slot.state is SlotState.IDLE
-                if n > best.n_tokens or idle_tie:
-                    best = Match(slot.index, n)
-        return best
+            if not slot.tokens:
+                continue
+            common = common_prefix(slot.tokens, tokens, len(tokens) - 1)
+            n_common = max(n_common, common)
+            n, checkpoint = self._usable(slot, common)
+            idle_tie = n == best.n_tokens and n > 0 and slot.state is SlotState.IDLE
+            if n > best.n_tokens or idle_tie:
+                best = Match(slot.index, n, checkpoint)
+        return Match(best.slot, best.n_tokens, best.checkpoint, n_common)
 
-    def _usable(self, slot: Slot, n: int) -> int:
-        """How much of a common prefix of ``n`` tokens the model's kind of memory lets us take over."""
-        if n == 0:
-            return 0
-        if self._recurrent:
-            return n if slot.state is SlotState.IDLE and n == len(slot.tokens) else 0
-        return 0 if self._lost(slot, n) else n
+    def _usable(self, slot: Slot, n: int) -> tuple[int, Checkpoint | None]:
+        """How much of a common prefix of ``n`` tokens can be taken over, and from which copy of the state."""
+        if n == 0 or self._kind is MemoryKind.CELLS:
+            return n, None
+        whole = n == len(slot.tokens)
+        if self._kind is MemoryKind.WHOLE:
+            return (n, None) if whole and slot.state is SlotState.IDLE else (0, None)
+        if whole or (self._kind is MemoryKind.WINDOWED and not self._lost(slot, n)):
+            return n, None
+        checkpoint = self.checkpoints.latest(slot.index, n)
+        return (checkpoint.n_tokens, checkpoint) if checkpoint else (0, None)
 
     def _lost(self, slot: Slot, n: int) -> bool:
         """Whether windowed layers have overwritten what token ``n`` would look back at."""
         return self._window > 0 and not 0 <= self._memory.first_position(slot.index) <= max(0, n - self._window)
 
-    def can_claim(self) -> bool:
-        """Whether a slot is free or can be made free."""
-        return any(slot.state is not SlotState.LIVE for slot in self._slots)
+    @property
+    def vacant_slots(self) -> int:
+        """Slots that are free or can be made free."""
+        return sum(slot.state is not SlotState.LIVE for slot in self._slots)
 
-    def claim(self, match: Match) -> int:
-        """Make a slot live that begins with the match; only when :meth:`can_claim`."""
+    def claim(self, match: Match) -> tuple[int, int]:
+        """Make a slot live that begins with the match; only when there are :attr:`vacant_slots`.
+
+        Returns the slot and how many tokens it holds: none when the memory had no room for a copy of its state.
+        """
         source = self._slots[match.slot] if match.n_tokens else None
-        whole = source is not None and source.state is SlotState.IDLE and len(source.tokens) == match.n_tokens
-        target = source if whole else self._vacant(spare=source)
-        if target is None or target is source:
-            assert source is not None
-            self._cut(source, match.n_tokens)
+        if source is None:
+            target = self._vacant(spare=None)
+        elif source.state is SlotState.IDLE and (match.in_place or match.n_tokens == len(source.tokens)):
             target = source
+        else:
+            target = self._vacant(spare=source)
+        if target is None:
+            assert source is not None
+            target = source
+        if source is not None and target is source:
+            self._go_on(source, match)
         elif source is not None:
-            self._memory.share(source.index, target.index, match.n_tokens)
-            assert source.end is not None
-            target.end = self._cells.share(source.end, len(source.tokens), match.n_tokens)
-            target.tokens = source.tokens[: match.n_tokens]
-            source.used_at = next(self._clock)
+            self._branch(source, target, match)
         target.state = SlotState.LIVE
         target.used_at = next(self._clock)
-        return target.index
+        self.checkpoint(target.index)
+        return target.index, len(target.tokens)
 
     def _vacant(self, spare: Slot | None) -> Slot | None:
-        """A free slot, or the idle one used longest ago; not ``spare`` if there is any other."""
+        """A free slot, or the idle one used longest ago; not ``spare``, which is returned by nobody."""
         for slot in self._slots:
             if slot.state is SlotState.FREE:
                 return slot
@@ -201,27 +188,43 @@ class KvCache:
         self._empty(oldest)
         return oldest
 
+    def _go_on(self, slot: Slot, match: Match) -> None:
+        """Cut an idle slot to the match."""
+        if match.checkpoint is not None:
+            self._return_to(slot, match.checkpoint)
+        elif match.n_tokens < len(slot.tokens):
+            if self._memory.truncate(slot.index, match.n_tokens):
+                self._forget_tail(slot, match.n_tokens)
+            else:
+                self._empty(slot)
+
+    def _branch(self, source: Slot, target: Slot, match: Match) -> None:
+        """Begin a vacant slot with what the match offers."""
+        n, checkpoint = match.n_tokens, match.checkpoint
+        source.used_at = next(self._clock)
+        if checkpoint is not None:
+            self.checkpoints.touch(checkpoint)
+        if not self._memory.share(source.index, target.index, n, checkpoint.state if checkpoint else None):
+            self._memory.truncate(target.index, 0)
+            return
+        assert source.end is not None
+        target.end = self._cells.share(source.end, len(source.tokens), n)
+        target.tokens = source.tokens[:n]
+        self.checkpoints.inherit(source.index, target.index, n)
+
+    def checkpoint(self, index: int) -> None:
+        """Keep a copy of the state of a slot as it is now, where the memory needs one and the place is worth it."""
+        slot = self._slots[index]
+        if self.keeps_checkpoints and slot.tokens and self.checkpoints.wanted(index, len(slot.tokens)):
+            self.checkpoints.keep(index, len(slot.tokens), self._memory.save_state(index))
+
+    # Live slots
+
     def extend(self, index: int, tokens: list[int]) -> None:
         """Note that a decode has stored these tokens behind a live slot's content."""
         slot = self._slots[index]
         slot.tokens += tokens
         slot.end = self._cells.extend(slot.end, len(tokens))
-
-    def restore(self, index: int) -> bool:
-        """Bring the memory back to what the slot is noted to hold, after a decode that was broken off.
-
-        ``False``: it could not be, and the slot is empty and free now.
-        """
-        slot = self._slots[index]
-        if self._memory.truncate(index, len(slot.tokens)):
-            return True
-        self._empty(slot)
-        return False
-
-    @property
-    def can_rewind(self) -> bool:
-        """Whether the tail of a live slot can be taken back: not where part of the memory is one running state."""
-        return not self._recurrent
 
     def rewind(self, index: int, n_tokens: int) -> bool:
         """Forget a live slot's tokens from ``n_tokens`` on. ``False``: it could not be, and the slot is empty and free.
@@ -229,11 +232,38 @@ class KvCache:
         Windowed layers may have forgotten what the earlier end would look back at; then it cannot be either.
         """
         slot = self._slots[index]
-        if self._recurrent or not n_tokens or not self._memory.truncate(index, n_tokens) or self._lost(slot, n_tokens):
+        cut = self.can_rewind and n_tokens > 0 and self._memory.truncate(index, n_tokens)
+        if not cut or self._lost(slot, n_tokens):
             self._empty(slot)
             return False
         self._forget_tail(slot, n_tokens)
         return True
+
+    def restore(self, index: int) -> int:
+        """Bring the memory back to what the slot is noted to hold, after a decode that was broken off.
+
+        Returns how many tokens it holds now: fewer where only an older copy of the state could be put back; at 0 the
+        slot is free.
+        """
+        slot = self._slots[index]
+        n = len(slot.tokens)
+        if n and self._memory.truncate(index, n) and not self._lost(slot, n):
+            return n
+        checkpoint = self.checkpoints.latest(index, n)
+        if checkpoint is None:
+            self._empty(slot)
+        else:
+            self._return_to(slot, checkpoint)
+        return len(slot.tokens)
+
+    def _return_to(self, slot: Slot, checkpoint: Checkpoint) -> None:
+        """Cut a slot to where a copy of its state was taken."""
+        n = checkpoint.n_tokens
+        self.checkpoints.touch(checkpoint)
+        if self._memory.load_state(slot.index, checkpoint.state) and self._memory.truncate(slot.index, n):
+            self._forget_tail(slot, n)
+        else:
+            self._empty(slot)
 
     def retire(self, index: int) -> None:
         """A live slot becomes idle: its prefix stays warm."""
@@ -244,6 +274,32 @@ class KvCache:
     def drop(self, index: int) -> None:
         """Forget a slot's content; it is free then."""
         self._empty(self._slots[index])
+
+    # Idle slots
+
+    def idle(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """The idle slots with the tokens they hold, those used longest ago first."""
+        slots = [slot for slot in self._slots if slot.state is SlotState.IDLE]
+        for slot in sorted(slots, key=lambda slot: slot.used_at):
+            yield slot.index, tuple(slot.tokens)
+
+    def adopt(self, tokens: list[int], load: Callable[[int], bool]) -> int:
+        """An idle slot for tokens whose memory ``load`` puts into it, or -1.
+
+        Free cells and a free slot are needed, or those of idle prefixes, which make way. ``load`` is given the slot
+        and says whether it went well.
+        """
+        while self.free_cells < len(tokens) and self.evict_idle():
+            pass
+        slot = self._vacant(spare=None) if self.free_cells >= len(tokens) > 0 else None
+        if slot is None:
+            return -1
+        if not load(slot.index):
+            self._memory.truncate(slot.index, 0)
+            return -1
+        self.extend(slot.index, tokens)
+        self.retire(slot.index)
+        return slot.index
 
     def evict_idle(self, *, spare: int = -1) -> bool:
         """Forget the idle prefix used longest ago whose end frees cells; ``False`` when there is none."""
@@ -257,6 +313,13 @@ class KvCache:
         self._empty(min(candidates, key=lambda slot: slot.used_at))
         return True
 
+    def tail_cells(self, match: Match) -> int:
+        """Cells that cutting the matched slot to the match would free; 0 unless it is idle."""
+        if not match.n_tokens or self._slots[match.slot].state is not SlotState.IDLE:
+            return 0
+        slot = self._slots[match.slot]
+        return min(len(slot.tokens) - match.n_tokens, self._cells.sole(slot.end))
+
     def drop_idle(self) -> int:
         """Forget every idle prefix; returns how many there were."""
         idle = [slot for slot in self._slots if slot.state is SlotState.IDLE]
@@ -264,23 +327,20 @@ class KvCache:
             self._empty(slot)
         return len(idle)
 
-    def _cut(self, slot: Slot, n: int) -> None:
+    def _forget_tail(self, slot: Slot, n: int) -> None:
         if n == len(slot.tokens):
             return
-        if not self._memory.truncate(slot.index, n):
-            raise AssertionError("a prefix was matched that the memory cannot be cut to")
-        self._forget_tail(slot, n)
-
-    def _forget_tail(self, slot: Slot, n: int) -> None:
         assert slot.end is not None
         end = self._cells.share(slot.end, len(slot.tokens), n) if n else None
         self._cells.release(slot.end)
         slot.end = end
         del slot.tokens[n:]
+        self.checkpoints.cut(slot.index, n)
 
     def _empty(self, slot: Slot) -> None:
         self._memory.truncate(slot.index, 0)
         self._cells.release(slot.end)
+        self.checkpoints.cut(slot.index, 0)
         slot.end = None
         slot.tokens = []
         slot.state = SlotState.FREE

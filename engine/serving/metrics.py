@@ -41,6 +41,8 @@ class Metrics:
     steps: int = 0
     decode_s: float = 0.0
     """Seconds inside llama_decode."""
+    python_s: float = 0.0
+    """Seconds between two decodes: choosing tokens, handing them over, scheduling."""
     prompt_rows: int = 0
     decode_rows: int = 0
     prompt_tokens: int = 0
@@ -50,8 +52,9 @@ class Metrics:
     ttft: Histogram = field(default_factory=Histogram)
     queue: Histogram = field(default_factory=Histogram)
 
-    def note_step(self, n_rows: int, n_decoding: int, elapsed_s: float) -> None:
-        """Count a computed step."""
+    def note_step(self, n_rows: int, n_decoding: int, elapsed_s: float, python_s: float) -> None:
+        """Count a computed step: seconds in llama_decode, and of ours since the step before."""
+        self.python_s += python_s
         self.steps += 1
         self.decode_s += elapsed_s
         self.prompt_rows += n_rows - n_decoding

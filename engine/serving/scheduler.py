@@ -1,31 +1,40 @@
-"""Who runs in the next step. Decoding rows first, then slices of prompts within a time budget.
+"""Who runs in the next step: admission, room in the cache, and rows. The first word of *schedule, run, postprocess*.
 
-A step of the engine is *schedule, run, postprocess*; this is the first word, and what to do when the cache is full.
-Nothing here computes, samples or talks to a client. The budget arithmetic is pure and stands at the end.
+A step takes decoding rows first, then slices of prompts within a time budget. When the cache is full, idle prefixes
+make way, then the step is halved, then the youngest sequence goes back to the queue with its tokens. The order of the
+waiting and the arithmetic of the budget are in ``policy.py``, what prefixes may be shared in ``kv.py``. Nothing here
+computes, samples or talks to a client. The engine's thread only.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
+from bisect import bisect_right, insort
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from engine.serving.checkpoints import marks
 from engine.serving.kv import NO_MATCH, KvCache, Match, common_prefix
+from engine.serving.policy import (
+    BATCH_SHARE,
+    LEAST_SLICE,
+    Pace,
+    Turns,
+    is_batch,
+    prompt_rows,
+    who_yields,
+    youngest,
+)
 from engine.serving.sequence import Sequence
 
-STEP_BUDGET_S: Final = 0.150
-"""A step takes no longer while anyone decodes."""
-ALONE_BUDGET_S: Final = 1.0
-"""A step of prompts alone takes no longer, so that newcomers and hang-ups are heard."""
 HEADROOM_TOKENS: Final = 256
 """Cells promised to an admitted sequence beyond its prompt, at most; more are taken as it grows."""
 LEADER_TOKENS: Final = 32
 """A newcomer waits for a prompt being computed that will give it at least so many more tokens."""
-AGEING_TOKENS_PER_S: Final = 512.0
-"""Short prompts go first, but waiting counts as being shorter."""
-_LEAST_SLICE: Final = 16
+ADMISSION_PATIENCE_S: Final = 30.0
+SLICE_PATIENCE_S: Final = 2.0
+"""Batch work gets a slot, and a slice of its prompt, at least so often while interactive requests wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +66,8 @@ class Step:
     """Rows that go on with an answer; the others are prompts."""
 
 
-@dataclass(slots=True)
-class Pace:
-    """How fast steps have been lately, to turn seconds into rows."""
-
-    row_s: float = 0.0
-    """Seconds a row of prompt costs; 0 until measured."""
-    decode_s: float = 0.0
-    """Seconds of a step that only decodes."""
-
-    def note(self, step: Step, elapsed_s: float) -> None:
-        """Learn from a step. Slow starts are forgotten within a few steps."""
-        n_prompt = step.n_rows - step.n_decoding
-        if n_prompt == 0:
-            self.decode_s = _blend(self.decode_s, elapsed_s)
-        elif n_prompt >= _LEAST_SLICE:
-            own = max(0.0, elapsed_s - (self.decode_s if step.n_decoding else 0.0))
-            self.row_s = _blend(self.row_s, own / n_prompt)
-
-
 class Scheduler:
-    """Waiting and active sequences of one context. The engine's thread only."""
+    """Waiting and active sequences of one context."""
 
     def __init__(self, cache: KvCache, *, n_batch: int, n_ubatch: int, n_outputs_max: int) -> None:
         self._cache = cache
@@ -89,79 +79,118 @@ class Scheduler:
         """Smaller for a while after the cache was full."""
         self._admitting = True
         """Not while the cache has less room than it should: until somebody ends."""
-        self.waiting: deque[Sequence] = deque()
+        self._slots_given = Turns(ADMISSION_PATIENCE_S)
+        self._slices_given = Turns(SLICE_PATIENCE_S)
+        self.waiting: list[Sequence] = []
         self.active: list[Sequence] = []
         self.pace = Pace()
         self.preemptions = 0
 
     def add(self, sequences: Iterable[Sequence]) -> None:
-        """Put new sequences at the end of the queue."""
+        """Put new sequences into the queue."""
         self.waiting.extend(sequences)
 
-    def remove(self, sequence: Sequence) -> None:
-        """Take out a sequence that has ended; its prefix stays warm."""
+    def remove(self, sequence: Sequence, *, keep: bool = True) -> None:
+        """Take out a sequence that has ended. Its prefix stays warm, unless its content cannot be trusted."""
         self._admitting = True
-        if sequence.slot >= 0:
-            self.active.remove(sequence)
-            self._cache.retire(sequence.slot)
-            sequence.slot = -1
-        else:
+        if sequence.slot < 0:
             self.waiting.remove(sequence)
+            return
+        self.active.remove(sequence)
+        if keep:
+            self._cache.retire(sequence.slot)
+        else:
+            self._cache.drop(sequence.slot)
+        sequence.slot = -1
 
     def schedule(self) -> Step | None:
         """Admit who fits, then fill a step; ``None`` when there is nothing to do."""
-        if self._admitting or not self.active:
-            self._admit()
+        if self.waiting and (self._admitting or not self.active):
+            self._admit(time.monotonic())
         if not self.active:
             return None
         rows = self._make_room()
-        return self._fill(rows)
+        return self._fill(rows, time.monotonic())
 
     # Admission
 
-    def _admit(self) -> None:
-        passed: list[Sequence] = []
-        while self.waiting and self._cache.can_claim() and len(self.active) < self._n_outputs_max:
-            sequence = self.waiting.popleft()
+    def _admit(self, now: float) -> None:
+        """Give slots to those who wait, the most urgent first; whoever cannot fit yet is not overtaken for ever."""
+        followers: list[Sequence] = []
+        while self.waiting:
+            has_slot = self._has_slot(len(followers))
+            if not has_slot and who_yields(self.active) is None:
+                break
+            sequence = min(self.waiting, key=lambda candidate: self._slots_given.key(candidate, now))
+            if not has_slot:
+                if is_batch(sequence):
+                    break
+                self._yield_slot()
+                continue
             match = self._cache.match(sequence.tokens) if sequence.ticket.request.reuse_prefix else NO_MATCH
             if self._follows_leader(sequence, match):
-                passed.append(sequence)
-            elif self._has_cells(sequence, match):
-                self._start(sequence, match)
-            else:
-                passed.append(sequence)
-                break  # whoever cannot fit yet is not overtaken for ever by smaller ones
-        self.waiting.extendleft(reversed(passed))
+                self.waiting.remove(sequence)
+                followers.append(sequence)
+                continue
+            fitting = self._fitted(sequence, match)
+            if fitting is not None:
+                self.waiting.remove(sequence)
+                self._start(sequence, fitting, now)
+            elif is_batch(sequence) or not self._yield_slot():
+                break
+        self.waiting += followers
+
+    def _has_slot(self, n_promised: int) -> bool:
+        return len(self.active) + n_promised < self._n_outputs_max and self._cache.vacant_slots > n_promised
 
     def _follows_leader(self, sequence: Sequence, match: Match) -> bool:
         """Whether a prompt in the making will soon offer a longer prefix than there is now."""
         if not sequence.ticket.request.reuse_prefix:
             return False
         for leader in self.active:
-            if not leader.decoding:
-                shared = common_prefix(leader.tokens, sequence.tokens, len(sequence.tokens) - 1)
-                if shared > leader.n_past and shared >= match.n_tokens + LEADER_TOKENS:
-                    return True
+            if leader.decoding or is_batch(leader) > is_batch(sequence):
+                continue
+            shared = common_prefix(leader.tokens, sequence.tokens, len(sequence.tokens) - 1)
+            if shared > leader.n_past and shared >= match.n_tokens + LEADER_TOKENS:
+                if self._cache.keeps_checkpoints and shared not in leader.marks:
+                    insort(leader.marks, shared)  # such a memory is shared where it stands, or from a copy
+                return True
         return False
 
-    def _has_cells(self, sequence: Sequence, match: Match) -> bool:
+    def _fitted(self, sequence: Sequence, match: Match) -> Match | None:
+        """The match with which the sequence fits, idle prefixes making way; ``None`` when it has to wait."""
         promised = sum(max(0, self._promise(other) - other.n_past) for other in self.active)
-        needed = self._promise(sequence) - match.n_tokens
-        while self._cache.free_cells - promised < needed:
-            if not self._cache.evict_idle(spare=match.slot):
-                return not self.active  # alone it may try: its length is bounded by the context
-        return True
+        needed = self._promise(sequence) - match.n_tokens + promised
+        while self._cache.free_cells < needed:
+            if self._cache.evict_idle(spare=match.slot):
+                continue
+            if self._cache.free_cells + self._cache.tail_cells(match) >= needed or not self.active:
+                return replace(match, in_place=True)  # alone it may try: its length is bounded by the context
+            return None
+        return match
 
     def _promise(self, sequence: Sequence) -> int:
         return min(len(sequence.tokens) + self._headroom, sequence.limit_tokens)
 
-    def _start(self, sequence: Sequence, match: Match) -> None:
-        sequence.slot = self._cache.claim(match)
-        sequence.n_past = match.n_tokens
+    def _start(self, sequence: Sequence, match: Match, now: float) -> None:
+        sequence.slot, sequence.n_past = self._cache.claim(match)
+        if self._cache.keeps_checkpoints and sequence.ticket.request.reuse_prefix:
+            sequence.marks = marks(sequence.n_past, len(sequence.tokens), match.n_common)
         if not sequence.started_at:
-            sequence.started_at = time.monotonic()
-            sequence.cached_tokens = match.n_tokens
+            sequence.started_at = now
+            sequence.cached_tokens = sequence.n_past
+        self._slots_given.served(sequence, now)
         self.active.append(sequence)
+
+    def _yield_slot(self) -> bool:
+        """Let a batch sequence make way for an interactive one. Its prefix stays warm as long as there is room."""
+        sequence = who_yields(self.active)
+        if sequence is None:
+            return False
+        sequence.yields += 1
+        self._cache.retire(sequence.slot)
+        self._send_back(sequence)
+        return True
 
     # Room
 
@@ -180,18 +209,18 @@ class Scheduler:
             self._preempt_youngest()
 
     def _preempt_youngest(self) -> None:
-        """Send the sequence that was admitted last back to the head of the queue; its tokens are computed again."""
-        sequence = max(self.active, key=lambda candidate: candidate.started_at)
+        """Send a sequence back to the queue and empty its slot; its tokens are computed again."""
+        sequence = youngest(self.active)
         self._cache.drop(sequence.slot)
         self._send_back(sequence)
         self.preemptions += 1
 
     def _send_back(self, sequence: Sequence) -> None:
-        """To the head of the queue, with all its tokens to compute again; its slot is empty already."""
+        """Into the queue with all its tokens. It has no slot any more."""
         self.active.remove(sequence)
         sequence.drop_draft()
-        sequence.slot, sequence.n_past = -1, 0
-        self.waiting.appendleft(sequence)
+        sequence.slot, sequence.n_past, sequence.sent_back = -1, 0, True
+        self.waiting.append(sequence)
 
     def on_full(self, step: Step) -> bool:
         """The cache had no place for a step after all: evict, then halve, then preempt.
@@ -200,8 +229,9 @@ class Scheduler:
         """
         if self._cache.evict_idle():
             return True
-        if step.n_rows > max(1, step.n_decoding):
-            self._row_cap = max(1, step.n_decoding, step.n_rows // 2)
+        least = max(1, sum(part.sequence.decoding for part in step.slices))
+        if step.n_rows > least:
+            self._row_cap = max(least, step.n_rows // 2)
             return True
         if len(self.active) > 1:
             self._preempt_youngest()
@@ -209,19 +239,33 @@ class Scheduler:
             return True
         return False
 
+    # What a step has done
+
     def on_broken_off(self, step: Step) -> None:
         """A decode was interrupted: bring every sequence in it back to where it was, or to the queue."""
         for part in step.slices:
             sequence = part.sequence
-            if not self._cache.restore(sequence.slot):
+            sequence.n_past = self._cache.restore(sequence.slot)
+            if not sequence.n_past:
                 self._send_back(sequence)
 
-    def rewind(self, sequence: Sequence) -> None:
-        """Take out of the cache what is no longer among the tokens; the last token is left to compute.
+    def on_done(self, step: Step, elapsed_s: float) -> None:
+        """Note that a step's rows are in the cache now."""
+        self._row_cap = min(self._n_batch, self._row_cap * 2)
+        self.pace.note(step.n_rows - step.n_decoding, step.n_decoding, elapsed_s)
+        for part in step.slices:
+            sequence = part.sequence
+            self._cache.extend(sequence.slot, sequence.tokens[part.start : part.start + part.count])
+            sequence.n_past += part.count
+            if sequence.n_past in sequence.marks:
+                self._cache.checkpoint(sequence.slot)
+
+    def rewind(self, sequence: Sequence, n_right: int) -> None:
+        """Take out of the cache what lies behind the first ``n_right`` tokens; the last token is left to compute.
 
         For guesses that turned out wrong. Where the memory cannot be cut, the sequence goes back to the queue.
         """
-        n = min(sequence.n_past, len(sequence.tokens) - 1)
+        n = min(sequence.n_past, n_right, len(sequence.tokens) - 1)
         if n == sequence.n_past:
             return
         if self._cache.rewind(sequence.slot, n):
@@ -229,35 +273,30 @@ class Scheduler:
         else:
             self._send_back(sequence)
 
-    def on_done(self, step: Step, elapsed_s: float) -> None:
-        """Note that a step's rows are in the cache now."""
-        self._row_cap = min(self._n_batch, self._row_cap * 2)
-        self.pace.note(step, elapsed_s)
-        for part in step.slices:
-            sequence = part.sequence
-            self._cache.extend(sequence.slot, sequence.tokens[part.start : part.start + part.count])
-            sequence.n_past += part.count
-
     # Rows
 
-    def _fill(self, rows: int) -> Step:
+    def _fill(self, rows: int, now: float) -> Step:
         slices = self._decoding_slices(rows)
         n_decoding = n_rows = sum(part.count for part in slices)
         outputs = self._n_outputs_max - sum(part.n_logits for part in slices)
-        prompts = self._prompts()
+        prompts = self._slices_given.order([sequence for sequence in self.active if not sequence.decoding], now)
         # A micro-batch is computed best whole, and cut only where somebody waits for the cut.
-        least = self._n_ubatch if len(prompts) == 1 and not (n_decoding or self.waiting) else _LEAST_SLICE
+        least = self._n_ubatch if len(prompts) == 1 and not (n_decoding or self.waiting) else LEAST_SLICE
         budget = min(rows - n_rows, prompt_rows(self.pace, n_decoding, self._n_batch, least))
+        kept_free = budget - max(LEAST_SLICE, int(budget * BATCH_SHARE)) if self._disturbs(prompts) else 0
         for sequence in prompts:
-            if budget <= 0:
-                break
-            part = cut_slice(sequence, budget, outputs)
-            if part.count:
+            part = cut_slice(sequence, budget - (kept_free if is_batch(sequence) else 0), outputs)
+            if part.count > 0:
                 slices.append(part)
+                self._slices_given.served(sequence, now)
                 n_rows += part.count
                 budget -= part.count
                 outputs -= part.n_logits
         return Step(tuple(slices), n_rows, n_decoding)
+
+    def _disturbs(self, prompts: list[Sequence]) -> bool:
+        """Whether batch prompts would be computed while interactive answers are being written."""
+        return any(map(is_batch, prompts)) and any(s.decoding and not is_batch(s) for s in self.active)
 
     def _decoding_slices(self, rows: int) -> list[Slice]:
         """A slice for everyone who decodes: one row each, and what is left over for forced text and guesses."""
@@ -274,29 +313,13 @@ class Scheduler:
             slices.append(part)
         return slices
 
-    def _prompts(self) -> list[Sequence]:
-        """Sequences with a prompt to compute, shortest first, those that wait long as if they were shorter."""
-        now = time.monotonic()
-        prompts = [sequence for sequence in self.active if not sequence.decoding]
-        if len(prompts) > 1:
-            prompts.sort(key=lambda s: s.pending - AGEING_TOKENS_PER_S * (now - s.ticket.submitted_at))
-        return prompts
-
 
 def cut_slice(sequence: Sequence, rows: int, outputs: int) -> Slice:
     """What a sequence computes next, with at most so many rows and rows of logits; may be empty."""
     without = max(0, sequence.pending - sequence.n_logits)
-    count = min(sequence.pending, rows, without + outputs)
+    count = max(0, min(sequence.pending, rows, without + outputs))
+    if sequence.marks:
+        following = bisect_right(sequence.marks, sequence.n_past)
+        if following < len(sequence.marks):
+            count = min(count, sequence.marks[following] - sequence.n_past)
     return Slice(sequence, sequence.n_past, count, max(0, count - without))
-
-
-def prompt_rows(pace: Pace, n_decoding: int, n_batch: int, least: int = _LEAST_SLICE) -> int:
-    """How many rows of prompts a step may take, so that it keeps its time; but at least ``least``."""
-    budget_s = STEP_BUDGET_S - pace.decode_s if n_decoding else ALONE_BUDGET_S
-    if pace.row_s <= 0.0:
-        return min(n_batch, 128) if n_decoding else n_batch
-    return min(n_batch, max(least, int(budget_s / pace.row_s)))
-
-
-def _blend(known: float, seen: float) -> float:
-    return seen if known == 0.0 else known * 0.7 + seen * 0.3

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from engine.errors import RequestError
+from engine.llama.constrain import Grammar, Matcher
 from engine.llama.sampler import Sampler, SamplingSettings, TokenLogprob
+from engine.serving.speculate import NO_GUESS, Guess, Lookup
 from engine.serving.stop import TextStream
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
+Priority = Literal["interactive", "batch"]
+"""*interactive*: somebody waits for the answer. *batch*: nobody does; it takes what is left."""
 
 MOST_DECODE_ROWS: Final = 64
 """A decoding sequence has at most so many tokens pending; forced text beyond it is a prompt like any other."""
@@ -32,6 +37,30 @@ class GenerationRequest:
     streamed: bool = True
     """Deltas with each step; otherwise one delta at the end."""
     reuse_prefix: bool = True
+    priority: Priority = "interactive"
+    user: str = ""
+    """Users take turns; requests that name none are one user."""
+    traced: bool = False
+    """The steps that ran while it was here are told at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One step of the engine, for looking at a slow request."""
+
+    ended_at: float
+    """On the monotonic clock."""
+    n_rows: int
+    n_decoding: int
+    """Of the rows, those that went on with answers; the others were prompts."""
+    decode_s: float
+    """Inside llama_decode."""
+    python_s: float
+    """Ours, since the decode before: choosing tokens, handing them over, scheduling."""
+    n_active: int
+    n_waiting: int
+    rows: tuple[tuple[int, int], ...] = ()
+    """The traced requests in it: serial number and rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +90,20 @@ class Timings:
     """Guessed by prompt lookup."""
     accepted_tokens: int = 0
     """Of the guesses, those that were right; they are part of the completion."""
+    device: str = ""
+    """Where the model computed, by ggml's names."""
+    steps: tuple[StepRecord, ...] = ()
+    """While it was here; only if they were asked for."""
+
+    @property
+    def ttft_s(self) -> float:
+        """From the call to the first token."""
+        return self.queue_s + self.prefill_s
+
+    @property
+    def tpot_s(self) -> float:
+        """Between two tokens, on average; 0 when there are not two."""
+        return self.decode_s / (self.completion_tokens - 1) if self.completion_tokens > 1 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +125,15 @@ DeltaSink = Callable[[Delta], None]
 class Ticket:
     """A request's handle: who receives its deltas, and whether anybody still wants them."""
 
-    __slots__ = ("cancelled", "request", "sink", "submitted_at", "unfinished")
+    __slots__ = ("cancelled", "request", "serial", "sink", "steps", "submitted_at", "unfinished")
+    _serials = itertools.count(1)
 
     def __init__(self, request: GenerationRequest, sink: DeltaSink) -> None:
         self.request = request
         self.sink = sink
+        self.serial = next(Ticket._serials)
+        self.steps: Callable[[], tuple[StepRecord, ...]] | None = None
+        """For a traced request: the steps since it came."""
         self.cancelled = False
         self.unfinished = request.choices
         self.submitted_at = time.monotonic()
@@ -119,11 +166,22 @@ class Sequence:
     n_draft: int = 0
     """So many tokens at the end are guesses that no step has verified yet."""
     n_logits: int = 1
-    """So many of the pending rows, counted from the end, need logits: the last, each before a guess, and forced ones
-    whose log-probabilities are wanted."""
+    """So many of the pending rows, counted from the end, need logits: the last, and each before a guess."""
+    matcher: Matcher | None = None
+    """Where its text stands in its grammar; guesses are not counted."""
+    lookup: Lookup | None = None
+    guess: Guess = NO_GUESS
+    """What lookup proposed for the step that runs, whether or not it was put behind the tokens."""
     forced_tokens: int = 0
     drafted_tokens: int = 0
     accepted_tokens: int = 0
+    marks: list[int] = field(default_factory=list)
+    """Where in its tokens a copy of the memory's state is to be kept."""
+    sent_back: bool = False
+    """It has run before and was put back into the queue, or its memory was lost."""
+    yields: int = 0
+    """How often it gave its slot to a more urgent one."""
+    device: str = ""
     shown: bool = False
     """Some of its text has been handed over."""
     logprobs: list[ShownLogprob] = field(default_factory=list)
@@ -144,12 +202,28 @@ class Sequence:
         """The prompt is in the cache, and the few tokens that are pending can run in one step."""
         return self.n_past >= self.n_prompt and 0 < self.pending <= MOST_DECODE_ROWS
 
+    @property
+    def wants_logprobs(self) -> bool:
+        """Whether the log-probability of each token is asked for."""
+        return self.ticket.request.sampling.top_logprobs is not None
+
+    def put_draft(self, guesses: list[int]) -> None:
+        """Put guesses behind the tokens, for the next step to verify."""
+        self.tokens += guesses
+        self.n_draft = len(guesses)
+        self.n_logits = 1 + self.n_draft
+
+    def take_draft(self) -> list[int]:
+        """Take the guesses out of the tokens again."""
+        n_settled = len(self.tokens) - self.n_draft
+        guesses = self.tokens[n_settled:]
+        del self.tokens[n_settled:]
+        self.n_draft, self.n_logits = 0, 1
+        return guesses
+
     def drop_draft(self) -> None:
         """Forget guesses that no step has verified; whenever the sequence does not run as planned."""
-        if self.n_draft:
-            del self.tokens[len(self.tokens) - self.n_draft :]
-            self.n_logits = max(1, self.n_logits - self.n_draft)
-            self.n_draft = 0
+        self.take_draft()
 
     def timings(self) -> Timings:
         """What is known by now."""
@@ -165,4 +239,6 @@ class Sequence:
             forced_tokens=self.forced_tokens,
             drafted_tokens=self.drafted_tokens,
             accepted_tokens=self.accepted_tokens,
+            device=self.device,
+            steps=self.ticket.steps() if self.ticket.steps else (),
         )

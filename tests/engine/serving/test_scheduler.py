@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
+from engine.llama.context import MemoryKind, State
 from engine.llama.sampler import Sampler, SamplingSettings
 from engine.serving.kv import KvCache
-from engine.serving.scheduler import Pace, Scheduler, Step, prompt_rows
+from engine.serving.policy import Pace, prompt_rows
+from engine.serving.scheduler import Scheduler, Step
 from engine.serving.sequence import GenerationRequest, Sequence, Ticket
 from engine.serving.stop import TextStream
 
@@ -21,8 +24,8 @@ class Memory:
     def __init__(self, *, cuttable: bool = True) -> None:
         self._cuttable = cuttable
 
-    def share(self, source: int, target: int, n_tokens: int) -> None:
-        pass
+    def share(self, source: int, target: int, n_tokens: int, state: State | None = None) -> bool:
+        return True
 
     def truncate(self, sequence: int, n_tokens: int) -> bool:
         return self._cuttable or n_tokens == 0
@@ -30,11 +33,18 @@ class Memory:
     def first_position(self, sequence: int) -> int:
         return 0
 
+    def save_state(self, sequence: int) -> State:
+        return np.zeros(10, np.uint8)
+
+    def load_state(self, sequence: int, state: State) -> bool:
+        return True
+
 
 def scheduler(
     *, n_cells: int = 1000, n_slots: int = 4, n_batch: int = 64, n_ubatch: int = 0, cuttable: bool = True
 ) -> Scheduler:
-    cache = KvCache(Memory(cuttable=cuttable), n_cells=n_cells, n_slots=n_slots)
+    kind = MemoryKind.CELLS if cuttable else MemoryKind.STATE
+    cache = KvCache(Memory(cuttable=cuttable), n_cells=n_cells, n_slots=n_slots, kind=kind)
     return Scheduler(cache, n_batch=n_batch, n_ubatch=n_ubatch or n_batch, n_outputs_max=8)
 
 
@@ -108,12 +118,12 @@ def test_a_micro_batch_is_cut_only_for_others() -> None:
 
 def test_the_pace_is_learnt_from_steps() -> None:
     pace = Pace()
-    pace.note(Step((), 1, 1), 0.02)
-    pace.note(Step((), 101, 1), 0.12)
+    pace.note(0, 1, 0.02)
+    pace.note(100, 1, 0.12)
     assert pace.decode_s == pytest.approx(0.02)
     assert pace.row_s == pytest.approx(0.001)
     for _ in range(30):
-        pace.note(Step((), 100, 0), 0.2)
+        pace.note(100, 0, 0.2)
     assert pace.row_s == pytest.approx(0.002, rel=0.01)
 
 
@@ -164,7 +174,7 @@ def test_idle_prefixes_make_way() -> None:
 
 def test_a_newcomer_without_room_waits_for_the_running_one() -> None:
     made = scheduler(n_cells=400, n_batch=512)
-    first, second = sequence(list(range(300))), sequence(list(range(500, 700)))
+    first, second = sequence(list(range(300)), submitted_at=0.0), sequence(list(range(500, 700)))
     made.add([first, second])
     assert len(advance(made).slices) == 1
     assert list(made.waiting) == [second]

@@ -1,0 +1,105 @@
+"""Who comes next and how much: the scheduler's decisions as pure functions.
+
+Interactive requests before batch ones, users in turn, within a user the shortest remaining prompt first. Nobody
+starves: waiting counts as being shorter, a user's turn comes round, and batch work that was passed over for too long
+goes first once. Room in the cache is not known here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from engine.serving.sequence import Sequence
+
+STEP_BUDGET_S: Final = 0.150
+"""A step takes no longer while anyone decodes."""
+BATCH_SHARE: Final = 0.5
+"""Prompts of batch work get so much of it while an interactive answer is being written."""
+ALONE_BUDGET_S: Final = 1.0
+"""A step of prompts alone takes no longer, so that newcomers and hang-ups are heard."""
+LEAST_SLICE: Final = 16
+AGEING_TOKENS_PER_S: Final = 512.0
+"""Short prompts go first, but waiting counts as being shorter."""
+MOST_YIELDS: Final = 2
+"""So often a batch sequence gives its slot to an interactive one; after that it stays."""
+_MOST_USERS: Final = 1000
+
+
+@dataclass(slots=True)
+class Pace:
+    """How fast steps have been lately, to turn seconds into rows."""
+
+    row_s: float = 0.0
+    """Seconds a row of prompt costs; 0 until measured."""
+    decode_s: float = 0.0
+    """Seconds of a step that only decodes."""
+
+    def note(self, n_prompt: int, n_decoding: int, elapsed_s: float) -> None:
+        """Learn from a step of so many rows. Slow starts are forgotten within a few steps."""
+        if n_prompt == 0:
+            self.decode_s = _blend(self.decode_s, elapsed_s)
+        elif n_prompt >= LEAST_SLICE:
+            own = max(0.0, elapsed_s - (self.decode_s if n_decoding else 0.0))
+            self.row_s = _blend(self.row_s, own / n_prompt)
+
+
+def _blend(known: float, seen: float) -> float:
+    return seen if known == 0.0 else known * 0.7 + seen * 0.3
+
+
+def prompt_rows(pace: Pace, n_decoding: int, n_batch: int, least: int = LEAST_SLICE) -> int:
+    """How many rows of prompts a step may take, so that it keeps its time; but at least ``least``."""
+    budget_s = STEP_BUDGET_S - pace.decode_s if n_decoding else ALONE_BUDGET_S
+    if pace.row_s <= 0.0:
+        return min(n_batch, 128) if n_decoding else n_batch
+    return min(n_batch, max(least, int(budget_s / pace.row_s)))
+
+
+@dataclass(slots=True)
+class Turns:
+    """Who was served when, of one good that is given out: slots, or slices of prompts."""
+
+    batch_patience_s: float
+    """Batch work that got nothing for so long goes first once."""
+    _turns: int = 0
+    _last: dict[str, int] = field(default_factory=dict)
+    _batch_served_at: float = 0.0
+
+    def served(self, sequence: Sequence, now: float) -> None:
+        """Note that a sequence was given something."""
+        if len(self._last) > _MOST_USERS:
+            self._last.clear()  # everybody is as good as new
+        self._turns += 1
+        self._last[sequence.ticket.request.user] = self._turns
+        if is_batch(sequence):
+            self._batch_served_at = now
+
+    def order(self, sequences: list[Sequence], now: float) -> list[Sequence]:
+        """All of them, whoever comes first at the head."""
+        return sequences if len(sequences) < 2 else sorted(sequences, key=lambda sequence: self.key(sequence, now))
+
+    def key(self, sequence: Sequence, now: float) -> tuple[bool, bool, int, float]:
+        """What the order goes by: class, whether its work was taken from it once, its user's turn, what is left."""
+        submitted_at = sequence.ticket.submitted_at
+        since = max(self._batch_served_at, submitted_at)
+        behind = is_batch(sequence) and now - since < self.batch_patience_s
+        remaining = sequence.pending - AGEING_TOKENS_PER_S * (now - submitted_at)
+        turn = self._last.get(sequence.ticket.request.user, 0)
+        return behind, not sequence.sent_back, turn, remaining
+
+
+def is_batch(sequence: Sequence) -> bool:
+    """Whether nobody sits and waits for it."""
+    return sequence.ticket.request.priority == "batch"
+
+
+def youngest(active: list[Sequence]) -> Sequence:
+    """Who is sent back when cells run out: batch work first, then whoever was admitted last."""
+    return max(active, key=lambda sequence: (is_batch(sequence), sequence.started_at))
+
+
+def who_yields(active: list[Sequence]) -> Sequence | None:
+    """The batch sequence that gives its slot to an interactive one, if any may."""
+    candidates = [sequence for sequence in active if is_batch(sequence) and sequence.yields < MOST_YIELDS]
+    return max(candidates, key=lambda sequence: sequence.started_at, default=None)
