@@ -111,9 +111,11 @@ class KvCache:
         return self._kind in (MemoryKind.WINDOWED, MemoryKind.STATE)
 
     @property
-    def can_rewind(self) -> bool:
-        """Whether the tail of a live slot can be taken back: not where part of the memory is one running state."""
-        return self._kind in (MemoryKind.CELLS, MemoryKind.WINDOWED)
+    def rewindable_tokens(self) -> int:
+        """A live slot can give back its tail for sure while it holds no more than so many tokens."""
+        if self._kind is MemoryKind.CELLS:
+            return self.n_cells
+        return self._window if self._kind is MemoryKind.WINDOWED else 0
 
     # Prefixes
 
@@ -232,7 +234,7 @@ class KvCache:
         Windowed layers may have forgotten what the earlier end would look back at; then it cannot be either.
         """
         slot = self._slots[index]
-        cut = self.can_rewind and n_tokens > 0 and self._memory.truncate(index, n_tokens)
+        cut = self.rewindable_tokens and n_tokens > 0 and self._memory.truncate(index, n_tokens)
         if not cut or self._lost(slot, n_tokens):
             self._empty(slot)
             return False

@@ -260,16 +260,15 @@ class Scheduler:
             if sequence.n_past in sequence.marks:
                 self._cache.checkpoint(sequence.slot)
 
-    def rewind(self, sequence: Sequence, n_right: int) -> None:
-        """Take out of the cache what lies behind the first ``n_right`` tokens; the last token is left to compute.
+    def rewind(self, sequence: Sequence, n_tokens: int) -> None:
+        """Keep only the first ``n_tokens`` in the cache, because guesses behind them turned out wrong.
 
-        For guesses that turned out wrong. Where the memory cannot be cut, the sequence goes back to the queue.
+        Where the memory could not be cut after all, the sequence goes back to the queue.
         """
-        n = min(sequence.n_past, n_right, len(sequence.tokens) - 1)
-        if n == sequence.n_past:
+        if n_tokens >= sequence.n_past:
             return
-        if self._cache.rewind(sequence.slot, n):
-            sequence.n_past = n
+        if self._cache.rewind(sequence.slot, n_tokens):
+            sequence.n_past = n_tokens
         else:
             self._send_back(sequence)
 
