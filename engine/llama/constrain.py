@@ -178,6 +178,12 @@ class Matcher:
             self._check()
         return taken
 
+    def upcoming(self, most: int) -> list[int]:
+        """What :meth:`forced` would return, without going there."""
+        if self._starts_after is not None or self._matcher.is_stopped():
+            return []
+        return (self._forced or list(self._matcher.compute_ff_tokens()))[:most]
+
     def longest(self, tokens: list[int]) -> int:
         """How many of these tokens could come next, one after the other."""
         return len(tokens) if self._starts_after is not None else int(self._matcher.validate_tokens(tokens))

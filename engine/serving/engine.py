@@ -215,6 +215,7 @@ class Engine:
             python_s = began - self._decoded_at if self._decoded_at else 0.0
             self._scheduler.on_done(step, ended - began)
             self.metrics.note_step(step.n_rows, step.n_decoding, ended - began, python_s)
+            self._postprocessor.note_cost(step, ended - began)
             scheduler = self._scheduler
             self.tracer.note(step, ended - began, python_s, len(scheduler.active), len(scheduler.waiting))
         self._decoded_at = ended

@@ -1,5 +1,10 @@
 """The last word of a step: its logits become tokens, tokens become text, text becomes deltas for whoever waits.
 
+A token is chosen under the sequence's constraint; text that the constraint then forces is put behind it and runs with
+the next step, and behind that guesses by prompt lookup. The next step verifies them: each position is sampled with the
+sequence's own sampler, and a guess stands as long as it is what was sampled. So guesses change the time, not the
+distribution of the text.
+
 What runs next is the scheduler's decision; when the deltas are handed over is the engine's. The engine's thread only.
 """
 
@@ -9,12 +14,23 @@ import time
 from collections.abc import Callable
 
 from engine.errors import RequestError
+from engine.llama.constrain import Grammar
 from engine.llama.context import Logits
 from engine.llama.sampler import Sampler, TokenLogprob
 from engine.llama.tokens import Vocabulary
+from engine.serving.kv import common_prefix
 from engine.serving.metrics import Metrics
 from engine.serving.scheduler import Scheduler, Step
-from engine.serving.sequence import Delta, DeltaSink, FinishReason, Sequence, ShownLogprob, Ticket
+from engine.serving.sequence import (
+    Delta,
+    DeltaSink,
+    FinishReason,
+    GenerationRequest,
+    Sequence,
+    ShownLogprob,
+    Ticket,
+)
+from engine.serving.speculate import LONG_PROMPT_TOKENS, MOST_GUESSES, NO_GUESS, Lookup, StepCosts, best_length
 from engine.serving.stop import TextStream
 
 Outgoing = list[tuple[DeltaSink, Delta]]
@@ -25,14 +41,25 @@ class Postprocessor:
     """Chooses tokens for the sequences of a step, and collects what their clients get to see."""
 
     def __init__(
-        self, vocabulary: Vocabulary, scheduler: Scheduler, metrics: Metrics, logits: Callable[[int], Logits]
+        self,
+        vocabulary: Vocabulary,
+        scheduler: Scheduler,
+        metrics: Metrics,
+        logits: Callable[[int], Logits],
+        *,
+        rewindable_tokens: int = 0,
+        most_logits: int = 1,
     ) -> None:
-        """``logits`` gives those of a row of the last step, (n_vocab,), to be written into freely."""
+        """``logits`` gives those of a row of the last step, (n_vocab,), to be written into freely. Sequences up to
+        ``rewindable_tokens`` long can take back wrong guesses. A step has logits for ``most_logits`` rows."""
         self._vocabulary = vocabulary
         self._scheduler = scheduler
         self._metrics = metrics
         self._logits = logits
+        self._rewindable_tokens = rewindable_tokens
+        self._most_logits = most_logits
         self._outgoing: Outgoing = []
+        self.costs = StepCosts()
         self.urgent = False
         """Something begins or ends with what is outgoing."""
 
@@ -42,49 +69,144 @@ class Postprocessor:
         self.urgent = False
         return outgoing
 
+    def note_cost(self, step: Step, elapsed_s: float) -> None:
+        """Learn what guesses cost from what computing a step took."""
+        if step.n_rows == step.n_decoding:
+            self.costs.note(step.n_rows, elapsed_s)
+
     def run(self, step: Step) -> None:
-        """Choose a token for each slice that reached its end."""
+        """Choose tokens for each slice that has logits."""
         row = 0
         now = time.monotonic()
         for part in step.slices:
             row += part.count
             if part.wants_logits:
-                sequence = part.sequence
                 try:
-                    token, logprob = sequence.sampler.sample(self._logits(row - 1))
+                    self._go_on(part.sequence, row, now)
                 except RequestError as error:
-                    self.finish(sequence, "error", error)
-                    continue
-                self._take_token(sequence, token, logprob, now)
+                    self.finish(part.sequence, "error", error)
+        if len(self._scheduler.active) == 1:  # guesses of one would make the others wait
+            self._guess(self._scheduler.active[0])
 
-    def _take_token(self, sequence: Sequence, token: int, logprob: TokenLogprob | None, now: float) -> None:
-        sequence.n_generated += 1
+    # Choosing
+
+    def _go_on(self, sequence: Sequence, end_row: int, now: float) -> None:
+        """Choose the token behind what is settled, and go on for as long as guesses turn out right.
+
+        ``end_row`` is the row after the sequence's last one.
+        """
+        guesses = sequence.take_draft()
+        row = end_row - 1 - len(guesses)
+        n_right = 0
+        while True:
+            n_before = len(sequence.tokens)
+            token, logprob = sequence.sampler.sample(self._logits(row), sequence.matcher)
+            if not self._take_chosen(sequence, token, logprob, now):
+                return
+            new = sequence.tokens[n_before:]
+            n_same = common_prefix(new, guesses[n_right:], len(new))
+            n_right += n_same
+            row += n_same
+            if n_same < len(new):
+                break
+        self._learn(sequence, guesses, n_right)
+        if guesses:
+            self._scheduler.rewind(sequence, n_before + n_same)
+
+    def _take_chosen(self, sequence: Sequence, token: int, logprob: TokenLogprob | None, now: float) -> bool:
+        """Append a chosen token, and what the constraint forces after it; whether the sequence goes on."""
         sequence.last_token_at = now
-        if sequence.n_generated == 1:
+        if not sequence.first_token_at:
             sequence.first_token_at = now
         if token in self._vocabulary.end_tokens and not sequence.ticket.request.ignore_end:
+            sequence.n_generated += 1
             self.finish(sequence, "stop")
-            return
-        sequence.tokens.append(token)
-        piece = self._vocabulary.piece(token)
+            return False
+        matcher = sequence.matcher
+        if matcher is not None:
+            matcher.advance(token)
+        if not self._take(sequence, [token], logprob):
+            return False
+        if matcher is None:
+            return True
+        if not sequence.wants_logprobs:
+            forced = matcher.forced(sequence.limit_tokens - len(sequence.tokens))
+            sequence.sampler.observe(forced)
+            sequence.forced_tokens += len(forced)
+            if forced and not self._take(sequence, forced, None):
+                return False
+        if matcher.stopped:
+            self.finish(sequence, "stop")
+            return False
+        return True
+
+    def _take(self, sequence: Sequence, tokens: list[int], logprob: TokenLogprob | None) -> bool:
+        """Append tokens and their text; whether the sequence goes on."""
+        sequence.n_generated += len(tokens)
+        sequence.tokens += tokens
+        pieces = list(map(self._vocabulary.piece, tokens))
         if logprob is not None:
             top = tuple(self._vocabulary.piece(other) for other, _ in logprob.top)
-            sequence.logprobs.append(ShownLogprob(piece, logprob, top))
-        text, stopped = sequence.text.feed(piece)
+            sequence.logprobs.append(ShownLogprob(pieces[-1], logprob, top))
+        text, stopped = sequence.text.feed(b"".join(pieces))
+        if text or stopped:
+            self._emit(sequence, text)
         if stopped:
-            self._emit(sequence, text)
             self.finish(sequence, "stop")
-            return
-        if text:
-            self._emit(sequence, text)
+            return False
         if len(sequence.tokens) >= sequence.limit_tokens:
-            self.finish(sequence, "length")
+            complete = sequence.matcher is not None and sequence.matcher.stopped
+            self.finish(sequence, "stop" if complete else "length")
+            return False
+        return True
+
+    # Guessing
+
+    def _guess(self, sequence: Sequence) -> None:
+        """Put guesses behind what is settled, if they are likely to pay."""
+        most = min(MOST_GUESSES, self._most_logits - 1, sequence.limit_tokens - len(sequence.tokens) - 1)
+        if most < 1 or not sequence.decoding or len(sequence.tokens) + most > self._rewindable_tokens:
+            return
+        sequence.guess = NO_GUESS
+        if sequence.wants_logprobs and sequence.matcher is not None:
+            # What is forced is verified like a guess then, because its probabilities are wanted too.
+            certain = sequence.matcher.upcoming(most)
+            if certain:
+                sequence.forced_tokens += len(certain)
+                sequence.put_draft(certain)
+                return
+        lookup = sequence.lookup
+        if lookup is None:
+            return
+        lookup.extend(sequence.tokens[lookup.size :])
+        sequence.guess = guess = lookup.guess(most)
+        most = len(guess.tokens) if sequence.matcher is None else sequence.matcher.longest(guess.tokens)
+        length = best_length(lookup.chance(guess), self.costs, sequence.pending, most)
+        if length:
+            sequence.put_draft(guess.tokens[:length])
+            sequence.drafted_tokens += length
+
+    def _learn(self, sequence: Sequence, guesses: list[int], n_right: int) -> None:
+        lookup, guess = sequence.lookup, sequence.guess
+        if lookup is None or not guess.tokens:
+            return
+        sequence.accepted_tokens += n_right
+        if guesses:
+            lookup.learn(guess, n_right, min(n_right + 1, len(guesses)))
+        else:  # none were made; what would have become of the first is known all the same
+            came = sequence.tokens[lookup.size] if lookup.size < len(sequence.tokens) else -1
+            lookup.learn(guess, int(came == guess.tokens[0]), 1)
+
+    # Telling
 
     def _emit(self, sequence: Sequence, text: str) -> None:
         ticket = sequence.ticket
         if not ticket.request.streamed:
             sequence.kept_text.append(text)
             return
+        if sequence.kept_text:
+            text = "".join(sequence.kept_text) + text
+            sequence.kept_text.clear()
         logprobs = tuple(sequence.logprobs)
         sequence.logprobs.clear()
         self.urgent |= not sequence.shown
@@ -115,5 +237,34 @@ def open_sequences(ticket: Ticket, vocabulary: Vocabulary, limit_tokens: int) ->
         sampler = Sampler(request.sampling, banned=banned, stream=choice)
         sampler.observe(tokens)
         text = TextStream(request.stops)
-        sequences.append(Sequence(ticket, choice, list(tokens), sampler, text, len(tokens), limit_tokens))
+        sequence = Sequence(ticket, choice, list(tokens), sampler, text, len(tokens), limit_tokens)
+        if request.grammar is not None:
+            _constrain(sequence, request.grammar, vocabulary)
+        if _may_look_up(request):
+            sequence.lookup = Lookup(tokens)
+        sequences.append(sequence)
     return sequences
+
+
+def _constrain(sequence: Sequence, grammar: Grammar, vocabulary: Vocabulary) -> None:
+    """Give a sequence its matcher, and put what the text must begin with behind the prompt."""
+    sequence.matcher = grammar.matcher()
+    if sequence.wants_logprobs:
+        return
+    opening = sequence.matcher.forced(sequence.limit_tokens - len(sequence.tokens) - 1)
+    trial = TextStream(sequence.ticket.request.stops)
+    text, stopped = trial.feed(b"".join(map(vocabulary.piece, opening)))
+    if stopped or sequence.matcher.stopped:
+        sequence.matcher = grammar.matcher()  # ends before anything is chosen: let it happen with the first token
+        return
+    sequence.text = trial
+    sequence.kept_text.append(text)
+    sequence.tokens += opening
+    sequence.sampler.observe(opening)
+    sequence.n_generated = sequence.forced_tokens = len(opening)
+
+
+def _may_look_up(request: GenerationRequest) -> bool:
+    if request.lookup is not None:
+        return request.lookup
+    return request.grammar is not None or len(request.tokens) >= LONG_PROMPT_TOKENS

@@ -42,6 +42,10 @@ class GenerationRequest:
     """Users take turns; requests that name none are one user."""
     traced: bool = False
     """The steps that ran while it was here are told at the end."""
+    grammar: Grammar | None = None
+    """What the text must be."""
+    lookup: bool | None = None
+    """Whether to guess by prompt lookup; ``None``: under a constraint, and with long prompts, where it pays."""
 
 
 @dataclass(frozen=True, slots=True)
