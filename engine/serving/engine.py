@@ -84,7 +84,7 @@ class Engine:
             self._scheduler,
             self.metrics,
             context.logits,
-            rewindable_tokens=_rewindable_tokens(self._cache, model.window_tokens, self.limit_tokens),
+            rewindable_tokens=self._cache.rewindable_tokens,
             most_logits=context.n_outputs_max,
         )
         self.tracer = Tracer()
@@ -306,13 +306,6 @@ class Engine:
         if outgoing:
             self._sent_at = time.monotonic()
             self._post(outgoing)
-
-
-def _rewindable_tokens(cache: KvCache, window_tokens: int, limit_tokens: int) -> int:
-    """How long a sequence may be to take back its last tokens: what a sliding window has forgotten does not return."""
-    if not cache.can_rewind:
-        return 0
-    return min(limit_tokens, window_tokens) if window_tokens else limit_tokens
 
 
 def _nothing() -> None:
