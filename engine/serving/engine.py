@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.errors import RequestError, WorkerError
-from engine.llama.context import Context, DecodeResult, MemoryKind
+from engine.llama.context import Context, DecodeResult, MemoryKind, State
 from engine.llama.model import Model
+from engine.serving.kept_lane import KeptLane
+from engine.serving.kept_prefixes import KeptPrefixes
+from engine.serving.kept_shelf import Kept
 from engine.serving.kv import KvCache
 from engine.serving.metrics import Metrics
 from engine.serving.postprocess import Outgoing, Postprocessor, open_sequences
@@ -27,6 +30,8 @@ __all__ = ["Engine", "EngineState", "Outgoing"]
 
 _NO_TICKETS: Final[frozenset[Ticket]] = frozenset()
 
+_FAREWELL_S: Final = 1.5
+"""For copying and writing idle prefixes at the end; the supervisor is patient for twice as long."""
 _HAND_OVER_S: Final = 0.025
 """Tokens in the middle of an answer are handed over no more often than this. Waking the HTTP side takes a processor
 away from llama.cpp's threads, which wait for each other; at a hundred tokens a second that costs several per cent."""
@@ -42,6 +47,9 @@ class EngineState:
     n_cells: int
     idle_prefixes: int
     preemptions: int
+    checkpoints: int
+    checkpoint_bytes: int
+    """Copies of states that cannot be cut back, in main memory."""
 
 
 class Engine:
@@ -54,9 +62,11 @@ class Engine:
         *,
         post: Callable[[Outgoing], None],
         on_broken: Callable[[WorkerError], None],
+        kept: KeptLane | None = None,
     ) -> None:
         """``post`` hands a step's deltas to the other side; it must not block. ``on_broken`` hears why the engine
-        ended, if it was not asked to. Both are called on the engine's thread."""
+        ended, if it was not asked to. Both are called on the engine's thread. ``kept``, not yet started, keeps idle
+        prefixes on disk."""
         self._context = context
         self._vocabulary = model.vocabulary
         self._post = post
@@ -71,6 +81,10 @@ class Engine:
         self._scheduler = Scheduler(
             self._cache, n_batch=context.n_batch, n_ubatch=context.n_ubatch, n_outputs_max=context.n_outputs_max
         )
+        self._lane = kept
+        self._kept = KeptPrefixes(self._cache, context, kept) if kept is not None else None
+        self._fetching: set[Ticket] = set()
+        """They wait for a state from the disk."""
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._sent_at = 0.0
         self._running: frozenset[Ticket] = _NO_TICKETS
@@ -98,6 +112,8 @@ class Engine:
 
     def start(self) -> None:
         """Begin to work."""
+        if self._lane is not None:
+            self._lane.start()
         self._thread.start()
 
     def stop(self, timeout_s: float) -> bool:
@@ -142,6 +158,8 @@ class Engine:
             cache.n_cells,
             cache.idle_slots,
             scheduler.preemptions,
+            len(cache.checkpoints),
+            cache.checkpoints.used_bytes,
         )
 
     def trace(self) -> tuple[StepRecord, ...]:
@@ -149,8 +167,16 @@ class Engine:
         return self.tracer.steps()
 
     def drop_idle(self) -> int:
-        """Forget every idle prefix. For :meth:`ask`."""
-        return self._cache.drop_idle()
+        """Forget every idle prefix, also on disk. For :meth:`ask`."""
+        return self._kept.forget(None) if self._kept is not None else self._cache.drop_idle()
+
+    def drop_owned(self, cache_key: str) -> int:
+        """Forget the idle prefixes of one conversation, also on disk. For :meth:`ask`."""
+        return self._kept.forget(cache_key) if self._kept is not None else self._cache.drop_idle(cache_key)
+
+    def kept_lines(self) -> tuple[str, ...]:
+        """The counters of what is kept on disk, in Prometheus' text. For :meth:`ask`."""
+        return tuple(self._kept.lines()) if self._kept is not None else ()
 
     def _loop(self) -> None:
         end = WorkerError(
@@ -163,21 +189,26 @@ class Engine:
                     self._drop_cancelled()
                 self._step()
                 self._send_if_due()
+                if self._kept is not None:
+                    self._kept.keep_one(time.monotonic(), busy=self.busy)
             orderly = True
         except WorkerError as error:
             end = error
         finally:  # of a mistake too; the thread's exception hook prints it
             self._fail_all(RequestError("worker_stopped", "The worker has stopped.", status=503))
             self._send()
+            if orderly and self._kept is not None:
+                self._kept.close(_FAREWELL_S)
             if not orderly:
                 self._on_broken(end)
 
     def _take_in(self) -> bool:
         """Run what came in; sleep while there is nothing to do. ``False``: asked to stop."""
         while True:
+            resting = not self.busy
+            wait_s = self._kept.rest_s(time.monotonic()) if resting and self._kept is not None else None
             try:
-                resting = not self.busy
-                command = self._inbox.get(block=resting)
+                command = self._inbox.get(block=resting, timeout=wait_s)
             except queue.Empty:
                 return True
             if command is None:
@@ -274,6 +305,32 @@ class Engine:
         if ticket.cancelled:
             ticket.unfinished = 0
             return
+        if self._kept is not None and self._fetch_kept(self._kept, ticket):
+            return
+        self._enqueue(ticket)
+
+    def _fetch_kept(self, kept: KeptPrefixes, ticket: Ticket) -> bool:
+        """Have the state read that the prompt should begin with, if there is one; the ticket waits for it."""
+        request = ticket.request
+        ticket.owner = kept.owner(request.cache_key)
+        state = kept.offer(request.tokens, self._scheduler.pace.row_s) if request.reuse_prefix else None
+        if state is None:
+            return False
+        asked_at = time.monotonic()
+        self._fetching.add(ticket)
+        kept.fetch(state, lambda read: self._inbox.put(lambda: self._fetched(ticket, state, read, asked_at)))
+        return True
+
+    def _fetched(self, ticket: Ticket, kept: Kept, state: State | None, asked_at: float) -> None:
+        self._fetching.discard(ticket)
+        if ticket.cancelled:
+            ticket.unfinished = 0
+            return
+        if state is not None and self._kept is not None:
+            self._kept.restore(kept, state, asked_at)
+        self._enqueue(ticket)
+
+    def _enqueue(self, ticket: Ticket) -> None:
         sequences = open_sequences(ticket, self._vocabulary, self.limit_tokens)
         self._scheduler.add(sequences)
         for sequence in sequences:
@@ -294,6 +351,8 @@ class Engine:
             self._postprocessor.finish(part.sequence, "error", error)
 
     def _fail_all(self, error: RequestError) -> None:
+        while self._fetching:
+            self._enqueue(self._fetching.pop())
         for sequence in [*self._scheduler.active, *self._scheduler.waiting]:
             self._postprocessor.finish(sequence, "error", error)
 

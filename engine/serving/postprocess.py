@@ -215,7 +215,7 @@ class Postprocessor:
 
     def finish(self, sequence: Sequence, reason: FinishReason, error: RequestError | None = None) -> None:
         """End a sequence, wherever it is, and send the last delta with what was held back."""
-        self._scheduler.remove(sequence)
+        self._scheduler.remove(sequence, keep=reason != "error")
         sequence.ticket.unfinished -= 1
         text = "".join(sequence.kept_text) + sequence.text.finish()
         timings = sequence.timings()
