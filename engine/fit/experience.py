@@ -17,7 +17,7 @@ class SpeedSample:
     """One model measured once, against what was predicted for the same plan before any correction."""
 
     model: str
-    """The model's digest."""
+    """The name of its first file."""
     place: Place
     decode_ratio: float | None
     """Measured over predicted; ``None`` when it was not measured."""

@@ -26,8 +26,6 @@ class ModelFacts:
     n_expert_used: int
     weights: Weights
     memory: ModelMemory
-    digest: str = ""
-    """Of the header; measurements are remembered by it."""
     estimated: tuple[str, ...] = ()
     """Why the plan is no more than an estimate, in sentences; empty when a header was read."""
 
@@ -49,5 +47,4 @@ def facts_of(header: Header) -> ModelFacts:
         n_expert_used=header.n_expert_used,
         weights=group_weights(header),
         memory=describe_memory(header),
-        digest=header.fingerprint,
     )

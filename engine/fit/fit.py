@@ -7,20 +7,21 @@ is ``placement.py``'s, how fast that is ``speed.py``'s, the words ``reasons.py``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from engine.fit.budget import Budgets, budgets
 from engine.fit.buffers import BufferSource, CacheRefused, EstimatedBuffers, Probe, ProbedBuffers
 from engine.fit.calibration import calibrate
+from engine.fit.contexts import Chord, largest_that
 from engine.fit.experience import NO_EXPERIENCE, Experience
-from engine.fit.experience import Place as SpeedPlace
 from engine.fit.facts import ModelFacts, facts_of
 from engine.fit.footprint import CONTEXT_STEP, CacheShape, kv_bytes, recurrent_bytes, round_context
+from engine.fit.measured import place_of
 from engine.fit.placement import Compute, Layout, Placement
-from engine.fit.plan import KvType, LoadMode, Misfit, Plan, Speed, Wish
+from engine.fit.plan import KvType, LoadMode, Misfit, Plan, Profile, Speed, Wish
 from engine.fit.reasons import Circumstances, explain, explain_misfit
 from engine.fit.speed import MachineRates, Pace, machine_rates, offload_threshold, speed_of, task_of
 from engine.gguf.header import Header
@@ -30,12 +31,17 @@ from engine.probe.client import measure_compute
 
 LEAST_CONTEXT = 512
 """Tokens below which a chat makes no sense; nothing smaller is offered."""
-COMFORTABLE_CONTEXT = 8_192
+COMFORTABLE_CONTEXT: dict[Profile, int] = {"chat": 8_192, "documents": 16_384}
 """Chosen whenever it fits and nobody asked for something else."""
 LARGEST_AUTOMATIC_CONTEXT = 32_768
 """More than this is given only when asked for: prefill and cache grow with it, chats rarely do."""
 AUTOMATIC_SHARE = 4
 """Above the comfortable context, cache and buffers may take a quarter of what the weights leave."""
+AUTOMATIC_SLOWDOWN = 1.02
+"""And they may drive no more of the weights from a card than this costs in time."""
+QUANTISED_GAIN = 1.1
+"""A cache in eight bits is chosen where f16 would fit if the model is so much quicker for it, because more of it is
+then on a card."""
 USUAL_BATCH = 512
 LARGE_BATCHES = (1_024, 2_048, 4_096)
 """Tried where weights in main memory are copied to a card for each batch, which costs nearly the same for any length,
@@ -59,16 +65,34 @@ class _Case:
     n_ctx_most: int
     buffers: BufferSource
     kv_type: KvType
+    kv_reason: str = ""
     n_ubatch: int = USUAL_BATCH
+    _paces: dict[CacheShape, Pace] = field(default_factory=dict, compare=False)
 
     def shape(self, n_ctx: int) -> CacheShape:
         return CacheShape(n_ctx, self.n_seq_max, min(n_ctx, self.n_ubatch), self.kv_type)
 
-    def pace(self, shape: CacheShape, *, alone: bool = False) -> Pace:
-        """``alone``: of one session, whatever the profile is made for."""
-        task = task_of(self.wish.profile, self.wish.sessions)
-        task = replace(task, sessions=1) if alone else task
+    def pace(self, shape: CacheShape) -> Pace:
+        """Of the profile's task; made once for each shape."""
+        if shape not in self._paces:
+            task = task_of(self.wish.profile, self.wish.sessions)
+            self._paces[shape] = Pace(self.facts, shape, self.rates, task, n_expert_used=self.wish.n_expert_used)
+        return self._paces[shape]
+
+    def pace_alone(self, shape: CacheShape) -> Pace:
+        """Of one session, whatever the profile is made for."""
+        task = replace(task_of(self.wish.profile, self.wish.sessions), sessions=1)
         return Pace(self.facts, shape, self.rates, task, n_expert_used=self.wish.n_expert_used)
+
+    def other(self, *, kv_type: KvType | None = None, kv_reason: str = "", n_ubatch: int | None = None) -> _Case:
+        """The same question with another cache or micro-batch."""
+        return replace(
+            self,
+            kv_type=kv_type or self.kv_type,
+            kv_reason=kv_reason or self.kv_reason,
+            n_ubatch=n_ubatch or self.n_ubatch,
+            _paces={},
+        )
 
     def layout(self, shape: CacheShape, compute: Compute) -> Layout:
         return Layout(self.facts, shape, self.budgets, compute, self.pace(shape))
@@ -176,34 +200,52 @@ def _fit(
     buffers: BufferSource,
     experience: Experience,
 ) -> Plan | Misfit:
-    kv_types: tuple[KvType, ...] = (wish.kv_type,) if wish.kv_type else ("f16", "q8_0")
+    case = _Case(
+        facts=facts,
+        wish=wish,
+        machine=machine,
+        budgets=memories,
+        rates=rates,
+        n_seq_max=count_sequences(wish.sessions, recurrent=facts.memory.recurrent),
+        n_ctx_most=round_context(facts.n_ctx_train),
+        buffers=buffers,
+        kv_type=wish.kv_type or "f16",
+    )
+    second_best: list[Plan] = []
     misfits: list[Misfit] = []
-    small: Plan | None = None
-    for kv_type in kv_types:
-        case = _Case(
-            facts=facts,
-            wish=wish,
-            machine=machine,
-            budgets=memories,
-            rates=rates,
-            n_seq_max=count_sequences(wish.sessions, recurrent=facts.memory.recurrent),
-            n_ctx_most=round_context(facts.n_ctx_train),
-            buffers=buffers,
-            kv_type=kv_type,
-        )
+    for attempt in _attempts(_with_batch(case)):
         try:
-            answer = _answer(_with_batch(case), experience)
+            answer = _answer(attempt, experience)
         except CacheRefused:
-            if wish.kv_type is None:
-                break
-            return _answer(_with_batch(replace(case, kv_type="f16")), experience)
+            if wish.kv_type is not None:
+                return _answer(case.other(kv_type="f16"), experience)
+            continue
         if isinstance(answer, Misfit):
             misfits.append(answer)
-        elif answer.n_ctx >= _wanted(case):
+        elif answer.n_ctx >= _wanted(attempt):
             return answer
-        elif small is None or answer.n_ctx > small.n_ctx:
-            small = answer
-    return small or max(misfits, key=lambda misfit: misfit.offered_n_ctx or 0)
+        else:
+            second_best.append(answer)
+    if second_best:
+        return max(second_best, key=lambda plan: plan.n_ctx)
+    return max(misfits, key=lambda misfit: misfit.offered_n_ctx or 0)
+
+
+def _attempts(case: _Case) -> Iterator[_Case]:
+    """The cache as wished; else in f16, unless eight bits make the model much quicker; then the other."""
+    if case.wish.kv_type is not None:
+        yield case
+        return
+    quantised = _with_batch(case.other(kv_type="q8_0", kv_reason="in f16 it would not fit"))
+    n_ctx = _wanted(case)
+    if case.budgets.cards and _estimated_s(case, n_ctx) > _estimated_s(quantised, n_ctx) * QUANTISED_GAIN:
+        plain = _leaves_weights_in_ram(case, n_ctx)
+        reason = "in f16 it would drive more of the model from the card" if plain else "in f16 it would not fit"
+        yield quantised.other(kv_reason=reason)
+        yield case
+    else:
+        yield case
+        yield quantised
 
 
 def _threads(wish: Wish, machine: Machine) -> int:
@@ -214,14 +256,14 @@ def _wanted(case: _Case) -> int:
     """The context to try first; a smaller one is second best."""
     if case.wish.n_ctx:
         return max(CONTEXT_STEP, round_context(min(case.wish.n_ctx, case.n_ctx_most)))
-    return min(case.n_ctx_most, COMFORTABLE_CONTEXT)
+    return max(CONTEXT_STEP, min(case.n_ctx_most, COMFORTABLE_CONTEXT[case.wish.profile]))
 
 
 def _with_batch(case: _Case) -> _Case:
     """The micro-batch that makes the plan's task quickest, by estimated buffers."""
     if case.wish.n_ubatch is not None:
-        return replace(case, n_ubatch=case.wish.n_ubatch)
-    usual = replace(case, n_ubatch=USUAL_BATCH)
+        return case.other(n_ubatch=case.wish.n_ubatch)
+    usual = case.other(n_ubatch=USUAL_BATCH)
     if not case.budgets.cards:
         return usual
     n_ctx = _wanted(case)
@@ -229,7 +271,7 @@ def _with_batch(case: _Case) -> _Case:
     if case.wish.profile == "chat" and not _leaves_weights_in_ram(usual, n_ctx):
         return usual
     for n_ubatch in LARGE_BATCHES:
-        larger = replace(case, n_ubatch=n_ubatch)
+        larger = case.other(n_ubatch=n_ubatch)
         seconds = _estimated_s(larger, n_ctx)
         if seconds < best_s:
             best, best_s = larger, seconds
@@ -250,7 +292,7 @@ def _leaves_weights_in_ram(case: _Case, n_ctx: int) -> bool:
 
 def _answer(case: _Case, experience: Experience) -> Plan | Misfit:
     wish = case.wish
-    wanted = _wanted(case) if wish.n_ctx else max(_automatic_context(case), CONTEXT_STEP)
+    wanted = _wanted(case) if wish.n_ctx else _automatic_context(case)
     placement = _place_measured(case, wanted)
     if placement.fits:
         return _plan(case, wanted, placement, experience)
@@ -269,29 +311,18 @@ def _answer(case: _Case, experience: Experience) -> Plan | Misfit:
 def _automatic_context(case: _Case) -> int:
     share = max(0, case.budgets.usable_bytes - case.facts.weights.total) // AUTOMATIC_SHARE
     most = min(case.n_ctx_most, LARGEST_AUTOMATIC_CONTEXT)
-    comfortable = min(case.n_ctx_most, COMFORTABLE_CONTEXT)
+    comfortable = _wanted(case)
+    limit_s = _estimated_s(case, comfortable) * AUTOMATIC_SLOWDOWN if case.budgets.cards else 0.0
 
     def cheap(n_ctx: int) -> bool:
         shape = case.shape(n_ctx)
         compute = case.buffers.estimate(shape)
         cache = kv_bytes(case.facts.memory, shape) + recurrent_bytes(case.facts.memory, shape)
-        return cache + compute.host_bytes + sum(compute.cards) <= share
+        if cache + compute.host_bytes + sum(compute.cards) > share:
+            return False
+        return not limit_s or _estimated_s(case, n_ctx) <= limit_s
 
-    return _largest_that(cheap, comfortable, most) or comfortable
-
-
-def _largest_that(holds: Callable[[int], bool], least: int, most: int) -> int | None:
-    """The largest multiple of 256 from ``least`` to ``most`` for which a falling condition holds."""
-    low, high = -(-least // CONTEXT_STEP), most // CONTEXT_STEP
-    if low > high or not holds(low * CONTEXT_STEP):
-        return None
-    while low < high:
-        middle = (low + high + 1) // 2
-        if holds(middle * CONTEXT_STEP):
-            low = middle
-        else:
-            high = middle - 1
-    return low * CONTEXT_STEP
+    return largest_that(cheap, comfortable, most) or comfortable
 
 
 def _place_measured(case: _Case, n_ctx: int) -> Placement:
@@ -332,41 +363,15 @@ def _largest_context(case: _Case, too_large: int) -> int | None:
     largest: int | None = None
     for _ in range(2):
         start = largest or LEAST_CONTEXT
-        chord = _Chord(start, case.buffers.measure(case.shape(start), choice), too_large, large)
-        found = _largest_that(partial(_fits, case, chord), start, too_large - CONTEXT_STEP)
+        chord = Chord(start, case.buffers.measure(case.shape(start), choice), too_large, large)
+        found = largest_that(partial(_fits, case, chord), start, too_large - CONTEXT_STEP)
         if found is None or found == largest:
             break
         largest = found
     return largest
 
 
-@dataclass(frozen=True, slots=True)
-class _Chord:
-    """Compute buffers between two measured contexts, never below the truth."""
-
-    start: int
-    small: Compute
-    end: int
-    large: Compute
-
-    def at(self, n_ctx: int) -> Compute:
-        ratio = (n_ctx - self.start) / (self.end - self.start)
-
-        def between(low: int, high: int) -> int:
-            return low + max(0, round((high - low) * ratio))
-
-        small, large = self.small, self.large
-        return replace(
-            small,
-            host_bytes=between(small.host_bytes, large.host_bytes),
-            host_beside_bytes=between(small.host_beside_bytes, large.host_beside_bytes),
-            cards=tuple(between(low, high) for low, high in zip(small.cards, large.cards, strict=True)),
-            unknown_kv_bytes=between(small.unknown_kv_bytes, large.unknown_kv_bytes),
-            unknown_recurrent_bytes=between(small.unknown_recurrent_bytes, large.unknown_recurrent_bytes),
-        )
-
-
-def _fits(case: _Case, chord: _Chord, n_ctx: int) -> bool:
+def _fits(case: _Case, chord: Chord, n_ctx: int) -> bool:
     return case.place(case.shape(n_ctx), chord.at(n_ctx)).fits
 
 
@@ -394,20 +399,14 @@ def _plan(case: _Case, n_ctx: int, placement: Placement, experience: Experience)
         n_expert_used=wish.n_expert_used,
         op_offload_tokens=offload_threshold(case.facts, case.rates, wish.n_expert_used) if copies else None,
     )
-    speed = calibrate(_speed(case, shape, placement), case.facts.digest, _place_of(plan), experience)
+    speed = calibrate(_speed(case, shape, placement), case.facts.path.name, place_of(plan), experience)
     together = case.pace(shape)
-    around = Circumstances(case.facts, case.budgets, case.rates, wish, together, placement.step)
+    around = Circumstances(case.facts, case.budgets, case.rates, wish, together, placement.step, case.kv_reason)
     return replace(plan, speed=speed, reasons=explain(replace(plan, speed=speed), around))
 
 
 def _speed(case: _Case, shape: CacheShape, placement: Placement) -> Speed:
     """Of one session, without any correction."""
-    pace = case.pace(shape, alone=True)
+    pace = case.pace_alone(shape)
     layout = Layout(case.facts, shape, case.budgets, case.buffers.estimate(shape), pace)
     return speed_of(layout.lay_out(placement.choice).step, pace.batch_tokens)
-
-
-def _place_of(plan: Plan) -> SpeedPlace:
-    if plan.n_gpu_layers == 0:
-        return "host"
-    return "split" if plan.experts_in_ram or plan.load_mode == "read" else "card"

@@ -17,15 +17,16 @@ import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from engine.fit.budget import Budget, Budgets
 from engine.fit.facts import ModelFacts
-from engine.fit.footprint import CacheShape, kv_bytes_by_layer, recurrent_bytes
+from engine.fit.footprint import CacheShape, Weights, kv_bytes_by_layer, recurrent_bytes
 from engine.fit.plan import DeviceBytes
 from engine.fit.speed import Duration, Pace
 
-_ORDERS_LIMIT = 6
-"""All orders of three cards; of more, only those by speed and by memory are tried."""
+_ALL_ORDERS_OF = 3
+"""Cards. Of more, only orders by speed and by room are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +99,16 @@ class Layout:
         self._pace = pace
         n_layer = facts.n_layer
         self._n_item = n_layer + 1
+        self._orders = _orders(budgets, pace, self._n_item)
+        self._fixed_s = pace.seconds(pace.fixed(on_card=True))
         self._kv = [*kv_bytes_by_layer(facts.memory, shape), 0]
         self._state = [recurrent_bytes(facts.memory, shape, first_layer=i, end_layer=i + 1) for i in range(n_layer)]
         self._state.append(0)
         weights = facts.weights
         self._dense = [*(size.bytes for size in weights.layers), weights.output.bytes]
         self._experts = [*(size.bytes for size in weights.experts), 0]
-        self._expert_layers = weights.expert_layers
+        moved = [sum(sizes) for sizes in zip(self._dense, self._kv, self._state, strict=True)]
+        self._sums = _Sums(moved, self._experts, pace, weights, compute)
 
     def lay_out(self, choice: Choice) -> Placement:
         """Count the bytes of every memory and the time of every step."""
@@ -148,77 +152,77 @@ class Layout:
 
         ``experts_in_ram`` asks for so many layers' experts in main memory; when those are too few, more are taken.
         """
-        best: tuple[float, Choice] | None = None
-        nearest: tuple[int, Choice] = (self._host_bytes(ALL_IN_RAM), ALL_IN_RAM)
-        for choice in self._candidates(experts_in_ram):
-            needed = self._host_bytes(choice)
-            if needed > self._budgets.host.usable_bytes:
-                nearest = min(nearest, (needed, choice), key=lambda row: row[0])
-                continue
-            seconds = self._seconds(choice)
-            if best is None or seconds < best[0]:
-                best = (seconds, choice)
-        return self.lay_out(best[1] if best is not None else nearest[1])
+        best: _Candidate | None = None
+        nearest = _Candidate(0.0, self._sums.host_bytes(self._n_item, on_card=False), ALL_IN_RAM)
+        for candidate in self._candidates(experts_in_ram):
+            if candidate.host_bytes > self._budgets.host.usable_bytes:
+                nearest = min(nearest, candidate, key=lambda one: one.host_bytes)
+            elif best is None or candidate.seconds < best.seconds:
+                best = candidate
+        return self.lay_out((best or nearest).choice)
 
-    def _candidates(self, wished: int | None) -> Iterator[Choice]:
+    def _candidates(self, wished: int | None) -> Iterator[_Candidate]:
         """For each spread that is allowed, the quickest way to divide it among the cards that hold it."""
-        routed = self._expert_layers
-        counts: Sequence[int] = range(len(routed) + 1)
-        if wished is not None:
-            least = min(wished, len(routed))
-            asked = [choice for choice in [self._divide(0, routed[len(routed) - least :])] if choice]
-            if asked and self._host_bytes(asked[0]) <= self._budgets.host.usable_bytes:
-                yield asked[0]
+        routed = self._facts.weights.expert_layers
+        least = 0 if wished is None else min(wished, len(routed))
+        found = False
+        for count in range(least, len(routed) + 1):
+            candidate = self._divide(0, routed[len(routed) - count] if count else self._n_item)
+            if candidate is None:
+                continue
+            yield candidate
+            found = found or candidate.host_bytes <= self._budgets.host.usable_bytes
+            if found and wished is not None:
                 return
-            counts = range(least, len(routed) + 1)
-        for count in counts:
-            choice = self._divide(0, routed[len(routed) - count :])
-            if choice is not None:
-                yield choice
         for first in range(1, self._n_item):
-            choice = self._divide(first, tuple(layer for layer in routed if layer >= first))
-            if choice is not None:
-                yield choice
-        yield ALL_IN_RAM
+            candidate = self._divide(first, first)
+            if candidate is not None:
+                yield candidate
+        yield _Candidate(
+            self._sums.host_s(self._n_item), self._sums.host_bytes(self._n_item, on_card=False), ALL_IN_RAM
+        )
 
-    def _divide(self, first: int, in_ram: tuple[int, ...]) -> Choice | None:
-        """The items from ``first`` on among the cards, so that each holds its part, in the least time."""
-        if not self._budgets.cards:
-            return None
-        kept = frozenset(in_ram)
-        sizes = [0]
-        for item in range(first, self._n_item):
-            size = self._dense[item] + self._kv[item] + self._state[item]
-            sizes.append(sizes[-1] + size + (0 if item in kept else self._experts[item]))
-        sizes[-1] += self._facts.weights.tied.bytes
+    def _divide(self, first: int, cut: int) -> _Candidate | None:
+        """The items from ``first`` on among the cards, so that each holds its part, in the least time.
+
+        Layers from ``cut`` on keep their experts in main memory.
+        """
+        sums = self._sums
+        copies = cut < self._n_item or first > 0
         found: tuple[float, tuple[tuple[int, int], ...]] | None = None
-        for order in self._orders():
-            divided = self._divide_in_order(first, kept, sizes, order)
+        for order in self._orders:
+            divided = self._divide_in_order(first, cut, order, copies=copies)
             if divided is not None and (found is None or divided[0] < found[0]):
                 found = divided
-        return None if found is None else Choice(found[1], in_ram)
-
-    def _orders(self) -> Iterator[tuple[int, ...]]:
-        cards = range(len(self._budgets.cards))
-        orders = itertools.permutations(cards)
-        if len(cards) <= 3:
-            yield from orders
-            return
-        output = self._n_item - 1
-        by_speed = tuple(sorted(cards, key=lambda card: self._pace.cards[card][output].decode_s))
-        by_room = tuple(sorted(cards, key=lambda card: -self._budgets.cards[card].usable_bytes))
-        yield from dict.fromkeys((by_speed, by_speed[::-1], by_room, by_room[::-1], tuple(cards)))
+        if found is None:
+            return None
+        in_ram = tuple(layer for layer in self._facts.weights.expert_layers if layer >= max(cut, first))
+        choice = Choice(found[1], in_ram)
+        host = sums.host_bytes(first, on_card=True) + sums.experts[self._n_item] - sums.experts[max(cut, first)]
+        if self._budgets.shared:
+            host += sums.card_bytes(first, self._n_item, cut) + self._facts.weights.tied.bytes
+            host += sum(self._taken(card, copies=copies) for card, _ in choice.cards)
+        return _Candidate(found[0] + sums.host_s(first) + self._fixed_s, host, choice)
 
     def _divide_in_order(
-        self, first: int, kept: frozenset[int], sizes: list[int], order: tuple[int, ...]
+        self, first: int, cut: int, order: tuple[int, ...], *, copies: bool
     ) -> tuple[float, tuple[tuple[int, int], ...]] | None:
         """Dynamic programming over cards: the least time for the first so many items on the cards so far."""
+        sums, last = self._sums, self._n_item
+        if len(order) == 1:
+            (card,) = order
+            if sums.card_bytes(first, last, cut) + self._facts.weights.tied.bytes > self._room(card, copies=copies):
+                return None
+            return sums.card_s(card, first, last, cut), ((card, last - first),)
+        ends = range(first, last + 1)
+        sizes = [sums.card_bytes(first, end, cut) for end in ends]
+        sizes[-1] += self._facts.weights.tied.bytes
         count = len(sizes) - 1
         reached: list[float] = [0.0] + [float("inf")] * count
         came_from: list[list[int]] = []
         for card in order:
-            room = self._room(card, copies=bool(kept or first))
-            reached, origin = _extend(reached, sizes, self._times(first, kept, card), room)
+            times = [sums.card_s(card, first, end, cut) for end in ends]
+            reached, origin = _extend(reached, sizes, times, self._room(card, copies=copies))
             came_from.append(origin)
         if reached[count] == float("inf"):
             return None
@@ -231,26 +235,13 @@ class Layout:
         return reached[count], tuple(reversed(taken))
 
     def _room(self, card: int, *, copies: bool) -> int:
-        """For weights and cache; every card leaves room for caches of which arithmetic does not know the place."""
+        """For weights and cache."""
+        return self._budgets.cards[card].usable_bytes - self._taken(card, copies=copies)
+
+    def _taken(self, card: int, *, copies: bool) -> int:
+        """By all else; every card leaves room for caches of which arithmetic does not know the place."""
         unknown = self._compute.unknown_kv_bytes + self._compute.unknown_recurrent_bytes
-        taken = self._compute.card_bytes(card, copies=copies) + unknown + self._facts.weights.everywhere.bytes
-        return self._budgets.cards[card].usable_bytes - taken
-
-    def _times(self, first: int, kept: frozenset[int], card: int) -> list[float]:
-        """Seconds of the items from ``first`` on, summed up."""
-        pace = self._pace
-        times = [0.0]
-        for item in range(first, self._n_item):
-            experts = pace.experts_in_ram[item] if item in kept else pace.experts[card][item]
-            times.append(times[-1] + pace.seconds(pace.cards[card][item]) + pace.seconds(experts))
-        return times
-
-    def _seconds(self, choice: Choice) -> float:
-        return self._pace.seconds(self.lay_out(choice).step)
-
-    def _host_bytes(self, choice: Choice) -> int:
-        """Of main memory, with the cards' parts where they are main memory too."""
-        return _host_needs(self.lay_out(choice).devices, shared=self._budgets.shared)
+        return self._compute.card_bytes(card, copies=copies) + unknown + self._facts.weights.everywhere.bytes
 
     def _on_card(self, card: int, items: range, in_ram: frozenset[int], *, copies: bool, is_first: bool) -> DeviceBytes:
         budget, weights = self._budgets.cards[card], self._facts.weights
@@ -282,6 +273,73 @@ class Layout:
         needed = _host_needs(devices, shared=self._budgets.shared)
         missing = max(0, needed - self._budgets.host.usable_bytes)
         return Placement(choice, devices, missing, self._budgets.host, needed, step)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A choice with what decides about it."""
+
+    seconds: float
+    """Of the whole task."""
+    host_bytes: int
+    """Of main memory, with the cards' parts where they are main memory too."""
+    choice: Choice
+
+
+class _Sums:
+    """Bytes and seconds summed up over items, so that any run of them is a difference."""
+
+    def __init__(
+        self, moved: Sequence[int], experts: Sequence[int], pace: Pace, weights: Weights, compute: Compute
+    ) -> None:
+        self.moved = _summed(moved)
+        """Weights but experts, cache and state: what follows the layer."""
+        self.experts = _summed(experts)
+        self._host_s = _summed([pace.seconds(duration) for duration in pace.host])
+        self._cards_s = [_summed([pace.seconds(duration) for duration in card]) for card in pace.cards]
+        self._experts_s = [_summed([pace.seconds(duration) for duration in card]) for card in pace.experts]
+        self._in_ram_s = _summed([pace.seconds(duration) for duration in pace.experts_in_ram])
+        self._weights = weights
+        self._compute = compute
+
+    def host_s(self, end: int) -> float:
+        """Of the items before ``end``, in main memory."""
+        return self._host_s[end]
+
+    def host_bytes(self, end: int, *, on_card: bool) -> int:
+        """Of main memory with the items before ``end`` in it, the rest on cards or nowhere."""
+        weights, compute = self._weights, self._compute
+        unknown = 0 if on_card else compute.unknown_kv_bytes + compute.unknown_recurrent_bytes
+        buffers = compute.host_beside_bytes if on_card else compute.host_bytes
+        everywhere = weights.everywhere.bytes if end else 0
+        return self.moved[end] + self.experts[end] + weights.embedding.bytes + everywhere + buffers + unknown
+
+    def card_bytes(self, start: int, end: int, cut: int) -> int:
+        """Of a run of items on one card, with experts only before ``cut``."""
+        return self.moved[end] - self.moved[start] + self.experts[min(end, cut)] - self.experts[min(start, cut)]
+
+    def card_s(self, card: int, start: int, end: int, cut: int) -> float:
+        """Of the same run; experts from ``cut`` on are computed in main memory."""
+        dense, experts, in_ram = self._cards_s[card], self._experts_s[card], self._in_ram_s
+        on_card = dense[end] - dense[start] + experts[min(end, cut)] - experts[min(start, cut)]
+        return on_card + in_ram[max(end, cut)] - in_ram[max(start, cut)]
+
+
+_N = TypeVar("_N", int, float)
+
+
+def _summed(values: Sequence[_N]) -> list[_N]:
+    return list(itertools.accumulate(values, initial=type(values[0])(0)))
+
+
+def _orders(budgets: Budgets, pace: Pace, n_item: int) -> tuple[tuple[int, ...], ...]:
+    """In which the cards are tried: all orders of three, of more only those by speed and by room."""
+    cards = range(len(budgets.cards))
+    if len(cards) <= _ALL_ORDERS_OF:
+        return tuple(itertools.permutations(cards)) if cards else ()
+    by_speed = tuple(sorted(cards, key=lambda card: pace.cards[card][n_item - 1].decode_s))
+    by_room = tuple(sorted(cards, key=lambda card: -budgets.cards[card].usable_bytes))
+    return tuple(dict.fromkeys((by_speed, by_speed[::-1], by_room, by_room[::-1], tuple(cards))))
 
 
 def _host_needs(devices: Sequence[DeviceBytes], *, shared: bool) -> int:

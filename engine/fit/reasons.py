@@ -26,6 +26,8 @@ class Circumstances:
     pace: Pace
     step: Duration
     """Of the profile's task."""
+    kv_reason: str
+    """Why the cache is quantised although nobody wished it."""
 
 
 def explain(plan: Plan, around: Circumstances) -> tuple[str, ...]:
@@ -36,7 +38,7 @@ def explain(plan: Plan, around: Circumstances) -> tuple[str, ...]:
         *_devices(plan, around),
         *_experts(plan, around),
         *_sessions(plan, around),
-        _kv_type(plan, around.wish),
+        _kv_type(plan, around),
         *_batch(plan),
         _load_mode(plan),
         f"{plan.threads} threads: one for each core that may be used.",
@@ -116,7 +118,8 @@ def _sessions(plan: Plan, around: Circumstances) -> list[str]:
     return [f"{sentence}."]
 
 
-def _kv_type(plan: Plan, wish: Wish) -> str:
+def _kv_type(plan: Plan, around: Circumstances) -> str:
+    wish = around.wish
     if plan.kv_type == "f16":
         odd = wish.kv_type not in (None, "f16")
         return "The cache is kept in f16: the model's heads do not divide into blocks of another type." if odd else ""

@@ -248,7 +248,8 @@ class TestCards:
         assert host.compute_bytes == 2 * MIB + MIB
 
     def test_as_many_layers_as_fit(self, header: Header, probe: FakeProbe) -> None:
-        plan = fit_header(header, Wish(), machine(8 * GIB, gpus=(card(256 * MIB + 150 * MIB),)), probe=probe)
+        here = machine(8 * GIB, gpus=(card(256 * MIB + 150 * MIB),))
+        plan = fit_header(header, Wish(kv_type="f16"), here, probe=probe)
         assert isinstance(plan, Plan)
         assert 0 < plan.n_gpu_layers < 31
         on_card, host = plan.devices
