@@ -1,0 +1,1 @@
+"""How families of models write their reasoning and their tool calls: one small file a family."""

@@ -1,0 +1,43 @@
+"""Kimi K2: a section of calls, each ``functions.NAME:0`` and JSON between tags. The id is the model's own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.serving.dialects.dialect import Dialect, Setting, begin_call, end_call, tagged
+from engine.serving.dialects.json_calls import MAX_NAME_CHARS, nested
+from engine.serving.dialects.pieces import Out
+from engine.serving.dialects.source import NotACall, Source, Steps
+
+_SECTION: Final = "<|tool_calls_section_begin|>"
+_SECTION_END: Final = "<|tool_calls_section_end|>"
+_BEGIN: Final = "<|tool_call_begin|>"
+_ARGUMENTS: Final = "<|tool_call_argument_begin|>"
+_END: Final = "<|tool_call_end|>"
+
+
+def _read(source: Source, out: Out, setting: Setting, opening: str) -> Steps[None]:
+    begin = setting.tag(_BEGIN)
+    yield from source.space()
+    yield from source.expect(begin)
+    following: str | None = begin
+    while following == begin:
+        call_id, _ = yield from source.taken_until(setting.tag(_ARGUMENTS), most=MAX_NAME_CHARS)
+        call_id = call_id.strip()
+        name = call_id.removeprefix("functions.").rpartition(":")[0]
+        yield from source.space()
+        if not name or (yield from source.peek()) != "{":
+            raise NotACall
+        begin_call(source, out, name, call_id)
+        yield from nested(source, out.arguments)
+        end_call(source, out)
+        yield from source.space()
+        yield from source.accept(setting.tag(_END))
+        yield from source.space()
+        following = yield from source.accept(begin, setting.tag(_SECTION_END))
+    source.hold()
+
+
+KIMI = Dialect(
+    "kimi", tagged((_SECTION,), _read), ("<think>", "</think>", _SECTION, _SECTION_END, _BEGIN, _ARGUMENTS, _END)
+)
