@@ -43,7 +43,18 @@ def timings_object(timings: Timings) -> JsonObject:
         "predicted_n": timings.completion_tokens,
         **_speed("predicted", intervals, timings.decode_s),
         "queue_ms": round(timings.queue_s * 1e3, 3),
+        **_saved(timings),
     }
+
+
+def _saved(timings: Timings) -> JsonObject:
+    """Tokens that took no step of their own, where there were any; guesses by llama-server's names."""
+    saved: JsonObject = {}
+    if timings.forced_tokens:
+        saved["forced_n"] = timings.forced_tokens
+    if timings.drafted_tokens:
+        saved |= {"draft_n": timings.drafted_tokens, "draft_n_accepted": timings.accepted_tokens}
+    return saved
 
 
 def _speed(name: str, n: int, seconds: float) -> JsonObject:

@@ -137,17 +137,20 @@ def _call(call: ToolCall) -> JsonObject:
 
 
 def _logprobs(shown: Sequence[ShownLogprob]) -> JsonObject:
-    return {"content": [_logprob(item) for item in shown], "refusal": None}
+    return {"content": [token_logprob(item) for item in shown], "refusal": None}
 
 
-def _logprob(item: ShownLogprob) -> JsonObject:
+def token_logprob(item: ShownLogprob) -> JsonObject:
+    """A token as OpenAI shows it with its log-probability."""
     top = [
         {"token": readable(piece), "logprob": logprob, "bytes": list(piece)}
         for piece, (_, logprob) in zip(item.top_pieces, item.logprob.top, strict=True)
     ]
+    masked = item.logprob.masked_logprob
     return {
         "token": readable(item.piece),
         "logprob": item.logprob.logprob,
+        **({} if masked is None else {"masked_logprob": masked}),
         "bytes": list(item.piece),
         "top_logprobs": top,
     }

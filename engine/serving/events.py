@@ -111,4 +111,7 @@ def total_timings(timings: Sequence[Timings], choices_per_prompt: int = 1) -> Ti
         queue_s=max((t.queue_s for t in timings), default=0.0),
         prefill_s=max((t.prefill_s for t in timings), default=0.0),
         decode_s=max((t.decode_s for t in timings), default=0.0),
+        forced_tokens=sum(t.forced_tokens for t in timings),
+        drafted_tokens=sum(t.drafted_tokens for t in timings),
+        accepted_tokens=sum(t.accepted_tokens for t in timings),
     )

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.errors import RequestError
+from engine.llama.constrain import GrammarCompiler
 from engine.llama.sampler import SamplingSettings
 from engine.llama.template import ChatMessage, ChatTemplate
 from engine.llama.tokens import Vocabulary
@@ -73,10 +75,13 @@ class Frontend:
         self._intake = Intake()
         self.read = self._intake.read
         self.prepare = self._intake.prepare
+        self._grammars = GrammarCompiler(vocabulary)
+        self._compiling = ThreadPoolExecutor(1, thread_name_prefix="compile")
 
     def close(self) -> None:
         """End the threads that prepare requests."""
         self._intake.close()
+        self._compiling.shutdown(wait=False, cancel_futures=True)
 
     # Preparing
 
@@ -90,6 +95,18 @@ class Frontend:
     def chat_tokens(self, messages: tuple[ChatMessage, ...]) -> list[int]:
         """The messages as the model's template writes them. Blocks."""
         return self.vocabulary.tokenize_segments(self._template.render(messages))
+
+    async def constrained(self, prepared: Prepared) -> Prepared:
+        """The same with its constraint compiled: the prepared call's own, else the options'.
+
+        Compiling has a thread of its own, so that a large schema holds up nobody's prompt. Raises: ``RequestError``.
+        """
+        constraint = prepared.constraint or prepared.options.constraint
+        if constraint is None:
+            return prepared
+        loop = asyncio.get_running_loop()
+        grammar = await loop.run_in_executor(self._compiling, self._grammars.compile, constraint)
+        return replace(prepared, grammar=grammar)
 
     # Checking
 
@@ -145,7 +162,7 @@ class Frontend:
 
     async def answer(self, request: Request, prepared: Prepared, encoder: Encoder) -> Response:
         """Generate, and answer as a stream or in one piece, as the options say. Raises: ``RequestError``."""
-        generation = self.start(prepared)
+        generation = self.start(await self.constrained(prepared))
         try:
             if prepared.options.stream:
                 return await _begin_stream(request, generation, encoder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.llama.constrain import Constraint, Grammar
 from engine.serving.engine import Engine
 from engine.serving.events import Event, Outcome, fold
 from engine.serving.mailbox import Mailbox
@@ -24,6 +25,10 @@ class Prepared:
     options: Options
     make_reader: Callable[[int], Reader] = PlainReader
     """A reader for the choice of this number."""
+    constraint: Constraint | None = None
+    """What the text must be, besides or instead of what the options say: the form of a tool call, say."""
+    grammar: Grammar | None = None
+    """The constraint compiled, by ``Frontend.constrained``."""
 
     @property
     def n_choices(self) -> int:
@@ -105,4 +110,6 @@ def _request(tokens: tuple[int, ...], prepared: Prepared) -> GenerationRequest:
         ignore_end=options.ignore_end,
         streamed=options.stream,
         reuse_prefix=options.reuse_prefix,
+        grammar=prepared.grammar,
+        lookup=options.lookup,
     )

@@ -115,9 +115,11 @@ class TextEncoder:
         for item in shown:
             offsets.append(self._offsets[choice])
             self._offsets[choice] += len(readable(item.piece))
+        masked = [item.logprob.masked_logprob for item in shown]
         return {
             "tokens": [readable(item.piece) for item in shown],
             "token_logprobs": [item.logprob.logprob for item in shown],
+            **({} if None in masked else {"masked_logprobs": masked}),
             "top_logprobs": [_top(item) for item in shown],
             "text_offset": offsets,
         }

@@ -36,7 +36,6 @@ _NEUTRAL: Final[Mapping[str, tuple[Any, ...]]] = {
     "tool_choice": ("none", "auto"),
     "functions": ([],),
     "function_call": ("none", "auto"),
-    "response_format": ({"type": "text"},),
     "modalities": (["text"],),
     "audio": (),
     "prediction": (),
@@ -44,8 +43,6 @@ _NEUTRAL: Final[Mapping[str, tuple[Any, ...]]] = {
     "reasoning_effort": (),
     "best_of": (1,),
     "suffix": ("",),
-    "grammar": ("",),
-    "json_schema": (),
     "typical_p": (1,),
     "mirostat": (0,),
     "dry_multiplier": (0,),
@@ -64,6 +61,11 @@ class Fields:
     def take(self, name: str) -> Any:
         """The raw value, or ``None``."""
         return self._values.pop(name, None)
+
+    def take_rest(self) -> dict[str, Any]:
+        """All that nobody has taken yet."""
+        rest, self._values = self._values, {}
+        return rest
 
     def flag(self, name: str, default: bool) -> bool:
         """A boolean."""

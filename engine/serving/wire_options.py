@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine.llama.constrain import Constraint
 from engine.llama.sampler import SamplingSettings
+from engine.serving.structured import take_constraint
 from engine.serving.wire_fields import MAX_WHOLE, Fields, refuse
 
 MAX_CHOICES: Final = 8
@@ -30,6 +32,10 @@ class Options:
     stops: tuple[str, ...]
     ignore_end: bool
     reuse_prefix: bool
+    constraint: Constraint | None = None
+    """What the answer's text must be."""
+    lookup: bool | None = None
+    """Whether to guess by prompt lookup; ``None``: where it pays."""
 
 
 def parse_options(fields: Fields, defaults: SamplingSettings, top_logprobs: int | None) -> Options:
@@ -53,10 +59,20 @@ def parse_options(fields: Fields, defaults: SamplingSettings, top_logprobs: int 
         stops=_stops(fields.take("stop")),
         ignore_end=fields.flag("ignore_eos", False),
         reuse_prefix=fields.flag("cache_prompt", True),
+        constraint=take_constraint(fields),
+        lookup=_choice_or_none(fields, "prompt_lookup"),
     )
 
 
+def _choice_or_none(fields: Fields, name: str) -> bool | None:
+    value = fields.take(name)
+    return value if value is None or isinstance(value, bool) else refuse(name, "must be true or false")
+
+
 def _sampling(fields: Fields, defaults: SamplingSettings, top_logprobs: int | None) -> SamplingSettings:
+    masked = fields.flag("masked_logprobs", False)
+    if masked and top_logprobs is None:
+        refuse("masked_logprobs", "needs logprobs")
     top_k = fields.whole("top_k", defaults.top_k, -1, MAX_WHOLE)
     penalty_tokens = fields.whole("repeat_last_n", defaults.penalty_tokens, -1, 1 << 20)
     seed = fields.whole("seed", None, -(1 << 63), (1 << 64) - 1)
@@ -72,6 +88,7 @@ def _sampling(fields: Fields, defaults: SamplingSettings, top_logprobs: int | No
         seed=secrets.randbits(63) if seed is None or seed == -1 else seed,
         logit_bias=_biases(fields.take("logit_bias")),
         top_logprobs=top_logprobs,
+        masked_logprobs=masked,
     )
 
 

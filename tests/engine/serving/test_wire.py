@@ -97,10 +97,8 @@ def test_what_changes_nothing_is_accepted(name: str) -> None:
     [
         ("tools", [{"type": "function"}]),
         ("tool_choice", "required"),
-        ("response_format", {"type": "json_object"}),
         ("functions", [{}]),
         ("best_of", 3),
-        ("grammar", "root ::= x"),
         ("reasoning_effort", "high"),
         ("mirostat", 2),
         ("modalities", ["text", "audio"]),
