@@ -112,4 +112,5 @@ def _request(tokens: tuple[int, ...], prepared: Prepared) -> GenerationRequest:
         reuse_prefix=options.reuse_prefix,
         grammar=prepared.grammar,
         lookup=options.lookup,
+        fast_forward=options.fast_forward,
     )

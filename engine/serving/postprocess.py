@@ -129,7 +129,7 @@ class Postprocessor:
             return False
         if matcher is None:
             return True
-        if not sequence.wants_logprobs:
+        if sequence.ticket.request.fast_forward and not sequence.wants_logprobs:
             forced = matcher.forced(sequence.limit_tokens - len(sequence.tokens))
             sequence.sampler.observe(forced)
             sequence.forced_tokens += len(forced)
@@ -168,7 +168,7 @@ class Postprocessor:
         if most < 1 or not sequence.decoding or len(sequence.tokens) + most > self._rewindable_tokens:
             return
         sequence.guess = NO_GUESS
-        if sequence.wants_logprobs and sequence.matcher is not None:
+        if sequence.wants_logprobs and sequence.matcher is not None and sequence.ticket.request.fast_forward:
             # What is forced is verified like a guess then, because its probabilities are wanted too.
             certain = sequence.matcher.upcoming(most)
             if certain:
@@ -249,7 +249,7 @@ def open_sequences(ticket: Ticket, vocabulary: Vocabulary, limit_tokens: int) ->
 def _constrain(sequence: Sequence, grammar: Grammar, vocabulary: Vocabulary) -> None:
     """Give a sequence its matcher, and put what the text must begin with behind the prompt."""
     sequence.matcher = grammar.matcher()
-    if sequence.wants_logprobs:
+    if sequence.wants_logprobs or not sequence.ticket.request.fast_forward:
         return
     opening = sequence.matcher.forced(sequence.limit_tokens - len(sequence.tokens) - 1)
     trial = TextStream(sequence.ticket.request.stops)

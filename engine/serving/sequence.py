@@ -42,10 +42,14 @@ class GenerationRequest:
     """Users take turns; requests that name none are one user."""
     traced: bool = False
     """The steps that ran while it was here are told at the end."""
+    cache_key: str = ""
+    """Names the conversation, so that what is kept of it can be forgotten together."""
     grammar: Grammar | None = None
     """What the text must be."""
     lookup: bool | None = None
     """Whether to guess by prompt lookup; ``None``: under a constraint, and with long prompts, where it pays."""
+    fast_forward: bool = True
+    """Text that the grammar forces is not decoded token by token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +133,15 @@ DeltaSink = Callable[[Delta], None]
 class Ticket:
     """A request's handle: who receives its deltas, and whether anybody still wants them."""
 
-    __slots__ = ("cancelled", "request", "serial", "sink", "steps", "submitted_at", "unfinished")
+    __slots__ = ("cancelled", "owner", "request", "serial", "sink", "steps", "submitted_at", "unfinished")
     _serials = itertools.count(1)
 
     def __init__(self, request: GenerationRequest, sink: DeltaSink) -> None:
         self.request = request
         self.sink = sink
         self.serial = next(Ticket._serials)
+        self.owner = request.cache_key
+        """As the cache knows it."""
         self.steps: Callable[[], tuple[StepRecord, ...]] | None = None
         """For a traced request: the steps since it came."""
         self.cancelled = False
@@ -235,7 +241,7 @@ class Sequence:
         first = self.first_token_at or started
         return Timings(
             prompt_tokens=self.n_prompt,
-            cached_tokens=self.cached_tokens,
+            cached_tokens=min(self.cached_tokens, self.n_prompt),  # forced text behind the prompt may be cached too
             completion_tokens=self.n_generated,
             queue_s=max(0.0, started - self.ticket.submitted_at),
             prefill_s=max(0.0, first - started),

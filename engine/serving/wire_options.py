@@ -36,6 +36,8 @@ class Options:
     """What the answer's text must be."""
     lookup: bool | None = None
     """Whether to guess by prompt lookup; ``None``: where it pays."""
+    fast_forward: bool = True
+    """Text that the constraint forces is not decoded token by token."""
 
 
 def parse_options(fields: Fields, defaults: SamplingSettings, top_logprobs: int | None) -> Options:
@@ -61,6 +63,7 @@ def parse_options(fields: Fields, defaults: SamplingSettings, top_logprobs: int 
         reuse_prefix=fields.flag("cache_prompt", True),
         constraint=take_constraint(fields),
         lookup=_choice_or_none(fields, "prompt_lookup"),
+        fast_forward=fields.flag("fast_forward", True),
     )
 
 
