@@ -26,6 +26,7 @@ _T = TypeVar("_T")
 _FORM: Final = 1
 _HASH = re.compile(r"^[0-9a-f]{64}$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
+_DAY = re.compile(r"^20\d\d-[01]\d-[0-3]\d$")
 _ID = re.compile(r"^[a-z0-9][a-z0-9.-]{1,63}$")
 
 
@@ -116,6 +117,8 @@ class CatalogueModel:
     context_tokens: int | None
     licence: str | None
     """As the hub spells it."""
+    published_on: str | None
+    """Year, month, day on which the first repository with its GGUF files was made."""
     tasks: tuple[Task, ...]
     tools: bool | None
     thinks: bool | None
@@ -243,6 +246,7 @@ def _model(entry: object) -> CatalogueModel:
         active_parameters=_maybe(facts["active_parameters"], where, _count),
         context_tokens=_maybe(facts["context_tokens"], where, _count),
         licence=_maybe(facts["licence"], where, _text),
+        published_on=_maybe(facts["published_on"], where, _day),
         tasks=tuple(cast("Task", _one_of(t, get_args(Task), where)) for t in _list(facts["tasks"], where)),
         tools=_maybe(facts["tools"], where, _flag),
         thinks=_maybe(facts["thinks"], where, _flag),
@@ -301,6 +305,13 @@ def _text(value: object, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{where} has {value!r} in place of a text")
     return value
+
+
+def _day(value: object, where: str) -> str:
+    text = _text(value, where)
+    if not _DAY.match(text):
+        raise ValueError(f"{where} has {text!r} in place of a day")
+    return text
 
 
 def _count(value: object, where: str) -> int:
