@@ -154,33 +154,33 @@ class Layout:
         """
         best: _Candidate | None = None
         nearest = _Candidate(0.0, self._sums.host_bytes(self._n_item, on_card=False), ALL_IN_RAM)
-        for candidate in self._candidates(experts_in_ram):
+        for first, cut in self._spreads(experts_in_ram):
+            if best is not None and self._sums.least_s(first, cut) + self._fixed_s >= best.seconds:
+                continue
+            candidate = self._divide(first, cut)
+            if candidate is None:
+                continue
             if candidate.host_bytes > self._budgets.host.usable_bytes:
                 nearest = min(nearest, candidate, key=lambda one: one.host_bytes)
             elif best is None or candidate.seconds < best.seconds:
                 best = candidate
+                if first == 0 and experts_in_ram is not None:
+                    break
         return self.lay_out((best or nearest).choice)
 
-    def _candidates(self, wished: int | None) -> Iterator[_Candidate]:
-        """For each spread that is allowed, the quickest way to divide it among the cards that hold it."""
+    def _spreads(self, wished: int | None) -> Iterator[tuple[int, int]]:
+        """(first item on a card, first layer whose experts are in main memory) of everything that is allowed.
+
+        Experts leave the cards one layer after the other; only when all have left do whole layers follow.
+        """
         routed = self._facts.weights.expert_layers
-        least = 0 if wished is None else min(wished, len(routed))
-        found = False
-        for count in range(least, len(routed) + 1):
-            candidate = self._divide(0, routed[len(routed) - count] if count else self._n_item)
-            if candidate is None:
-                continue
-            yield candidate
-            found = found or candidate.host_bytes <= self._budgets.host.usable_bytes
-            if found and wished is not None:
-                return
-        for first in range(1, self._n_item):
-            candidate = self._divide(first, first)
-            if candidate is not None:
-                yield candidate
-        yield _Candidate(
-            self._sums.host_s(self._n_item), self._sums.host_bytes(self._n_item, on_card=False), ALL_IN_RAM
-        )
+        if self._budgets.cards:
+            least = 0 if wished is None else min(wished, len(routed))
+            for count in range(least, len(routed) + 1):
+                yield 0, routed[len(routed) - count] if count else self._n_item
+            for first in range(1, self._n_item):
+                yield first, first
+        yield self._n_item, self._n_item
 
     def _divide(self, first: int, cut: int) -> _Candidate | None:
         """The items from ``first`` on among the cards, so that each holds its part, in the least time.
@@ -188,7 +188,12 @@ class Layout:
         Layers from ``cut`` on keep their experts in main memory.
         """
         sums = self._sums
+        if first == self._n_item:
+            return _Candidate(sums.host_s(first), sums.host_bytes(first, on_card=False), ALL_IN_RAM)
         copies = cut < self._n_item or first > 0
+        rooms = sum(max(0, self._room(card, copies=copies)) for card in range(len(self._budgets.cards)))
+        if sums.card_bytes(first, self._n_item, cut) + self._facts.weights.tied.bytes > rooms:
+            return None
         found: tuple[float, tuple[tuple[int, int], ...]] | None = None
         for order in self._orders:
             divided = self._divide_in_order(first, cut, order, copies=copies)
@@ -299,12 +304,21 @@ class _Sums:
         self._cards_s = [_summed([pace.seconds(duration) for duration in card]) for card in pace.cards]
         self._experts_s = [_summed([pace.seconds(duration) for duration in card]) for card in pace.experts]
         self._in_ram_s = _summed([pace.seconds(duration) for duration in pace.experts_in_ram])
+        self._least_s = [_summed(_least(pace, places)) for places in (pace.cards, pace.experts)]
         self._weights = weights
         self._compute = compute
 
     def host_s(self, end: int) -> float:
         """Of the items before ``end``, in main memory."""
         return self._host_s[end]
+
+    def least_s(self, first: int, cut: int) -> float:
+        """What the quickest division of a spread cannot beat: every item on the card that is quickest for it."""
+        if not self._cards_s:
+            return self._host_s[first]
+        (dense, experts), in_ram, end = self._least_s, self._in_ram_s, len(self._host_s) - 1
+        on_cards = dense[end] - dense[first] + experts[max(first, cut)] - experts[first]
+        return self._host_s[first] + on_cards + in_ram[end] - in_ram[max(first, cut)]
 
     def host_bytes(self, end: int, *, on_card: bool) -> int:
         """Of main memory with the items before ``end`` in it, the rest on cards or nowhere."""
@@ -325,11 +339,17 @@ class _Sums:
         return on_card + in_ram[max(end, cut)] - in_ram[max(start, cut)]
 
 
+def _least(pace: Pace, places: Sequence[Sequence[Duration]]) -> list[float]:
+    """Of each item, on the card that is quickest for it."""
+    return [min(pace.seconds(duration) for duration in item) for item in zip(*places, strict=True)]
+
+
 _N = TypeVar("_N", int, float)
 
 
 def _summed(values: Sequence[_N]) -> list[_N]:
-    return list(itertools.accumulate(values, initial=type(values[0])(0)))
+    zero: _N = values[0] - values[0] if values else 0
+    return list(itertools.accumulate(values, initial=zero))
 
 
 def _orders(budgets: Budgets, pace: Pace, n_item: int) -> tuple[tuple[int, ...], ...]:
