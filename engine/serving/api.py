@@ -19,6 +19,7 @@ from engine.serving.frontend import Frontend, Offer
 from engine.serving.generation import Prepared
 from engine.serving.guard import Guard
 from engine.serving.intake import REFUSALS
+from engine.serving.responses_api import ResponsesApi
 from engine.serving.state_api import StateApi
 from engine.serving.text_answer import TextEncoder
 
@@ -29,12 +30,13 @@ class Api:
     def __init__(self, offer: Offer, engine: Engine, vocabulary: Vocabulary, template: ChatTemplate) -> None:
         self._frontend = Frontend(offer, engine, vocabulary, template)
         self._completions = CompletionsApi(self._frontend)
+        self._responses = ResponsesApi(self._frontend)
         self._state = StateApi(self._frontend)
 
     def application(self, *, api_keys: tuple[str, ...], host: str) -> Starlette:
         """The ASGI application."""
         return Starlette(
-            routes=[*self._state.routes(), *self._completions.routes()],
+            routes=[*self._state.routes(), *self._completions.routes(), *self._responses.routes()],
             middleware=[Middleware(Guard, api_keys=api_keys, host=host)],
             exception_handlers=REFUSALS,
         )
