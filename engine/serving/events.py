@@ -53,6 +53,8 @@ class Finished:
     choice: int
     reason: EndReason
     timings: Timings
+    stopped_by: str | None = None
+    """The stop string that was reached; it is not part of the text."""
 
 
 Event = ContentDelta | ReasoningDelta | ToolCallDelta | Finished
@@ -77,6 +79,7 @@ class Outcome:
     logprobs: tuple[ShownLogprob, ...] = ()
     reason: EndReason = "stop"
     timings: Timings | None = None
+    stopped_by: str | None = None
 
 
 def fold(events: Iterable[Event], n_choices: int) -> list[Outcome]:
@@ -96,6 +99,7 @@ def fold(events: Iterable[Event], n_choices: int) -> list[Outcome]:
                 outcome.tool_calls[event.index].arguments += event.arguments
         else:
             outcome.reason, outcome.timings = event.reason, event.timings
+            outcome.stopped_by = event.stopped_by
     return outcomes
 
 

@@ -76,6 +76,7 @@ def joined(numbered: list[Numbered]) -> list[Numbered]:
                 delta.finish,
                 delta.timings,
                 delta.error,
+                delta.stopped_by,
             )
             result[-1] = (choice, whole)
         else:

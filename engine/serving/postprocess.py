@@ -220,7 +220,8 @@ class Postprocessor:
         text = "".join(sequence.kept_text) + sequence.text.finish()
         timings = sequence.timings()
         self._metrics.note_request(timings, reason)
-        delta = Delta(sequence.choice, text, tuple(sequence.logprobs), reason, timings, error)
+        stopped_by = sequence.text.found_stop
+        delta = Delta(sequence.choice, text, tuple(sequence.logprobs), reason, timings, error, stopped_by)
         self._outgoing.append((sequence.ticket.sink, delta))
         self.urgent = True
 

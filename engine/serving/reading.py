@@ -34,4 +34,4 @@ class PlainReader:
         if delta.text or delta.logprobs:
             events.append(ContentDelta(self._choice, delta.text, delta.logprobs))
         if delta.finish is not None and delta.timings is not None:
-            events.append(Finished(self._choice, _REASONS[delta.finish], delta.timings))
+            events.append(Finished(self._choice, _REASONS[delta.finish], delta.timings, delta.stopped_by))

@@ -125,6 +125,8 @@ class Delta:
     timings: Timings | None = None
     """Present with ``finish``."""
     error: RequestError | None = None
+    stopped_by: str | None = None
+    """The stop string that ended it, with ``finish``."""
 
 
 DeltaSink = Callable[[Delta], None]

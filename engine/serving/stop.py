@@ -17,16 +17,19 @@ class StopMatcher:
         self._beginnings = frozenset(stop[:length] for stop in stops for length in range(1, len(stop)))
         self._longest = max((len(stop) for stop in stops), default=0)
         self._held = ""
+        self.found: str | None = None
+        """The stop string that was reached."""
 
     def feed(self, text: str) -> tuple[str, bool]:
         """Text that is safe to show, and whether a stop string was reached; after that nothing more comes."""
         if not self._stops:
             return text, False
         pending = self._held + text
-        first = min((at for stop in self._stops if (at := pending.find(stop)) >= 0), default=-1)
-        if first >= 0:
+        first = min(((at, stop) for stop in self._stops if (at := pending.find(stop)) >= 0), default=None)
+        if first is not None:
             self._held = ""
-            return pending[:first], True
+            at, self.found = first
+            return pending[:at], True
         keep = self._doubtful(pending)
         self._held = pending[len(pending) - keep :]
         return pending[: len(pending) - keep], False
@@ -50,6 +53,11 @@ class TextStream:
     def __init__(self, stops: Sequence[str] = ()) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._matcher = StopMatcher(stops)
+
+    @property
+    def found_stop(self) -> str | None:
+        """The stop string that was reached."""
+        return self._matcher.found
 
     def feed(self, piece: bytes) -> tuple[str, bool]:
         """Newly visible text, and whether a stop string was reached."""
