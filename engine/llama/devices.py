@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from engine.hardware.memory import read_memory
 from engine.hardware.profile import DeviceKind
 from engine.llama import bindings
 from engine.probe.records import GgmlDevice
@@ -13,6 +16,12 @@ _KINDS = {0: DeviceKind.CPU, 1: DeviceKind.GPU, 2: DeviceKind.INTEGRATED, 3: Dev
 def list_devices() -> tuple[GgmlDevice, ...]:
     """Every device the installed build can use, in ggml's order. Creates contexts on the cards; use a child."""
     return tuple(_describe(pointer) for pointer in bindings.device_pointers())
+
+
+def free_bytes(names: Collection[str]) -> tuple[tuple[str, int], ...]:
+    """(name, bytes) free now of those devices and of main memory."""
+    found = [(device.name, device.free_bytes) for device in list_devices() if device.kind is not DeviceKind.CPU]
+    return (*(each for each in found if each[0] in names), ("CPU", read_memory().available_bytes))
 
 
 def _describe(pointer: int) -> GgmlDevice:

@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from engine.fit.concession import concessions
+from engine.fit.plan import Plan
+from engine.worker.shortage import explain, missing_bytes, read_shortage
 from engine.worker.spec import Failed, Loading, Ready, Starting, Stopped, WorkerState
 
 EndedBy = Literal["itself", "hung", "protocol", "unstartable"]
@@ -23,6 +26,7 @@ _UNCAUGHT: Final = 1
 """How Python exits after an exception that nobody caught; any other end has not to do with one in the log."""
 
 _SMALLER: Final = "Choose a smaller context or a smaller model, or close other programs."
+_OFFERED: Final = "Choose what to give up, or close other programs and load it again."
 _TRY_AGAIN: Final = "Load the model again. If it happens every time, the details below help to find the cause."
 _FUNCTION_NAMES: Final = re.compile(r"^(?:(?:[a-z]+_\w+|error loading model): )+(?=.)")
 _VAGUE: Final = frozenset({"load_failed", "context_failed", "warm_up_failed", "decode_failed"})
@@ -45,6 +49,10 @@ class Death:
     """The supervisor's own words: how long it was silent, what nonsense it wrote, why it could not be started."""
     killed_for_memory: bool = False
     """The kernel counted an out-of-memory kill during this life."""
+    plan: Plan | None = None
+    """What it was told to load."""
+    free: tuple[tuple[str, int], ...] = ()
+    """Free bytes by device after its end, as far as the supervisor can see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +174,25 @@ def diagnose(death: Death) -> Failed:
     """The cause as a sentence, a hint and evidence. Never raises."""
     cause = _supervisor_cause(death) or _told_cause(death) or _killed_cause(death) or _log_cause(death)
     cause = cause or _exit_cause(death)
+    if cause.code == _OUT_OF_MEMORY.code and death.plan is not None and death.ended_by == "itself":
+        return _name_shortage(cause, death, death.plan)
     return Failed(cause.code, cause.sentence, cause.hint, _evidence(death))
+
+
+def _name_shortage(cause: _Cause, death: Death, plan: Plan) -> Failed:
+    """What was being allocated, who has the memory, and what could be given up."""
+    told = death.last.free if isinstance(death.last, Failed) else ()
+    free = dict((*death.free, *told))
+    lines = (*death.lines[-_LAST_LINES:], *(death.last.evidence.splitlines() if isinstance(death.last, Failed) else ()))
+    shortage = read_shortage(lines, plan)
+    if death.killed_for_memory:
+        shortage = replace(shortage, device="CPU")
+    in_use = isinstance(death.last, Ready)
+    explained = explain(shortage, plan, free, in_use=in_use)
+    sentence = f"{cause.sentence} {explained}" if death.killed_for_memory and explained else explained or cause.sentence
+    ways = concessions(plan, shortage.device, missing_bytes(shortage, plan, free))
+    hint = _OFFERED if ways else _SMALLER
+    return Failed(cause.code, sentence, hint, _evidence(death), tuple(free.items()), ways)
 
 
 def describe_exit(exit_code: int | None) -> str:

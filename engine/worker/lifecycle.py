@@ -5,20 +5,15 @@ Naming the cause is ``engine.worker.diagnosis``'s; carrying the decision out is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from engine.fit.plan import DeviceBytes, KvType, Plan
+from engine.fit.concession import Concession
+from engine.fit.plan import Plan
 from engine.worker.spec import Failed
 
-MIN_N_CTX: Final = 1024
-MIN_N_UBATCH: Final = 128
-_CTX_STEP: Final = 256
-
-# Bytes per 32 cells. Source: block sizes in ggml-common.h (f16 2 B; q8_0 34 B and q4_0 18 B a block of 32).
-_KV_BLOCK_BYTES: Final[dict[KvType, int]] = {"f16": 64, "q8_0": 34, "q4_0": 18}
-
-_SMALLER_HELPS: Final = frozenset({"out_of_memory"})
+_OUT_OF_MEMORY: Final = "out_of_memory"
 _NEVER_HEALS: Final = frozenset(
     {"bad_model_file", "illegal_instruction", "missing_library", "port_in_use", "unstartable", "unsupported"}
 )
@@ -55,6 +50,8 @@ class Restart:
 
     plan: Plan
     after_s: float
+    gives_up: str = ""
+    """What the smaller plan gives up, in a sentence for the person; empty for the same plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +64,8 @@ class GiveUp:
 def next_action(life: Life, quick_deaths: int, policy: RestartPolicy) -> Restart | GiveUp:
     """What follows ``life``; ``quick_deaths`` counts the row of quick deaths including this one."""
     failed = life.failed
-    if failed.code in _SMALLER_HELPS:
-        smaller = step_down(life.plan, failed.code)
-        return Restart(smaller, policy.delays_s[0]) if smaller else GiveUp(failed)
+    if failed.code == _OUT_OF_MEMORY:
+        return _after_want_of_memory(life, policy)
     if not life.was_ready and (failed.code in _NEVER_HEALS or life.announced):
         return GiveUp(failed)
     if quick_deaths >= policy.max_quick_deaths:
@@ -79,31 +75,25 @@ def next_action(life: Life, quick_deaths: int, policy: RestartPolicy) -> Restart
     return Restart(life.plan, policy.delays_s[delay_index])
 
 
+def _after_want_of_memory(life: Life, policy: RestartPolicy) -> Restart | GiveUp:
+    """A plan that never loaded is the person's to change: the ways are offered. One that was in use comes back smaller,
+    by a way that is named, so that a conversation can go on."""
+    smaller = step_down(life.plan, life.failed.concessions) if life.was_ready else None
+    if smaller is None:
+        return GiveUp(life.failed)
+    plan, way = smaller
+    return Restart(plan, policy.delays_s[0], way.sentence)
+
+
 def is_quick(life: Life, policy: RestartPolicy) -> bool:
     """Whether the death belongs to a row of quick deaths."""
     return not life.was_ready or life.ready_s < policy.long_life_s
 
 
-def step_down(plan: Plan, cause: str) -> Plan | None:
-    """The next smaller plan after a death for want of memory, or ``None`` when nothing is left to give up.
-
-    Cheapest first: a smaller micro-batch costs prefill speed, a quantized KV cache a little quality, a shorter context
-    what the person can say. Layers leave the device last.
-    """
-    if cause not in _SMALLER_HELPS:
-        return None
-    if plan.n_ubatch > MIN_N_UBATCH:
-        return replace(plan, n_ubatch=max(MIN_N_UBATCH, plan.n_ubatch // 4))
-    if plan.kv_type == "f16":
-        return replace(plan, kv_type="q8_0", devices=_scaled(plan, _KV_BLOCK_BYTES["q8_0"], _KV_BLOCK_BYTES["f16"]))
-    if plan.n_ctx > MIN_N_CTX:
-        n_ctx = max(MIN_N_CTX, plan.n_ctx // 2 // _CTX_STEP * _CTX_STEP)
-        return replace(plan, n_ctx=n_ctx, devices=_scaled(plan, n_ctx, plan.n_ctx))
-    if plan.n_gpu_layers > 0:
-        return replace(plan, n_gpu_layers=plan.n_gpu_layers // 2)
+def step_down(plan: Plan, ways: Sequence[Concession]) -> tuple[Plan, Concession] | None:
+    """The next smaller plan by the first way that needs no planning, and that way; ``None`` when there is none."""
+    for way in ways:
+        smaller = way.plan(plan)
+        if smaller is not None and smaller != plan:
+            return smaller, way
     return None
-
-
-def _scaled(plan: Plan, numerator: int, denominator: int) -> tuple[DeviceBytes, ...]:
-    """The devices with their KV bytes scaled; compute stays, as an upper bound."""
-    return tuple(replace(device, kv_bytes=-(-device.kv_bytes * numerator // denominator)) for device in plan.devices)

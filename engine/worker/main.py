@@ -40,6 +40,7 @@ _STOP_TIMEOUT_S: Final = 2.0
 _SWITCH_INTERVAL_S: Final = 0.0005
 """How long the HTTP thread may keep the interpreter from the engine's thread once that has a result."""
 _MAX_LOG_LINES: Final = 2000
+_MAY_LACK_MEMORY: Final = frozenset({"load_failed", "context_failed", "warm_up_failed", "decode_failed"})
 
 
 @dataclass(slots=True)
@@ -125,6 +126,15 @@ class Worker:
         if wake is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended by itself
                 wake()
+
+    def failure(self, error: GatehouseError) -> Failed:
+        """What to tell after :meth:`run` raised. When llama.cpp refused, what is free now tells whether for memory."""
+        free: tuple[tuple[str, int], ...] = ()
+        if error.code in _MAY_LACK_MEMORY:
+            from engine.llama.devices import free_bytes
+
+            free = free_bytes([device.name for device in self._spec.plan.devices])
+        return Failed(error.code, error.sentence, error.hint, "", free)
 
     # Loading
 
@@ -234,10 +244,12 @@ class Worker:
         from engine.serving.api import Api
         from engine.serving.engine import Engine
         from engine.serving.mailbox import poster
+        from engine.worker.keeping import make_lane
 
         model = writer.model
         post = poster(asyncio.get_running_loop())
-        engine = Engine(model, writer.context, post=post, on_broken=self._on_broken)
+        lane = make_lane(self._spec.kept_states, self._spec.plan)
+        engine = Engine(model, writer.context, post=post, on_broken=self._on_broken, kept=lane)
         return Api(self._offer(writer), engine, model.vocabulary, writer.template), engine
 
     def _host_pooler(self, pooler: _Pooler) -> tuple[_Api, _Engine]:
@@ -314,10 +326,6 @@ class Worker:
         )
 
 
-def _failure(error: GatehouseError) -> Failed:
-    return Failed(error.code, error.sentence, error.hint, "")
-
-
 def main() -> int:
     """Run a worker by the specification on standard input; returns the exit code."""
     os.environ["GGML_NO_BACKTRACE"] = "1"  # a crash must end the process, not start a debugger
@@ -339,7 +347,7 @@ def main() -> int:
         try:
             return worker.run()
         except GatehouseError as error:
-            reporter.tell(_failure(error))
+            reporter.tell(worker.failure(error))
             return 1
     finally:
         reporter.close()

@@ -5,9 +5,24 @@ Secrets travel here and nowhere else: not in arguments, not in the environment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from engine.fit.concession import Concession
 from engine.fit.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class KeptStates:
+    """Where and how the memory of idle conversations is kept on disk."""
+
+    folder: Path
+    budget_bytes: int
+    """Of all files together; 0 keeps nothing."""
+    key: str = field(repr=False)
+    """The store's key, 32 bytes as hexadecimal digits."""
+    idle_s: float = 10.0
+    """How long a conversation rests before it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +42,8 @@ class WorkerSpec:
     queue_limit: int = 256
     rpc_endpoints: tuple[str, ...] = ()
     """``HOST:PORT`` of ggml RPC servers to add as devices; loopback stand-ins for a card in tests."""
+    kept_states: KeptStates | None = None
+    """``None``: nothing is kept on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +80,10 @@ class Failed:
     hint: str
     evidence: str
     """Exit code or signal and the last lines of its log, for the details pane."""
+    free: tuple[tuple[str, int], ...] = ()
+    """Free bytes of each device of the plan after everything was let go; empty where nobody looked."""
+    concessions: tuple[Concession, ...] = ()
+    """For want of memory: what can be given up, at most three ways, to be offered to the person."""
 
 
 @dataclass(frozen=True, slots=True)

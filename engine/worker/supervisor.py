@@ -16,6 +16,7 @@ from typing import Final
 
 from engine.errors import WorkerError
 from engine.fit.plan import Plan
+from engine.hardware.memory import read_memory
 from engine.worker.diagnosis import Death, EndedBy, describe_exit, diagnose, last_lines
 from engine.worker.lifecycle import GiveUp, Life, Restart, RestartPolicy, is_quick, next_action
 from engine.worker.process import ChildProcess, LogRing, memory_kills, worker_command
@@ -180,6 +181,8 @@ class Supervisor:
     async def _pause_before(self, action: Restart, failed: Failed) -> None:
         self._plan = action.plan
         self.will_restart = True
+        if action.gives_up:
+            failed = replace(failed, hint=f"It is loaded again with less. {action.gives_up}")
         self._announce(failed)
         try:
             async with asyncio.timeout(action.after_s):
@@ -225,7 +228,8 @@ class Supervisor:
         ready_s = loop.time() - ready_at[0] if ready_at else 0.0
         killed_for_memory = kills_before is not None and (memory_kills() or 0) > kills_before
         lines = last_lines(self._log_ring.lines())
-        death = Death(exit_code, lines, watch.state, ending.by, ending.detail, killed_for_memory)
+        free = (("CPU", read_memory().available_bytes),)
+        death = Death(exit_code, lines, watch.state, ending.by, ending.detail, killed_for_memory, self._plan, free)
         _log.info("worker %s ended: %s", self._template.model_id, describe_exit(exit_code))
         return Life(self._plan, bool(ready_at), ready_s, isinstance(watch.state, Failed), diagnose(death))
 

@@ -7,6 +7,7 @@ added to ``Plan`` or ``WorkerSpec`` travels without a change. The HTTP API of th
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from engine.records import RecordFault, from_plain, read_object, to_plain, write_line
@@ -46,7 +47,13 @@ def decode_spec(line: str | bytes) -> WorkerSpec:
 def encode_state(event: WorkerEvent) -> str:
     """One line of JSON, without the line's end. Over-long texts of a ``Failed`` are cut."""
     if isinstance(event, Failed):
-        event = Failed(event.code[:64], event.sentence[:2000], event.hint[:2000], event.evidence[-16_000:])
+        event = replace(
+            event,
+            code=event.code[:64],
+            sentence=event.sentence[:2000],
+            hint=event.hint[:2000],
+            evidence=event.evidence[-16_000:],
+        )
     return write_line({"event": _EVENT_NAMES[type(event)], **to_plain(event)}, MAX_EVENT_BYTES)
 
 

@@ -5,20 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from engine.fit.concession import concessions
 from engine.fit.plan import Plan
 from engine.worker.lifecycle import (
-    MIN_N_CTX,
-    MIN_N_UBATCH,
     GiveUp,
     Life,
     Restart,
     RestartPolicy,
     is_quick,
     next_action,
-    step_down,
 )
 from engine.worker.spec import Alive, Failed, Loading, Ready, Starting, Stopped
 from engine.worker.watch import OutOfOrder, Patience, Watch
@@ -32,10 +28,17 @@ def life(code: str, *, ready_s: float | None = 1.0, announced: bool = False, pla
     return Life(plan, ready_s is not None, ready_s or 0.0, announced, Failed(code, "It died.", "Hint.", "log"))
 
 
-def test_a_plan_shrinks_in_the_order_of_what_hurts_least() -> None:
+def oom(*, ready_s: float | None = 1.0, announced: bool = False, plan: Plan = PLAN) -> Life:
+    failed = Failed("out_of_memory", "It died.", "Hint.", "log", (), concessions(plan))
+    return Life(plan, ready_s is not None, ready_s or 0.0, announced, failed)
+
+
+def test_a_plan_in_use_shrinks_in_the_order_of_what_hurts_least() -> None:
     seen = []
-    plan: Plan | None = replace(PLAN, n_gpu_layers=5)
-    while plan := step_down(plan, "out_of_memory"):
+    plan = replace(PLAN, n_gpu_layers=5, devices=())
+    while isinstance(action := next_action(oom(plan=plan), 1, POLICY), Restart):
+        assert action.gives_up
+        plan = action.plan
         seen.append((plan.n_ubatch, plan.kv_type, plan.n_ctx, plan.n_gpu_layers))
     assert seen == [
         (128, "f16", 4096, 5),
@@ -45,46 +48,11 @@ def test_a_plan_shrinks_in_the_order_of_what_hurts_least() -> None:
         (128, "q8_0", 1024, 2),
         (128, "q8_0", 1024, 1),
         (128, "q8_0", 1024, 0),
+        (128, "q4_0", 1024, 0),
     ]
 
 
-def test_the_bytes_of_the_kv_cache_follow_the_plan() -> None:
-    plan = replace(PLAN, n_ubatch=128, devices=(replace(SPEC.plan.devices[0], kv_bytes=64_000),))
-    quantized = step_down(plan, "out_of_memory")
-    assert quantized is not None
-    assert quantized.devices[0].kv_bytes == 34_000
-    halved = step_down(quantized, "out_of_memory")
-    assert halved is not None
-    assert halved.devices[0].kv_bytes == 17_000
-
-
-@given(
-    st.integers(1, 4096),
-    st.sampled_from(["f16", "q8_0", "q4_0"]),
-    st.integers(1, 1 << 20).map(lambda n: n * 256),
-    st.integers(-1, 200),
-)
-def test_stepping_down_always_ends_and_never_falls_below_the_least(ubatch: int, kv: str, ctx: int, layers: int) -> None:
-    start = replace(PLAN, n_ubatch=ubatch, kv_type=kv, n_ctx=ctx, n_gpu_layers=layers)  # type: ignore[arg-type]
-    plan: Plan | None = start
-    for _ in range(64):
-        smaller = step_down(plan, "out_of_memory") if plan else None
-        if smaller is None:
-            break
-        assert smaller != plan
-        assert smaller.n_ctx >= min(MIN_N_CTX, ctx)
-        assert smaller.n_ctx % 256 == 0
-        assert smaller.n_ubatch >= min(MIN_N_UBATCH, ubatch)
-        plan = smaller
-    else:
-        pytest.fail("never ended")
-
-
-def test_other_causes_do_not_shrink_the_plan() -> None:
-    assert step_down(PLAN, "segfault") is None
-
-
-SMALL = replace(PLAN, n_ubatch=128, kv_type="q8_0", n_ctx=1024)
+SMALL = replace(PLAN, n_ubatch=128, kv_type="q4_0", n_ctx=1024)
 
 
 @pytest.mark.parametrize(
@@ -95,9 +63,9 @@ SMALL = replace(PLAN, n_ubatch=128, kv_type="q8_0", n_ctx=1024)
         (life("killed"), 3, None),
         (life("hung", ready_s=100.0), 1, Restart(PLAN, 0.25)),
         (life("segfault", ready_s=None), 1, Restart(PLAN, 0.25)),
-        (life("out_of_memory", ready_s=None), 7, Restart(replace(PLAN, n_ubatch=128), 0.25)),
-        (life("out_of_memory", ready_s=None, announced=True), 1, Restart(replace(PLAN, n_ubatch=128), 0.25)),
-        (life("out_of_memory", plan=SMALL), 1, None),
+        (oom(ready_s=None), 1, None),
+        (oom(ready_s=None, announced=True), 1, None),
+        (oom(plan=SMALL), 1, None),
         (life("illegal_instruction", ready_s=None), 1, None),
         (life("bad_model_file", ready_s=None), 1, None),
         (life("bad_model_file", ready_s=100.0), 1, Restart(PLAN, 0.25)),

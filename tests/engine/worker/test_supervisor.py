@@ -152,17 +152,23 @@ async def test_an_assertion_is_quoted() -> None:
         assert "SIGABRT" in news.failures[-1].evidence
 
 
-async def test_want_of_memory_steps_the_plan_down_until_it_loads() -> None:
-    async with supervised("needs_small_context", "2048", n_ctx=8192) as (supervisor, news):
-        await supervisor.ready(LONG_S)
-        assert supervisor.plan.n_ctx == 2048
+async def test_want_of_memory_in_use_comes_back_on_a_smaller_plan_that_is_named() -> None:
+    async with supervised("outgrows_memory", "2048", n_ctx=8192) as (supervisor, news):
+        await until(lambda: supervisor.plan.n_ctx == 2048 and isinstance(supervisor.state, Ready))
         assert {failed.code for failed in news.failures} == {"out_of_memory"}
+        hints = [failed.hint for failed in news.failures]
+        assert all(hint.startswith("It is loaded again with less.") for hint in hints)
+        assert "Take a context of 2,048 instead of 4,096 tokens" in hints[-1]
 
 
-async def test_want_of_memory_at_the_smallest_plan_is_the_end() -> None:
-    async with supervised("needs_small_context", "0", n_ctx=2048) as (supervisor, _):
+async def test_want_of_memory_while_loading_offers_three_ways_and_tries_none() -> None:
+    async with supervised("needs_small_context", "2048", n_ctx=8192) as (supervisor, news):
         assert (await given_up(supervisor)).code == "out_of_memory"
-        assert supervisor.plan.n_ctx == 1024
+        assert news.names.count("Starting") == 1
+        assert supervisor.plan.n_ctx == 8192
+        (failed,) = news.failures
+        assert [way.kind for way in failed.concessions] == ["batch", "context", "kv_type"]
+        assert "Main memory ran out while the model was loaded" in failed.sentence
         assert not supervisor.running
 
 

@@ -77,6 +77,14 @@ def needs_small_context(spec: dict[str, Any], largest: str) -> None:
     obey()
 
 
+def outgrows_memory(spec: dict[str, Any], largest: str) -> None:
+    become_ready()
+    if spec["plan"]["n_ctx"] > int(largest):
+        log("ggml_aligned_malloc: insufficient memory (attempted to allocate 9000.00 MB)")
+        os._exit(1)
+    obey()
+
+
 def polite_failure(_spec: dict[str, Any], _extra: str) -> None:
     tell("failed", code="bad_model_file", sentence="The file is not a model.", hint="Choose another.", evidence="")
 
