@@ -175,6 +175,10 @@ class Context:
             state = self.save_state(target)
         return state is None or self.load_state(target, state)
 
+    def state_bytes(self, sequence: int) -> int:
+        """The size of all of a sequence's memory, as :meth:`save_state` would give it."""
+        return int(native.llama_state_seq_get_size_ext(self.handle, sequence, 0))
+
     def save_state(self, sequence: int, *, whole: bool = False) -> State:
         """The part of a sequence's memory that cannot be cut back, or all of it. Waits for the device.
 

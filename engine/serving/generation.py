@@ -113,4 +113,5 @@ def _request(tokens: tuple[int, ...], prepared: Prepared) -> GenerationRequest:
         grammar=prepared.grammar,
         lookup=options.lookup,
         fast_forward=options.fast_forward,
+        cache_key=options.cache_key,
     )

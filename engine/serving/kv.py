@@ -48,6 +48,8 @@ class Slot:
     end: Span | None = None
     used_at: int = 0
     """A counter that grows with each use; the smallest idle one is evicted first."""
+    owner: str = ""
+    """The conversation whose prefix it is, if anybody said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class KvCache:
         self._clock = itertools.count(1)
         self.checkpoints = Checkpoints(checkpoint_bytes)
         self.n_cells = n_cells
+        self.on_evict: Callable[[int, list[int], str], None] | None = None
+        """Hears slot, tokens and owner of an idle prefix just before it makes way for another."""
 
     @property
     def used_cells(self) -> int:
@@ -187,7 +191,7 @@ class KvCache:
         if not idle:
             return None
         oldest = min(idle, key=lambda slot: slot.used_at)
-        self._empty(oldest)
+        self._evict(oldest)
         return oldest
 
     def _go_on(self, slot: Slot, match: Match) -> None:
@@ -267,9 +271,10 @@ class KvCache:
         else:
             self._empty(slot)
 
-    def retire(self, index: int) -> None:
-        """A live slot becomes idle: its prefix stays warm."""
+    def retire(self, index: int, owner: str = "") -> None:
+        """A live slot becomes idle: its prefix stays warm, under the name of its ``owner``."""
         slot = self._slots[index]
+        slot.owner = owner
         slot.used_at = next(self._clock)
         slot.state = SlotState.IDLE if slot.tokens else SlotState.FREE
 
@@ -279,13 +284,13 @@ class KvCache:
 
     # Idle slots
 
-    def idle(self) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """The idle slots with the tokens they hold, those used longest ago first."""
+    def idle(self) -> Iterator[tuple[int, tuple[int, ...], str]]:
+        """The idle slots with the tokens they hold and their owners, those used longest ago first."""
         slots = [slot for slot in self._slots if slot.state is SlotState.IDLE]
         for slot in sorted(slots, key=lambda slot: slot.used_at):
-            yield slot.index, tuple(slot.tokens)
+            yield slot.index, tuple(slot.tokens), slot.owner
 
-    def adopt(self, tokens: list[int], load: Callable[[int], bool]) -> int:
+    def adopt(self, tokens: list[int], load: Callable[[int], bool], owner: str = "") -> int:
         """An idle slot for tokens whose memory ``load`` puts into it, or -1.
 
         Free cells and a free slot are needed, or those of idle prefixes, which make way. ``load`` is given the slot
@@ -300,7 +305,7 @@ class KvCache:
             self._memory.truncate(slot.index, 0)
             return -1
         self.extend(slot.index, tokens)
-        self.retire(slot.index)
+        self.retire(slot.index, owner)
         return slot.index
 
     def evict_idle(self, *, spare: int = -1) -> bool:
@@ -312,7 +317,7 @@ class KvCache:
         ]
         if not candidates:
             return False
-        self._empty(min(candidates, key=lambda slot: slot.used_at))
+        self._evict(min(candidates, key=lambda slot: slot.used_at))
         return True
 
     def tail_cells(self, match: Match) -> int:
@@ -322,9 +327,9 @@ class KvCache:
         slot = self._slots[match.slot]
         return min(len(slot.tokens) - match.n_tokens, self._cells.sole(slot.end))
 
-    def drop_idle(self) -> int:
-        """Forget every idle prefix; returns how many there were."""
-        idle = [slot for slot in self._slots if slot.state is SlotState.IDLE]
+    def drop_idle(self, owner: str | None = None) -> int:
+        """Forget every idle prefix, or those of one owner; returns how many there were."""
+        idle = [slot for slot in self._slots if slot.state is SlotState.IDLE and owner in (None, slot.owner)]
         for slot in idle:
             self._empty(slot)
         return len(idle)
@@ -339,12 +344,18 @@ class KvCache:
         del slot.tokens[n:]
         self.checkpoints.cut(slot.index, n)
 
+    def _evict(self, slot: Slot) -> None:
+        if self.on_evict is not None:
+            self.on_evict(slot.index, slot.tokens, slot.owner)
+        self._empty(slot)
+
     def _empty(self, slot: Slot) -> None:
         self._memory.truncate(slot.index, 0)
         self._cells.release(slot.end)
         self.checkpoints.cut(slot.index, 0)
         slot.end = None
         slot.tokens = []
+        slot.owner = ""
         slot.state = SlotState.FREE
 
 

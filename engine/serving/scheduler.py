@@ -98,7 +98,7 @@ class Scheduler:
             return
         self.active.remove(sequence)
         if keep:
-            self._cache.retire(sequence.slot)
+            self._cache.retire(sequence.slot, sequence.ticket.owner)
         else:
             self._cache.drop(sequence.slot)
         sequence.slot = -1
@@ -188,7 +188,7 @@ class Scheduler:
         if sequence is None:
             return False
         sequence.yields += 1
-        self._cache.retire(sequence.slot)
+        self._cache.retire(sequence.slot, sequence.ticket.owner)
         self._send_back(sequence)
         return True
 

@@ -76,11 +76,14 @@ class StateApi:
         lines += ["# TYPE gatehouse_preemptions_total counter", f"gatehouse_preemptions_total {state.preemptions}"]
         for name, value in gauges.items():
             lines += [f"# TYPE gatehouse_{name} gauge", f"gatehouse_{name} {value}"]
+        lines += await self._frontend.ask(Engine.kept_lines)
         return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
     async def drop_cache(self, request: Request) -> Response:
-        """``POST /cache/drop``: forget the prefixes of past conversations."""
-        return json_response({"dropped": await self._frontend.ask(Engine.drop_idle)})
+        """``POST /cache/drop``: forget past conversations, or the one named ``prompt_cache_key``; on disk too."""
+        async with self._frontend.read(request, wire.parse_drop) as key:
+            question = Engine.drop_idle if key is None else lambda engine: engine.drop_owned(key)
+            return json_response({"dropped": await self._frontend.ask(question)})
 
     async def tokenize(self, request: Request) -> Response:
         """``POST /tokenize``."""

@@ -15,7 +15,7 @@ from engine.llama.sampler import SamplingSettings
 from engine.llama.template import ChatMessage
 from engine.serving.wire_fields import MAX_WHOLE, Fields, parse_object, refuse
 from engine.serving.wire_messages import parse_messages
-from engine.serving.wire_options import Options, parse_options
+from engine.serving.wire_options import Options, parse_options, take_cache_key
 
 MAX_PROMPTS: Final = 16
 MAX_LOGPROBS: Final = 20
@@ -100,6 +100,16 @@ def parse_detokenize(body: bytes) -> tuple[int, ...]:
         refuse("tokens", "must be a list of token numbers")
     fields.finish()
     return tuple(tokens)
+
+
+def parse_drop(body: bytes) -> str | None:
+    """What to forget: one conversation's name, or ``None`` for everything, which an empty body asks for too."""
+    if not body.strip():
+        return None
+    fields = parse_object(body)
+    key = take_cache_key(fields)
+    fields.finish()
+    return key
 
 
 def _prompts(value: Any) -> tuple[str | tuple[int, ...], ...]:

@@ -14,6 +14,7 @@ from engine.serving.structured import take_constraint
 from engine.serving.wire_fields import MAX_WHOLE, Fields, refuse
 
 MAX_CHOICES: Final = 8
+MAX_CACHE_KEY_CHARS: Final = 256
 MAX_STOPS: Final = 16
 MAX_STOP_CHARS: Final = 256
 MAX_BIASES: Final = 1024
@@ -38,6 +39,8 @@ class Options:
     """Whether to guess by prompt lookup; ``None``: where it pays."""
     fast_forward: bool = True
     """Text that the constraint forces is not decoded token by token."""
+    cache_key: str = ""
+    """The conversation, by which what is kept of it can be forgotten (OpenAI's ``prompt_cache_key``)."""
 
 
 def parse_options(fields: Fields, defaults: SamplingSettings, top_logprobs: int | None) -> Options:
@@ -61,6 +64,7 @@ def parse_options(fields: Fields, defaults: SamplingSettings, top_logprobs: int 
         stops=_stops(fields.take("stop")),
         ignore_end=fields.flag("ignore_eos", False),
         reuse_prefix=fields.flag("cache_prompt", True),
+        cache_key=take_cache_key(fields) or "",
         constraint=take_constraint(fields),
         lookup=_choice_or_none(fields, "prompt_lookup"),
         fast_forward=fields.flag("fast_forward", True),
@@ -70,6 +74,14 @@ def parse_options(fields: Fields, defaults: SamplingSettings, top_logprobs: int 
 def _choice_or_none(fields: Fields, name: str) -> bool | None:
     value = fields.take(name)
     return value if value is None or isinstance(value, bool) else refuse(name, "must be true or false")
+
+
+def take_cache_key(fields: Fields) -> str | None:
+    """The conversation's name, ``None`` when none is given."""
+    key = fields.text("prompt_cache_key", "")
+    if len(key) > MAX_CACHE_KEY_CHARS:
+        refuse("prompt_cache_key", f"must have at most {MAX_CACHE_KEY_CHARS} characters")
+    return key or None
 
 
 def _sampling(fields: Fields, defaults: SamplingSettings, top_logprobs: int | None) -> SamplingSettings:

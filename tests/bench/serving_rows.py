@@ -132,7 +132,7 @@ async def document(model: Path, scale: Scale) -> list[Row]:
     async def load(target: Target, mark: int) -> Outcome:
         return await shared_document(target, f"document/{mark}", 5, words)
 
-    async with both(Setting(model, 5, 24576)) as pair:
+    async with both(Setting(model, 5, 5 * 4096)) as pair:
         found = await _rounds(pair, max(2, scale.rounds - 1), load)
     wall, peer_wall = found.medians(lambda one: one.wall_s)
     tokens = found.ours[0].replies[0].prompt_tokens
@@ -150,7 +150,7 @@ async def gap(model: Path, scale: Scale) -> list[Row]:
     async def load(target: Target, mark: int) -> Gap:
         return await late_long_prompt(target, f"gap/{mark}", words)
 
-    async with both(Setting(model, GAP_SESSIONS + 1, 16384)) as pair:
+    async with both(Setting(model, GAP_SESSIONS + 1, (GAP_SESSIONS + 1) * 6656)) as pair:
         found = await _rounds(pair, max(2, scale.rounds - 1), load)
     worst, peer_worst = found.medians(lambda one: one.worst_s)
     late, peer_late = found.medians(lambda one: one.ttft_s)
@@ -177,7 +177,7 @@ async def ready(model: Path, scale: Scale) -> list[Row]:
 async def receipts(model: Path, scale: Scale, documents: list[Receipt]) -> list[Row]:
     """Receipts to a schema: one at a time, turn by turn, then four at a time in batches."""
     alone, alone_peer, many, many_peer = Extracted(), Extracted(), Extracted(), Extracted()
-    async with both(Setting(model, AT_A_TIME, 16384)) as pair:
+    async with both(Setting(model, AT_A_TIME, AT_A_TIME * 4096)) as pair:
         for mark, receipt in enumerate(documents):
             for side in pair.turns(mark):
                 await extract(side.target, [receipt], 1, alone if side is pair.ours else alone_peer)
