@@ -25,6 +25,7 @@ _BLOCK_BYTES: Final = 128 << 20
 _MEMORY_SHARE: Final = 8
 """At most this part of the available memory is used for the blocks."""
 _CACHE_LIMIT_BYTES: Final = 64 << 10
+_CACHE_NAME: Final = "bandwidth.json"
 _PLAUSIBLE: Final = (1e8, 1e13)
 
 
@@ -49,8 +50,8 @@ def measured_bandwidth(
     Raises ``ProbeFailed`` when the child fails, ``RecordFault`` when it answers nonsense. A cache that cannot be read
     is measured anew; one that cannot be written is a loss of half a second each time, not an error.
     """
-    key = f"{processor.name} | {processor.usable_threads} threads | {round(memory.total_bytes / 2**30)} GiB"
-    file = cache_folder / "bandwidth.json"
+    key = _kind(processor, memory)
+    file = cache_folder / _CACHE_NAME
     known = _read_cache(file)
     best = known.get(key)
     if best is not None and not again:
@@ -66,6 +67,15 @@ def measured_bandwidth(
         return best
     _write_cache(file, {**known, key: result})
     return result
+
+
+def known_bandwidth(processor: Processor, memory: Memory, cache_folder: Path) -> Bandwidth | None:
+    """What was measured earlier, at once."""
+    return _read_cache(cache_folder / _CACHE_NAME).get(_kind(processor, memory))
+
+
+def _kind(processor: Processor, memory: Memory) -> str:
+    return f"{processor.name} | {processor.usable_threads} threads | {round(memory.total_bytes / 2**30)} GiB"
 
 
 def measure(threads: int, block_bytes: int, duration_s: float) -> _Measured:

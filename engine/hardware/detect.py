@@ -13,7 +13,7 @@ from typing import Final
 
 from engine.hardware import drm, gpu, nvidia
 from engine.hardware.attempt import ask_child, attempt
-from engine.hardware.bandwidth import measured_bandwidth
+from engine.hardware.bandwidth import known_bandwidth, measured_bandwidth
 from engine.hardware.disks import read_disk
 from engine.hardware.memory import read_memory
 from engine.hardware.processor import fallback_processor, read_processor
@@ -57,14 +57,14 @@ def detect(
     """The machine as it is now.
 
     ``with_ggml`` starts a child that loads llama.cpp (about half a second). The bandwidth comes from the cache if it is
-    there and not to be measured again (about a second).
+    there and not to be measured again (about a second); without ``with_bandwidth`` from the cache or not at all.
     """
     survey = _Survey(sources or Sources())
     processor = survey.processor()
     memory = survey.memory()
     disk = attempt(survey.notes, "disk", lambda: read_disk(model_folder, root=survey.root), _describe_disk)
     devices = survey.gpus(memory, with_ggml)
-    bandwidth = None
+    bandwidth = known_bandwidth(processor, memory, cache_folder)
     if with_bandwidth:
         bandwidth = attempt(
             survey.notes,
