@@ -11,9 +11,8 @@ from typing import Annotated
 
 import typer
 
-from app import printer
+from app import cli_hub, fitting, printer
 from app.bootstrap import Product, build
-from app.cli_hub import register
 from app.models.records import ModelCard
 from app.models.service import Serving
 from app.paths import Paths
@@ -113,7 +112,8 @@ def serve(
         serving.serve(product, settled, model_id, as_json=as_json)
 
 
-register(_typer)
+cli_hub.register(_typer)
+fitting.register(_typer)
 
 
 @contextmanager

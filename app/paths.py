@@ -39,6 +39,11 @@ class Paths:
         return self.data / "models"
 
     @property
+    def measurements(self) -> Path:
+        """What plans really took and reached on this machine."""
+        return self.data / "measured.jsonl"
+
+    @property
     def log_file(self) -> Path:
         return self.logs / "gatehouse.log"
 

@@ -68,6 +68,7 @@ def _fit(
     paths: Paths, path: Path, wish: Wish, machine: Machine, loaded: Plan | None, stand_ins: tuple[str, ...]
 ) -> Plan | Misfit:
     from engine.fit.fit import fit
+    from engine.fit.measured import Measurements
     from engine.probe.remembered import RememberedProbe
 
     devices = loaded.devices if loaded is not None else ()
@@ -79,4 +80,5 @@ def _fit(
         reclaimable_on_cards={d.name: d.needed_bytes for d in devices if d.kind is not DeviceKind.CPU},
         rpc_endpoints=stand_ins,
         probe=RememberedProbe(paths.cache / "buffers.json"),
+        experience=Measurements(paths.measurements).experience(),
     )
