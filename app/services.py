@@ -15,9 +15,10 @@ from app.bus import Bus
 from app.chat.records import ContextUse, Conversation, SearchHit, Transcript
 from app.models.bundles import Piece
 from app.models.offers import Choice, Offer, Query, Suggestion
-from app.models.records import Copied, Download, LoadedModel, ModelCard, RemotePlan, Removed
+from app.models.records import Copied, Download, LoadedModel, Measured, ModelCard, RemotePlan, Removed
 from app.settings import Settings
 from engine.fit.plan import Misfit, Plan, Wish
+from engine.fit.routed import RoutedExperts
 from engine.hardware.profile import Machine
 from engine.hub.catalogue import Task
 
@@ -95,8 +96,20 @@ class ModelsApi(Protocol):
     def pinned(self, model_id: str) -> Wish | None:
         """What this model is loaded with when nobody says otherwise."""
 
-    async def pin(self, model_id: str, wish: Wish | None) -> None:
-        """Keep a wish for the next loads; ``None`` leaves them to the planner again."""
+    async def pin(self, model_id: str, wish: Wish, plan: Plan | None) -> None:
+        """Load this model as ``plan`` does from now on; ``None`` leaves it to the planner again."""
+
+    async def measured(self, model_id: str) -> Measured | None:
+        """What its latest answers on this machine reached; ``None`` when there was none."""
+
+    async def command(self, plan: Plan) -> str:
+        """The llama-server command line that loads the model in the same way."""
+
+    async def watch_experts(self, watching: bool) -> RoutedExperts | None:
+        """Begin or end counting which experts the loaded model uses; what was counted so far."""
+
+    async def experts(self) -> RoutedExperts | None:
+        """What was counted; ``None`` when nothing ever was. Raises ``WorkerError``."""
 
 
 class HubApi(Protocol):

@@ -35,6 +35,14 @@ def rate(bytes_s: float, locale: QLocale | None = None) -> str:
     return f"{_number(bytes_s / 1e9, 1, locale)}{NBSP}GB/s"
 
 
+def line_rate(bytes_s: float, locale: QLocale | None = None) -> str:
+    """The speed of a line in decimal units, as providers print it: ``23.4 MB/s``."""
+    mega = bytes_s / 1e6
+    if mega < 0.0995:
+        return f"{_number(bytes_s / 1e3, 0, locale)}{NBSP}kB/s"
+    return f"{_number(mega, 1 if mega < 99.95 else 0, locale)}{NBSP}MB/s"
+
+
 def tokens(count: int, locale: QLocale | None = None) -> str:
     """``1 token``, ``4,096 tokens``."""
     return _tr("1 token") if count == 1 else _tr("%1 tokens").replace("%1", integer(count, locale))
@@ -67,6 +75,14 @@ def duration(seconds: float, locale: QLocale | None = None) -> str:
         return f"{minutes}{NBSP}min" + (f" {rest}{NBSP}s" if rest else "")
     hours, minutes = divmod(minutes, 60)
     return f"{integer(hours, locale)}{NBSP}h" + (f" {minutes}{NBSP}min" if minutes else "")
+
+
+def rough_duration(seconds: float, locale: QLocale | None = None) -> str:
+    """An estimate: whole minutes from two on, quarters of an hour from two hours on."""
+    if seconds < 120:
+        return duration(seconds, locale)
+    step = 60 if seconds < 7200 else 900
+    return duration(round(seconds / step) * step, locale)
 
 
 def parameters(count: int | None, locale: QLocale | None = None) -> str:

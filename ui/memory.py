@@ -60,9 +60,10 @@ def _bar(name: str, detail: str, total: int, used: int, ours: DeviceBytes | None
     parts = [Segment(_tr("Used by others"), others, "bar_used")]
     if ours is not None:
         parts += [
-            Segment(_tr("Weights"), ours.weights_bytes, "bar_weights"),
+            Segment(_tr("Weights"), ours.weights_bytes - ours.experts_bytes, "bar_weights"),
+            Segment(_tr("Experts"), ours.experts_bytes, "bar_experts"),
             Segment(_tr("KV cache"), ours.kv_bytes + ours.recurrent_bytes, "bar_kv"),
-            Segment(_tr("Compute"), ours.compute_bytes, "bar_compute"),
+            Segment(_tr("Compute"), ours.compute_bytes + ours.allowance_bytes, "bar_compute"),
         ]
     parts.append(Segment(_tr("Free"), free, "bar_free"))
     return DeviceBar(name, detail, total, free, taken, tuple(parts))

@@ -87,6 +87,7 @@ class Theme:
     # memory bars
     bar_used: str
     bar_weights: str
+    bar_experts: str
     bar_kv: str
     bar_compute: str
     bar_free: str
@@ -131,6 +132,7 @@ LIGHT = Theme(
     focus="#0d6b72",
     bar_used="#a8a9a4",
     bar_weights="#0d6b72",
+    bar_experts="#4f8fc0",
     bar_kv="#c07a1c",
     bar_compute="#7a5ea8",
     bar_free="#e7e7e2",
@@ -170,6 +172,7 @@ DARK = Theme(
     focus="#4fb6ba",
     bar_used="#6d7378",
     bar_weights="#4fb6ba",
+    bar_experts="#6f9fdb",
     bar_kv="#dba04a",
     bar_compute="#a88fd6",
     bar_free="#2d3135",

@@ -205,3 +205,14 @@ def suggested(choices: Sequence[Choice], fitness: Sequence[Fitness]) -> int:
     while place > 0 and fitness[place].verdict == "too_large":
         place -= 1
     return place
+
+
+def first_choices(suggestions: Sequence[Suggestion], count: int = 3) -> tuple[Suggestion, ...]:
+    """What to name first: the best strong one, the best fast one, then the next of either; no model twice."""
+    strong = [entry for entry in suggestions if entry.tier == "strong"]
+    fast = [entry for entry in suggestions if entry.tier == "fast"]
+    ordered = [*strong[:1], *fast[:1], *strong[1:], *fast[1:]]
+    chosen: dict[str, Suggestion] = {}
+    for entry in ordered:
+        chosen.setdefault(entry.offer.id, entry)
+    return tuple(chosen.values())[:count]

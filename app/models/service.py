@@ -19,15 +19,16 @@ from app.events import LoadedModelChanged, ModelsChanged, NoticeRaised
 from app.models.disposal import Disposal
 from app.models.fitness import judge
 from app.models.lifecycle import Begin, Discard, Nothing, Observed, Target, choose_model, next_action, usual_n_ctx
-from app.models.pins import Pins
+from app.models.pins import Pins, explicit
 from app.models.planner import Planner
-from app.models.records import LoadedModel, ModelCard, Removed
+from app.models.records import LoadedModel, Measured, ModelCard, Removed
 from app.models.shelf import Shelf
 from app.models.stand_ins import usable_endpoints
 from app.providers.provider import Endpoint
 from app.settings import Settings
 from engine.errors import DoesNotFit, GatehouseError, ModelFileError, StoreError, WorkerError
 from engine.fit.plan import Misfit, Plan, Wish
+from engine.fit.routed import RoutedExperts
 from engine.hardware.profile import DeviceKind, Machine
 from engine.worker.spec import Failed, Ready, Stopped, WorkerSpec, WorkerState
 from engine.worker.supervisor import Supervisor
@@ -143,14 +144,26 @@ class ModelsService:
     def pinned(self, model_id: str) -> Wish | None:
         return self._pins.of(model_id) if self._pins is not None else None
 
-    async def pin(self, model_id: str, wish: Wish | None) -> None:
+    async def pin(self, model_id: str, wish: Wish, plan: Plan | None) -> None:
         """Raises ``StoreError`` when the disk refuses."""
         if self._pins is None:
             return
         try:
-            self._pins.pin(model_id, wish)
+            self._pins.pin(model_id, explicit(wish, plan) if plan is not None else None)
         except OSError as error:
             raise StoreError("unwritable", f"The pin could not be saved: {error.strerror}.") from error
+
+    async def measured(self, model_id: str) -> Measured | None:
+        return await self._shelf.measured(model_id)
+
+    async def command(self, plan: Plan) -> str:
+        raise WorkerError("not_there", f"There is no command for {plan.model_name} yet.")
+
+    async def watch_experts(self, watching: bool) -> RoutedExperts | None:
+        return None
+
+    async def experts(self) -> RoutedExperts | None:
+        return None
 
     async def plan(self, model_id: str, wish: Wish) -> Plan | Misfit:
         return await self._planner.plan(await self._usable(model_id), wish, self._present_plan())

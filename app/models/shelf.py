@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.lanes import StoreLane
-from app.models.records import ModelCard
+from app.models.records import Measured, ModelCard
 from app.paths import Paths
-from app.store import model_files
+from app.store import measurements, model_files
 from engine.gguf.split import read_model
 from engine.hub import found
 from engine.hub.found import Surroundings
@@ -40,6 +40,10 @@ class Shelf:
     async def files_of(self, card: ModelCard) -> tuple[Path, ...]:
         """Every shard."""
         return next((model.paths for model in await self._models() if model.id == card.id), (card.path,))
+
+    async def measured(self, model_id: str) -> Measured | None:
+        """What its latest answers reached."""
+        return await self._lane.read(lambda connection: measurements.of(connection, model_id))
 
     async def _models(self) -> tuple[LocalModel, ...]:
         added = await self._lane.read(model_files.every)

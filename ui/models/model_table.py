@@ -1,4 +1,4 @@
-"""The models on disk as rows: raw values for sorting, words for showing, one text for filtering."""
+"""Models as rows: raw values for sorting, words for showing. What is shown is decided in ``ui.models.rows``."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import QColor
 
+from app.models.offers import Offer
 from app.models.records import LoadedModel, ModelCard
-from engine.worker.spec import Failed, Loading, Ready, Starting
+from engine.worker.spec import Failed, Ready
 from ui import display
+from ui.models.rows import FIT_TONES, Filters, Row, fit_words, kind_words, matches, state_words
 from ui.theme import ThemeStore
 
 Index = QModelIndex | QPersistentModelIndex
-CARD_ROLE = Qt.ItemDataRole.UserRole
+ROW_ROLE = Qt.ItemDataRole.UserRole
 SORT_ROLE = Qt.ItemDataRole.UserRole + 1
 
 
@@ -32,67 +34,91 @@ class Column(IntEnum):
 
     NAME = 0
     STATE = 1
-    SIZE = 2
-    PARAMETERS = 3
-    KIND = 4
-    ARCHITECTURE = 5
+    FIT = 2
+    SIZE = 3
+    PARAMETERS = 4
+    KIND = 5
     QUANTIZATION = 6
     CONTEXT = 7
+    LICENCE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class _Field:
     title: str
-    words: Callable[[ModelCard], str]
-    value: Callable[[ModelCard], str | float]
+    words: Callable[[Row], str]
+    value: Callable[[Row], str | float]
     """For sorting; numbers as floats, since Qt compares integers in 32 bits."""
     right: bool = False
 
 
+_VERDICTS = ("fits", "splits", "tight", "too_large", "unknown")
+
 _FIELDS: dict[Column, _Field] = {
-    Column.NAME: _Field("Name", lambda c: c.name, lambda c: c.name.casefold()),
-    Column.STATE: _Field("State", lambda c: "", lambda c: ""),
-    Column.SIZE: _Field("Size", lambda c: display.byte_size(c.size_bytes), lambda c: float(c.size_bytes), right=True),
-    Column.PARAMETERS: _Field(
-        "Params", lambda c: display.parameters(c.parameters), lambda c: float(c.parameters or 0), right=True
+    Column.NAME: _Field("Name", lambda r: r.name, lambda r: r.name.casefold()),
+    Column.STATE: _Field("State", lambda r: "", lambda r: ""),
+    Column.FIT: _Field(
+        "Fit", lambda r: "—" if r.fault else fit_words(r.fitness), lambda r: float(_VERDICTS.index(r.fitness.verdict))
     ),
-    Column.KIND: _Field("Kind", lambda c: kind_words(c), lambda c: float(c.n_expert)),
-    Column.ARCHITECTURE: _Field("Family", lambda c: c.architecture or "—", lambda c: c.architecture),
-    Column.QUANTIZATION: _Field("Quant.", lambda c: c.quantization or "—", lambda c: c.quantization),
-    Column.CONTEXT: _Field(
-        "Context",
-        lambda c: display.tokens_short(c.n_ctx_train) if c.n_ctx_train else "—",
-        lambda c: float(c.n_ctx_train or 0),
+    Column.SIZE: _Field(
+        "Size",
+        lambda r: display.byte_size(r.size_bytes) if r.size_bytes is not None else "—",
+        lambda r: float(r.size_bytes or 0),
         right=True,
     ),
+    Column.PARAMETERS: _Field(
+        "Params", lambda r: display.parameters(r.parameters), lambda r: float(r.parameters or 0), right=True
+    ),
+    Column.KIND: _Field("Kind", lambda r: kind_words(r), lambda r: float(r.n_expert)),
+    Column.QUANTIZATION: _Field("Quant.", lambda r: r.quantization or "—", lambda r: r.quantization),
+    Column.CONTEXT: _Field(
+        "Context",
+        lambda r: display.tokens_short(r.n_ctx) if r.n_ctx else "—",
+        lambda r: float(r.n_ctx or 0),
+        right=True,
+    ),
+    Column.LICENCE: _Field("Licence", lambda r: r.licence or "—", lambda r: r.licence.casefold()),
 }
 
 
 class ModelTable(QAbstractTableModel):
-    """Rows are ``ModelCard``s; the state column follows the loaded model."""
+    """Rows of any origin; the state column follows the loaded model."""
 
     def __init__(self, themes: ThemeStore, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._themes = themes
-        self._cards: list[ModelCard] = []
+        self._rows: list[Row] = []
         self._loaded = LoadedModel(None, None, None, None)
+        self._of_offers = False
 
-    def replace(self, cards: Sequence[ModelCard]) -> None:
+    def replace(self, rows: Sequence[Row]) -> None:
         self.beginResetModel()
-        self._cards = list(cards)
+        self._rows = list(rows)
+        self._of_offers = bool(rows) and isinstance(rows[0].source, Offer)
         self.endResetModel()
+
+    def renew(self, row: Row) -> None:
+        """Another version of one row, in its place."""
+        place = self.row_of(row.key)
+        if place >= 0:
+            self._rows[place] = row
+            self.dataChanged.emit(self.index(place, 0), self.index(place, len(Column) - 1))
 
     def show_loaded(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
-        if self._cards:
-            self.dataChanged.emit(self.index(0, Column.STATE), self.index(len(self._cards) - 1, Column.STATE))
+        if self._rows:
+            self.dataChanged.emit(self.index(0, Column.STATE), self.index(len(self._rows) - 1, Column.STATE))
 
-    def row_of(self, model_id: str) -> int:
-        """The row of a model, or -1."""
-        return next((row for row, card in enumerate(self._cards) if card.id == model_id), -1)
+    def rows(self) -> Sequence[Row]:
+        """In the order they were given."""
+        return tuple(self._rows)
+
+    def row_of(self, key: str) -> int:
+        """The place of a model, or -1."""
+        return next((place for place, row in enumerate(self._rows) if row.key == key), -1)
 
     def rowCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self._cards)
+        return 0 if parent is not None and parent.isValid() else len(self._rows)
 
     def columnCount(self, parent: Index | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(Column)
@@ -102,92 +128,67 @@ class ModelTable(QAbstractTableModel):
             return None
         field = _FIELDS[Column(section)]
         if role == Qt.ItemDataRole.DisplayRole:
-            return _tr(field.title)
+            return _tr("Maker") if section == Column.STATE and self._of_offers else _tr(field.title)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return int(Qt.AlignmentFlag.AlignVCenter | _side(field))
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        card, column = self._cards[index.row()], Column(index.column())
+        row, column = self._rows[index.row()], Column(index.column())
         field = _FIELDS[column]
         stateful = column is Column.STATE
         answers: dict[int, Callable[[], object]] = {
-            Qt.ItemDataRole.DisplayRole: lambda: state_words(card, self._loaded) if stateful else field.words(card),
+            Qt.ItemDataRole.DisplayRole: lambda: state_words(row, self._loaded) if stateful else field.words(row),
             Qt.ItemDataRole.TextAlignmentRole: lambda: int(Qt.AlignmentFlag.AlignVCenter | _side(field)),
             Qt.ItemDataRole.ForegroundRole: lambda: QColor(
-                getattr(self._themes.theme, _tone(card, column, self._loaded))
+                getattr(self._themes.theme, _tone(row, column, self._loaded))
             ),
             Qt.ItemDataRole.FontRole: lambda: (
                 self._themes.fonts.body if column is Column.NAME else self._themes.fonts.caption
             ),
-            Qt.ItemDataRole.ToolTipRole: lambda: card.fault or str(card.path),
-            CARD_ROLE: lambda: card,
-            SORT_ROLE: lambda: state_words(card, self._loaded) if stateful else field.value(card),
+            Qt.ItemDataRole.ToolTipRole: lambda: _tip(row, column),
+            ROW_ROLE: lambda: row,
+            SORT_ROLE: lambda: state_words(row, self._loaded) if stateful else field.value(row),
         }
         answer = answers.get(role)
         return answer() if answer is not None else None
 
 
 class ModelFilter(QSortFilterProxyModel):
-    """Rows in which every typed word occurs, in any of their words."""
+    """Rows that the filters let through."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._words: list[str] = []
+        self._filters = Filters()
         self.setSortRole(SORT_ROLE)
 
-    def set_words(self, text: str) -> None:
+    def set_filters(self, filters: Filters) -> None:
         self.beginFilterChange()
-        self._words = text.casefold().split()
+        self._filters = filters
         self.endFilterChange(QSortFilterProxyModel.Direction.Rows)
 
     def filterAcceptsRow(self, source_row: int, source_parent: Index) -> bool:
-        card = self.sourceModel().index(source_row, 0).data(CARD_ROLE)
-        assert isinstance(card, ModelCard)
-        return matches(card, self._words)
+        row = self.sourceModel().index(source_row, 0).data(ROW_ROLE)
+        assert isinstance(row, Row)
+        return matches(row, self._filters)
 
 
-def matches(card: ModelCard, words: Sequence[str]) -> bool:
-    """Whether every word (case folded) occurs in what the table says of the model."""
-    text = " ".join(
-        (card.name, card.id, card.architecture, card.quantization, kind_words(card), card.licence or "")
-    ).casefold()
-    return all(word in text for word in words)
+def _tip(row: Row, column: Column) -> str:
+    if column is Column.FIT and row.fitness.reason:
+        return row.fitness.reason
+    return row.fault or (str(row.source.path) if isinstance(row.source, ModelCard) else row.key)
 
 
-def kind_words(card: ModelCard) -> str:
-    """``Dense``, or ``MoE 8 of 128``."""
-    if card.fault and not card.architecture:
-        return "—"
-    if not card.n_expert:
-        return _tr("Dense")
-    return _tr("MoE %1 of %2").replace("%1", str(card.n_expert_used)).replace("%2", str(card.n_expert))
-
-
-def state_words(card: ModelCard, loaded: LoadedModel) -> str:
-    """What the model is doing, in one or two words."""
-    if card.fault:
-        return _tr("Damaged")
-    if loaded.model_id == card.id:
-        if isinstance(loaded.state, Ready):
-            return _tr("Loaded")
-        if isinstance(loaded.state, Starting):
-            return _tr("Starting")
-        if isinstance(loaded.state, Loading):
-            return _tr("Loading %1").replace("%1", display.percent(loaded.state.progress_ratio))
-        if isinstance(loaded.state, Failed):
-            return _tr("Failed")
-    return _tr("Built in") if card.built_in else _tr("On disk")
-
-
-def _tone(card: ModelCard, column: Column, loaded: LoadedModel) -> str:
+def _tone(row: Row, column: Column, loaded: LoadedModel) -> str:
     if column is Column.NAME:
-        return "muted" if card.fault else "text"
+        return "muted" if row.fault else "text"
+    if column is Column.FIT and not row.fault:
+        return FIT_TONES[row.fitness.verdict]
     if column is not Column.STATE:
         return "muted"
-    if card.fault:
+    if row.fault:
         return "danger"
-    if loaded.model_id != card.id:
+    if loaded.model_id != row.key:
         return "muted"
     return {Ready: "success", Failed: "danger"}.get(type(loaded.state), "accent")
 

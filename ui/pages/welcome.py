@@ -1,13 +1,14 @@
-"""The first page of the first run: what this machine has, what that means, and two ways to begin. No wizard."""
+"""The first page of the first run: what this machine has, what that means, and how to begin. No wizard."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QFrame, QLabel, QScrollArea, QWidget
 
+from app.models.offers import Suggestion, first_choices
 from app.models.records import ModelCard
 from engine.errors import GatehouseError
 from engine.fit.plan import Misfit, Plan, Wish
@@ -16,10 +17,12 @@ from ui import display
 from ui.desk import Desk
 from ui.meaning import what_it_means
 from ui.pages.models.machine import MachineView
+from ui.pages.welcome_choices import ChoiceCard, SuggestedCard
 from ui.theme import GRID
-from ui.widgets.parts import button, column, frame, label, row, set_tone
+from ui.widgets.parts import column, label, row
 
-_WIDTH = 680
+_WIDTH = 720
+_SUGGESTED = 3
 
 
 class WelcomePage(QScrollArea):
@@ -32,17 +35,34 @@ class WelcomePage(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self._desk, self._done = desk, done
         self._starter: ModelCard | None = None
+        self._fetching: dict[str, str] = {}
+        """Downloads that were begun here, by the id of their offer."""
         fonts = desk.themes.fonts
         self._picture = QLabel()
         self._means = label("", wrap=True)
-        self.machine = MachineView(desk.themes)
+        self.machine = MachineView(desk.themes, side_by_side=True)
+        starter = ChoiceCard(desk, self.tr("The starter model"), self.tr("Start now"), self._start, primary=True)
+        self._starter_card, self.start = starter, starter.button
+        self.start.setEnabled(False)
+        self._file_card = ChoiceCard(desk, self.tr("Use a file I have"), self.tr("Choose a file…"), self._choose)
+        self._file_card.say(self.tr("Any GGUF model already on your disk. It is used where it lies, not copied."))
+        self.choose = self._file_card.button
+        self.suggested = [SuggestedCard(desk, self._fetch, primary=False) for _ in range(_SUGGESTED)]
+        self._advice = self._heading(self.tr("Better ones for this machine"))
+        host = desk.services.hub.host()
+        self._asks = label(
+            self.tr("Download asks %1 for the file, and for nothing else.").replace("%1", host),
+            fonts.caption,
+            "muted",
+            wrap=True,
+        )
+        self._advice.hide()
+        self._asks.hide()
         inner = QWidget()
         inner.setMaximumWidth(_WIDTH)
         inner.setLayout(
             column(
-                None,
-                self._picture,
-                label(self.tr("Welcome to Gatehouse"), fonts.headline),
+                row(self._picture, label(self.tr("Welcome to Gatehouse"), fonts.headline), None, spacing=12),
                 label(
                     self.tr("Chat with language models on your own machine. Nothing you write leaves it."),
                     tone="muted",
@@ -52,10 +72,13 @@ class WelcomePage(QScrollArea):
                 self.machine,
                 self._means,
                 self._heading(self.tr("Begin")),
-                self._starter_card(),
-                self._file_card(),
+                self._starter_card,
+                self._file_card,
+                self._advice,
+                *self.suggested,
+                self._asks,
                 None,
-                spacing=12,
+                spacing=GRID,
             )
         )
         outer = QWidget()
@@ -65,6 +88,8 @@ class WelcomePage(QScrollArea):
         outer.setLayout(centred)
         self.setWidget(outer)
         desk.themes.changed.connect(self._draw)
+        desk.bridge.downloads_changed.connect(lambda _event: self._show_downloads())
+        desk.bridge.download_progressed.connect(lambda _event: self._show_downloads())
         self._draw()
         self._ask()
 
@@ -78,37 +103,15 @@ class WelcomePage(QScrollArea):
         made.setContentsMargins(0, GRID, 0, 0)
         return made
 
-    def _starter_card(self) -> QFrame:
-        self._starter_name = label(self.tr("The starter model"), self._desk.themes.fonts.strong)
-        self._starter_facts = label("", self._desk.themes.fonts.caption, "muted", wrap=True)
-        self.start = button(self.tr("Start now"), self._start, "primary")
-        self.start.setEnabled(False)
-        return self._choice(self._starter_name, self._starter_facts, self.start)
-
-    def _file_card(self) -> QFrame:
-        facts = label(
-            self.tr("Any GGUF model already on your disk. It is used where it lies, not copied."),
-            self._desk.themes.fonts.caption,
-            "muted",
-            wrap=True,
-        )
-        self.choose = button(self.tr("Choose a file…"), self._choose)
-        return self._choice(label(self.tr("Use a file I have"), self._desk.themes.fonts.strong), facts, self.choose)
-
-    def _choice(self, name: QLabel, facts: QLabel, act: QWidget) -> QFrame:
-        made = frame("card")
-        line = row(column(name, facts, spacing=GRID // 2), act, spacing=2 * GRID, margin=2 * GRID)
-        line.setStretch(0, 1)
-        made.setLayout(line)
-        return made
-
     def _draw(self) -> None:
-        self._picture.setPixmap(self._desk.icons.pixmap("house", "accent", 40, self.devicePixelRatioF()))
+        self._picture.setPixmap(self._desk.icons.pixmap("house", "accent", 32, self.devicePixelRatioF()))
 
     def _ask(self) -> None:
         models, call = self._desk.services.models, self._desk.bridge.call
         call(lambda: models.machine(refresh=False), self._show_machine, self._show_error, owner=self)
         call(models.models, self._show_models, self._show_error, owner=self)
+        # What we would fetch is a help, not a need: without it the page is whole.
+        call(self._desk.services.hub.suggestions, self._show_suggestions, lambda _error: None, owner=self)
 
     def _show_machine(self, machine: Machine) -> None:
         self.machine.show_machine(machine, self._desk.services.models.loaded())
@@ -119,9 +122,9 @@ class WelcomePage(QScrollArea):
         starter = next((card for card in cards if card.built_in and not card.fault), None)
         self._starter = starter
         if starter is None:
-            self._starter_facts.setText(self.tr("It is not there: run the set-up again, or use a file."))
+            self._starter_card.say(self.tr("It is not there: run the set-up again, or use a file."))
             return
-        self._starter_name.setText(starter.name)
+        self._starter_card.name.setText(starter.name)
         self._show_facts(starter, "")
         self.start.setEnabled(True)
         self.enter()
@@ -138,17 +141,30 @@ class WelcomePage(QScrollArea):
             fit,
         ]
         facts = " · ".join(part for part in parts if part)
-        self._starter_facts.setText(facts + "\n" + self.tr("Small and quick: good to try things, weak on facts."))
+        self._starter_card.say(facts, self.tr("Small and quick: good to try things, weak on facts."))
 
     def _show_plan(self, found: Plan | Misfit) -> None:
         if self._starter is None:
             return
         if isinstance(found, Misfit):
-            self._starter_facts.setText(f"{found.sentence} {found.hint}".strip())
-            set_tone(self._starter_facts, "warning")
+            self._starter_card.say(f"{found.sentence} {found.hint}".strip(), tone="warning")
             return
         needed = sum(device.needed_bytes for device in found.devices)
         self._show_facts(self._starter, self.tr("fits: needs %1 of memory").replace("%1", display.byte_size(needed)))
+
+    def _show_suggestions(self, found: Sequence[Suggestion]) -> None:
+        chosen = first_choices(found, _SUGGESTED)
+        for place, card in enumerate(self.suggested):
+            card.show_suggestion(chosen[place] if place < len(chosen) else None)
+        self._advice.setVisible(bool(chosen))
+        self._asks.setVisible(bool(chosen))
+
+    def _show_downloads(self) -> None:
+        known = {download.id: download for download in self._desk.services.downloads.downloads()}
+        for card in self.suggested:
+            identity = self._fetching.get(card.suggestion.offer.id) if card.suggestion is not None else None
+            if identity is not None:
+                card.show_download(known.get(identity))
 
     def _show_error(self, error: GatehouseError) -> None:
         self._means.setText(str(error))
@@ -158,6 +174,23 @@ class WelcomePage(QScrollArea):
     def _start(self) -> None:
         if self._starter is not None:
             self._load(self._starter)
+
+    def _fetch(self, wanted: Suggestion) -> None:
+        """Begin a download, go on with it, or begin with what has arrived."""
+        services, offer = self._desk.services, wanted.offer
+        known = {download.id: download for download in services.downloads.downloads()}
+        download = known.get(self._fetching.get(offer.id, ""))
+        if download is not None and download.state == "done":
+            self.use(download.path)
+            return
+
+        def began(identity: str) -> None:
+            self._fetching[offer.id] = identity
+            self._show_downloads()
+            words = self.tr("%1 is on its way. Start with the small one meanwhile.").replace("%1", offer.name)
+            self._desk.notices.show("info", words)
+
+        self._desk.bridge.call(lambda: services.hub.fetch(wanted.choice), began, self._tell, owner=self)
 
     def _load(self, card: ModelCard) -> None:
         models = self._desk.services.models

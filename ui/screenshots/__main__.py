@@ -69,6 +69,7 @@ def _render(out: Path, names: list[str], looks: tuple[str, ...]) -> int:
                     page=scene.page,
                     loaded=scene.loaded,
                     conversations=scene.conversations,
+                    downloads=scene.downloads() if scene.downloads is not None else (),
                 )
                 scene.arrange(stage)
                 stage.settle()

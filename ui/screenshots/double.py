@@ -9,11 +9,13 @@ from pathlib import Path
 from app.bus import Bus
 from app.chat.records import ContextUse, Conversation, Message, SearchHit, Transcript
 from app.events import ConversationChanged, ConversationDeleted, LoadedModelChanged, ModelsChanged
-from app.models.records import Download, LoadedModel, ModelCard, Removed
+from app.models.pins import explicit
+from app.models.records import Download, LoadedModel, Measured, ModelCard, Removed
 from app.services import Services
 from app.settings import Settings
 from engine.errors import ModelFileError
 from engine.fit.plan import Misfit, Plan, Wish
+from engine.fit.routed import RoutedExperts
 from engine.hardware.profile import Machine
 from engine.worker.spec import Ready
 from ui.screenshots import sample
@@ -116,6 +118,7 @@ class SampleModels:
         self.state = loaded
         self.removed: dict[str, ModelCard] = {}
         self.pins: dict[str, Wish] = {}
+        self.routed: RoutedExperts | None = None
 
     async def models(self) -> Sequence[ModelCard]:
         return tuple(self.cards)
@@ -143,10 +146,23 @@ class SampleModels:
     def pinned(self, model_id: str) -> Wish | None:
         return self.pins.get(model_id)
 
-    async def pin(self, model_id: str, wish: Wish | None) -> None:
+    async def pin(self, model_id: str, wish: Wish, plan: Plan | None) -> None:
         self.pins.pop(model_id, None)
-        if wish is not None:
-            self.pins[model_id] = wish
+        if plan is not None:
+            self.pins[model_id] = explicit(wish, plan)
+
+    async def measured(self, model_id: str) -> Measured | None:
+        return sample.MEASURED.get(model_id)
+
+    async def command(self, plan: Plan) -> str:
+        return f"llama-server --model {plan.model_path} --ctx-size {plan.n_ctx}"
+
+    async def watch_experts(self, watching: bool) -> RoutedExperts | None:
+        self.routed = replace(sample.routed(), watching=watching)
+        return self.routed
+
+    async def experts(self) -> RoutedExperts | None:
+        return self.routed
 
     async def plan(self, model_id: str, wish: Wish) -> Plan | Misfit:
         return sample.plan_or_misfit(self._card(model_id), wish)

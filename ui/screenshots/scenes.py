@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from app.chat.records import MessageStatus
 from app.events import AnswerGrew
-from app.models.records import LoadedModel
+from app.models.records import Download, LoadedModel
+from engine.errors import HubError
 from engine.fit.plan import Wish
 from ui.desk import Action
 from ui.pages.fault import FaultPage
-from ui.screenshots import sample
+from ui.screenshots import sample, sample_hub
 from ui.screenshots.stage import Stage
 
 
@@ -24,6 +25,7 @@ class Scene:
     page: str = "chat"
     loaded: LoadedModel = sample.READY
     conversations: bool = True
+    downloads: Callable[[], Sequence[Download]] | None = None
 
 
 def _nothing(stage: Stage) -> None:
@@ -102,8 +104,60 @@ def _broken(stage: Stage) -> None:
 
 
 def _removed(stage: Stage) -> None:
-    stage.select_model(sample.MODELS[5].id)
-    stage.click("Remove")
+    stage.select_model(sample.MOE.id)
+    stage.click("Delete · frees 17.3 GiB")
+
+
+def _experts(stage: Stage) -> None:
+    stage.select_model(sample.MOE.id)
+    stage.models_page().detail.experts.watch.click()
+    stage.settle()
+    stage.show_end_of_details()
+
+
+def _moe(stage: Stage) -> None:
+    stage.select_model(sample.MOE.id)
+
+
+def _catalogue(stage: Stage) -> None:
+    stage.models_list("catalogue")
+    stage.select_model("qwen3-30b-a3b-2507")
+
+
+def _search_models(stage: Stage) -> None:
+    stage.models_list("hub")
+    stage.models_page().lists.search.field.setText("qwen3")
+    stage.models_page().lists.search.button.click()
+    stage.settle()
+
+
+def _search_first(stage: Stage) -> None:
+    stage.models_list("hub")
+
+
+def _offline(stage: Stage) -> None:
+    stage.hub.trouble = HubError(
+        "unreachable", "huggingface.co cannot be reached.", "Check the network, the proxy or the mirror."
+    )
+    _search_models(stage)
+
+
+def _remote_plan(stage: Stage) -> None:
+    _search_models(stage)
+    stage.models_page().offer.plan_button.click()
+    stage.settle()
+
+
+def _gated(stage: Stage) -> None:
+    _search_models(stage)
+    stage.select_model("example-lab/Qwen3-32B-Medical-GGUF")
+    stage.hub.trouble = HubError(
+        "gated",
+        "example-lab/Qwen3-32B-Medical-GGUF is given out only to those who agreed to its terms.",
+        "Open its page on huggingface.co, agree, and give Gatehouse a token of that account.",
+    )
+    stage.models_page().offer.download_button.click()
+    stage.settle()
 
 
 def _error(stage: Stage) -> None:
@@ -140,6 +194,7 @@ def _crash(stage: Stage) -> None:
 
 
 _STARTER = replace(sample.READY, model_id=sample.SMALL.id, plan=sample.plan(sample.SMALL, Wish(n_ctx=8192)))
+_MOE_READY = replace(sample.READY, model_id=sample.MOE.id, plan=sample.plan(sample.MOE))
 
 SCENES = (
     Scene("welcome", _nothing, page="welcome", loaded=sample.UNLOADED, conversations=False),
@@ -156,6 +211,14 @@ SCENES = (
     Scene("models-failed", _failed, page="models", loaded=sample.FAILED),
     Scene("models-damaged", _broken, page="models"),
     Scene("models-removed", _removed, page="models"),
+    Scene("models-moe", _moe, page="models", loaded=_MOE_READY),
+    Scene("models-experts", _experts, page="models", loaded=_MOE_READY),
+    Scene("models-catalogue", _catalogue, page="models"),
+    Scene("models-search", _search_first, page="models"),
+    Scene("models-search-offline", _offline, page="models"),
+    Scene("models-remote-plan", _remote_plan, page="models", loaded=sample.UNLOADED),
+    Scene("models-gated", _gated, page="models"),
+    Scene("models-downloads", _models, page="models", downloads=sample_hub.downloads),
     Scene("settings", _nothing, page="settings"),
     Scene("error", _error),
     Scene("crash", _crash),

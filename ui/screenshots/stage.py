@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton, QWidget
 
 from app.events import Event
 from app.lanes import CoreThread
-from app.models.records import LoadedModel
+from app.models.records import Download, LoadedModel
 from ui.bridge import Bridge
 from ui.desk import Desk
 from ui.icons import Icons
+from ui.pages.models.lists import Place
 from ui.pages.models.page import ModelsPage
 from ui.screenshots import sample
-from ui.screenshots.double import sample_services
+from ui.screenshots.double import sample_house
 from ui.shell import page_specs
 from ui.theme import Appearance, ThemeStore
 from ui.window import Window
@@ -44,18 +45,22 @@ class Stage:
         page: str,
         loaded: LoadedModel,
         conversations: bool,
+        downloads: Sequence[Download] = (),
     ) -> None:
         self._app, self._core = app, core
         self.themes = themes
         themes.set_appearance(look)
         self.icons = Icons(themes)
-        self.services, self.chat, self.models = sample_services(
+        house = sample_house(
             folder / "settings.json",
             loaded=loaded,
             cards=sample.MODELS if conversations else sample.MODELS[:1],
             conversations=sample.CONVERSATIONS if conversations else (),
             messages=sample.MESSAGES if conversations else (),
+            downloads=downloads,
         )
+        self.services, self.chat, self.models = house.services, house.chat, house.models
+        self.hub, self.downloads = house.hub, house.downloads
         self.window = Window(page_specs(lambda: None), themes, self.icons)
         self.window.resize(1280, 800)
         self.bridge = Bridge(core, self.services.bus, self.window)
@@ -129,14 +134,25 @@ class Stage:
         self.settle()
 
     def select_model(self, model_id: str) -> None:
-        self._models_page().select(model_id)
+        self.models_page().select(model_id)
+        self.settle()
+
+    def models_list(self, place: Place) -> None:
+        self.models_page().go(place)
         self.settle()
 
     def set_context(self, n_ctx: int) -> None:
-        self._models_page().detail.set_context(n_ctx)
+        self.models_page().detail.set_context(n_ctx)
         self.settle()
 
-    def _models_page(self) -> ModelsPage:
+    def show_end_of_details(self) -> None:
+        """Scroll what is beside the table to its end."""
+        bar = self.models_page().beside.verticalScrollBar()
+        bar.setValue(bar.maximum())
+        self.settle()
+
+    def models_page(self) -> ModelsPage:
+        """The page itself, for scenes that steer its parts."""
         page: QWidget | None = self.window.page("models")
         assert isinstance(page, ModelsPage)
         return page

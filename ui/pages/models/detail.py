@@ -1,26 +1,25 @@
-"""One model in detail: what it is, what loading it would take at which context, and what became of the last try."""
+"""One model on this machine: what it is, what loading it takes, how fast it is, and what became of the last try."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QPlainTextEdit, QProgressBar, QSlider, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QFrame, QProgressBar, QWidget
 
-from app.models.records import LoadedModel, ModelCard
+from app.models.records import LoadedModel, Measured, ModelCard
 from engine.errors import GatehouseError
 from engine.fit.plan import Misfit, Plan, Wish
 from engine.hardware.profile import Machine
 from engine.worker.spec import Failed, Loading, Ready, Starting
 from ui import display
 from ui.desk import Desk
-from ui.memory import plan_segments
-from ui.models.model_table import kind_words
-from ui.pages.models.context import nearest, stops
-from ui.pages.models.machine import DeviceList
+from ui.models.rows import kind_words, row_of_card
+from ui.pages.models.experts import ExpertsView
+from ui.pages.models.knobs import Shape
+from ui.pages.models.plan_panel import PlanPanel
+from ui.pages.models.trouble import TroubleFrame, WayOut
 from ui.theme import GRID
-from ui.widgets.parts import button, column, frame, label, row, set_kind
-
-_SETTLE_MS = 150
-"""How long the slider rests before the plan is asked for."""
+from ui.widgets.parts import button, column, label, row
 
 
 class DetailView(QFrame):
@@ -29,14 +28,14 @@ class DetailView(QFrame):
     load_asked = Signal(str, object)
     unload_asked = Signal()
     remove_asked = Signal(object)
+    export_asked = Signal(object, object)
+    """A card and its plan, if there is one."""
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self._desk = desk
         self._card: ModelCard | None = None
-        self._machine: Machine | None = None
         self._loaded = LoadedModel(None, None, None, None)
-        self._stops: list[int | None] = [None]
         self._asked = 0
         self._waiting_for: str | None = None
         self._misfit: Misfit | None = None
@@ -46,8 +45,10 @@ class DetailView(QFrame):
         self._name = label("", fonts.title, wrap=True)
         self._facts = label("", tone="muted", wrap=True)
         self._path = label("", fonts.caption, "faint", wrap=True)
-        self._build_context()
-        self._build_trouble()
+        self._trouble = TroubleFrame(desk.themes)
+        self.plan_panel = PlanPanel(desk.themes)
+        self.plan_panel.wanted.connect(self._ask_plan)
+        self.experts = ExpertsView(desk)
         self._progress = QProgressBar()
         self._progress.setTextVisible(False)
         self._progress.setRange(0, 1000)
@@ -55,22 +56,34 @@ class DetailView(QFrame):
         self.load_button = button(self.tr("Load"), self._load, "primary")
         self.unload_button = button(self.tr("Unload"), self.unload_asked.emit)
         self.remove_button = button(self.tr("Remove"), self._remove, "quiet")
+        self.pin_button = button(self.tr("Pin this plan"), self._pin, "link")
+        self.pin_button.setCheckable(True)
+        self.copy_button = button(self.tr("Copy as llama-server command"), self._copy_command, "link")
+        self.export_button = button(self.tr("Export for another machine…"), self._export, "link")
+        self._deeds = QWidget()
+        self._deeds.setLayout(
+            column(
+                row(self.pin_button, None),
+                row(self.copy_button, None),
+                row(self.export_button, None),
+                spacing=GRID // 2,
+            )
+        )
         whole = column(
             self._name,
             self._facts,
             self._path,
             row(self.load_button, self.unload_button, None, self.remove_button),
             self._progress,
-            self._context,
             self._trouble,
-            self._devices,
+            self.plan_panel,
+            self._deeds,
+            self.experts,
             None,
             spacing=12,
         )
-        whole.setContentsMargins(3 * GRID, 0, 12, 0)
+        whole.setContentsMargins(3 * GRID, 0, 12, 2 * GRID)
         self.setLayout(whole)
-        self._timer = QTimer(self, singleShot=True, interval=_SETTLE_MS)
-        self._timer.timeout.connect(self._ask_plan)
 
     # what the page tells
 
@@ -80,30 +93,30 @@ class DetailView(QFrame):
         same = card is not None and self._card is not None and card.id == self._card.id
         self._card = card
         if card is None:
+            self.plan_panel.stop()
             return
         self._name.setText(card.name)
         self._facts.setText(facts(card))
-        self._path.setText(str(card.path))
-        self.remove_button.setVisible(not card.built_in)
-        self._context.setVisible(not card.fault)
+        where = self.tr("Used in place, read only: %1") if card.holder else "%1"
+        self._path.setText(where.replace("%1", str(card.path)))
+        self.remove_button.setVisible(not card.built_in and not card.holder)
+        self.remove_button.setText(
+            self.tr("Delete · frees %1").replace("%1", display.byte_size(card.size_bytes))
+            if card.managed
+            else self.tr("Remove from the list")
+        )
+        usable = not card.fault
+        self.plan_panel.setVisible(usable)
+        self._deeds.setVisible(usable)
         if not same:
-            self._devices.hide()
             self._misfit = None
-            self._stops = stops(card.n_ctx_train)
-            wanted = self._desk.services.settings.values.n_ctx
-            if self._loaded.model_id == card.id and self._loaded.plan is not None:
-                wanted = self._loaded.plan.n_ctx
-            self._slider.blockSignals(True)
-            self._slider.setRange(0, len(self._stops) - 1)
-            self._slider.setValue(nearest(self._stops, wanted))
-            self._slider.blockSignals(False)
-            self._name_context(None)
-        if not card.fault:
-            self._timer.start()
+            self._begin(card)
+        elif usable:
+            self.plan_panel.ask()
         self._show_state()
 
     def show_machine(self, machine: Machine) -> None:
-        self._machine = machine
+        self.plan_panel.show_machine(machine)
 
     def wait_for(self, model_id: str | None) -> None:
         """This model was asked for and its worker is not there yet; ``None`` ends the waiting."""
@@ -113,69 +126,58 @@ class DetailView(QFrame):
     def show_loaded(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
         self._show_state()
+        if self._card is not None:
+            self.experts.show_model(self._card, ready=self._is_ready())
 
     def set_context(self, n_ctx: int) -> None:
         """Move the slider to a context; a stop is added for one that is not among them."""
-        if n_ctx not in self._stops:
-            self._stops = [None, *sorted([*(stop for stop in self._stops if stop is not None), n_ctx])]
-            self._slider.setRange(0, len(self._stops) - 1)
-        self._slider.setValue(self._stops.index(n_ctx))
+        self.plan_panel.knobs.context.set_value(n_ctx)
 
     @property
     def planning(self) -> bool:
-        """Whether the slider moved and its plan was not asked for yet."""
-        return self._timer.isActive()
+        """Whether a knob moved and its plan was not asked for yet."""
+        return self.plan_panel.planning
 
     @property
     def trouble(self) -> str:
         """What is wrong, as the page says it; empty when nothing is."""
-        return self._trouble_words.text() if self._trouble.isVisibleTo(self) else ""
+        return self._trouble.sentence
 
     @property
     def progress_ratio(self) -> float:
         return self._progress.value() / self._progress.maximum()
 
-    # context and plan
+    # the plan
 
-    def _build_context(self) -> None:
-        fonts = self._desk.themes.fonts
-        self._context_words = label("", fonts.caption, "muted")
-        self._slider = QSlider(Qt.Orientation.Horizontal)
-        self._slider.setAccessibleName(self.tr("Context"))
-        self._slider.setPageStep(1)
-        self._slider.valueChanged.connect(self._moved)
-        self._devices = DeviceList(self._desk.themes)
-        self._context = QWidget()
-        self._context.setLayout(
-            column(
-                row(label(self.tr("Context"), fonts.strong), None, self._context_words),
-                self._slider,
-                spacing=GRID,
-            )
+    def _begin(self, card: ModelCard) -> None:
+        services = self._desk.services
+        pinned = services.models.pinned(card.id)
+        wish = pinned or Wish(n_ctx=services.settings.values.n_ctx)
+        if self._loaded.model_id == card.id and self._loaded.plan is not None and pinned is None:
+            wish = Wish(n_ctx=self._loaded.plan.n_ctx)
+        self.pin_button.setChecked(pinned is not None)
+        self._name_pin()
+        if card.fault:
+            self.plan_panel.stop()
+            return
+        self.plan_panel.set_model(Shape(card.n_ctx_train, card.n_layer, card.n_expert, card.n_expert_used), wish)
+        self._desk.bridge.call(
+            lambda: services.models.measured(card.id), lambda found: self._show_measured(card.id, found), owner=self
         )
+        self.experts.show_model(card, ready=self._is_ready())
 
-    def _wish(self) -> Wish:
-        return Wish(n_ctx=self._stops[self._slider.value()])
-
-    def _moved(self) -> None:
-        self._name_context(None)
-        self._timer.start()
-
-    def _name_context(self, plan: Plan | None) -> None:
-        chosen = self._stops[self._slider.value()]
-        words = self.tr("Automatic") if chosen is None else display.tokens(chosen)
-        if chosen is None and plan is not None:
-            words = f"{words} · {display.tokens(plan.n_ctx)}"
-        self._context_words.setText(words)
-        self._slider.setAccessibleDescription(words)
+    def _show_measured(self, model_id: str, found: Measured | None) -> None:
+        if self._card is not None and self._card.id == model_id:
+            self.plan_panel.show_measured(found)
 
     def _ask_plan(self) -> None:
-        card, wish = self._card, self._wish()
+        card, wish = self._card, self.plan_panel.wish()
         if card is None or card.fault:
             return
         self._asked += 1
         asked = self._asked
         models = self._desk.services.models
+        self._show_state()
 
         def show(found: Plan | Misfit) -> None:
             if asked == self._asked:
@@ -183,49 +185,24 @@ class DetailView(QFrame):
 
         def fail(error: GatehouseError) -> None:
             if asked == self._asked:
-                self._misfit = Misfit(error.sentence, error.hint, 0, 0, None)
-                self._devices.hide()
-                self._show_state()
+                self._show_plan(Misfit(error.sentence, error.hint, 0, 0, None))
 
         self._desk.bridge.call(lambda: models.plan(card.id, wish), show, fail, owner=self)
 
     def _show_plan(self, found: Plan | Misfit) -> None:
         if isinstance(found, Misfit):
             self._misfit = found
-            self._devices.hide()
+            self.plan_panel.clear()
         else:
             self._misfit = None
-            self._name_context(found)
-            if self._machine is not None:
-                self._devices.show_devices(plan_segments(found, self._machine))
-                self._devices.show()
+            self.plan_panel.show_plan(found)
         self._show_state()
 
     # state
 
-    def _build_trouble(self) -> None:
-        self._trouble = frame("warning")
-        self._trouble_words = label("", wrap=True)
-        self._trouble_hint = label("", self._desk.themes.fonts.caption, "muted", wrap=True)
-        self._offer = button("", self._take_offer)
-        self._more = button(self.tr("Details"), self._toggle_evidence, "link")
-        self._evidence = QPlainTextEdit()
-        self._evidence.setReadOnly(True)
-        self._evidence.setTabChangesFocus(True)
-        self._evidence.setFont(self._desk.themes.fonts.mono)
-        self._evidence.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self._evidence.setAccessibleName(self.tr("Last lines of the worker's log"))
-        self._evidence.setFixedHeight(18 * GRID)
-        self._evidence.hide()
-        self._trouble.setLayout(
-            column(
-                self._trouble_words,
-                self._trouble_hint,
-                row(self._offer, self._more, None),
-                self._evidence,
-                margin=12,
-            )
-        )
+    def _is_ready(self) -> bool:
+        ours = self._card is not None and self._loaded.model_id == self._card.id
+        return ours and isinstance(self._loaded.state, Ready)
 
     def _show_state(self) -> None:
         card = self._card
@@ -248,42 +225,45 @@ class DetailView(QFrame):
         self.load_button.setEnabled(possible and not waiting)
         again = self.tr("Load again") if isinstance(state, Ready) else self.tr("Load")
         self.load_button.setText(self.tr("Checking the fit…") if waiting else again)
+        self._deeds.setEnabled(self.plan_panel.plan is not None)
         if held and self.remove_button.hasFocus():
             # Qt hands the keyboard of a button that goes to the next one; a second Enter must not remove the model.
             self.setFocus(Qt.FocusReason.OtherFocusReason)
         self._show_trouble(card, state)
 
     def _as_loaded(self, state: object) -> bool:
-        """Whether what the slider asks for is what is loaded."""
-        if not isinstance(state, Ready) or self._loaded.plan is None:
+        """Whether what the knobs ask for is what is loaded."""
+        loaded = self._loaded.plan
+        if not isinstance(state, Ready) or loaded is None:
             return False
-        chosen = self._stops[self._slider.value()]
-        return chosen is None or chosen == self._loaded.plan.n_ctx
+        wish = self.plan_panel.wish()
+        return (
+            wish.n_ctx in (None, loaded.n_ctx)
+            and wish.kv_type in (None, loaded.kv_type)
+            and wish.experts_in_ram in (None, len(loaded.experts_in_ram))
+            and wish.n_expert_used in (None, loaded.n_expert_used)
+        )
 
     def _show_trouble(self, card: ModelCard, state: object) -> None:
-        sentence, hint, kind, evidence, offer = "", "", "warning", "", None
         if card.fault:
-            sentence, kind = card.fault, "danger"
+            self._trouble.tell(card.fault, kind="danger")
         elif isinstance(state, Failed):
-            sentence, hint, kind, evidence = state.sentence, state.hint, "danger", state.evidence
+            ways = [
+                WayOut(way.title, lambda wish=way.wish: self._try(wish), way.sentence)  # type: ignore[misc]
+                for way in self._loaded.ways_out
+            ]
+            self._trouble.tell(state.sentence, state.hint, "danger", state.evidence, ways)
         elif self._misfit is not None:
-            sentence, hint, offer = self._misfit.sentence, self._misfit.hint, self._misfit.offered_n_ctx
-        self._trouble.setVisible(bool(sentence))
-        set_kind(self._trouble, kind)
-        self._trouble_words.setText(sentence)
-        self._trouble_hint.setText(hint)
-        self._trouble_hint.setVisible(bool(hint))
-        self._offer.setVisible(offer is not None)
-        if offer is not None:
-            self._offer.setText(self.tr("Use %1").replace("%1", display.tokens(offer)))
-        self._more.setVisible(bool(evidence))
-        self._evidence.setPlainText(evidence)
-        if not evidence:
-            self._evidence.hide()
+            offer = self._misfit.offered_n_ctx
+            words = self.tr("Use %1").replace("%1", display.tokens(offer)) if offer is not None else ""
+            ways = [WayOut(words, self._take_offer)] if offer is not None else []
+            self._trouble.tell(self._misfit.sentence, self._misfit.hint, ways=ways)
+        else:
+            self._trouble.tell("")
 
-    def _toggle_evidence(self) -> None:
-        self._evidence.setVisible(not self._evidence.isVisible())
-        self._more.setText(self.tr("Fewer details") if self._evidence.isVisible() else self.tr("Details"))
+    def _try(self, wish: Wish) -> None:
+        if self._card is not None:
+            self.load_asked.emit(self._card.id, wish)
 
     def _take_offer(self) -> None:
         if self._misfit is not None and self._misfit.offered_n_ctx is not None:
@@ -291,11 +271,43 @@ class DetailView(QFrame):
 
     def _load(self) -> None:
         if self._card is not None:
-            self.load_asked.emit(self._card.id, self._wish())
+            self.load_asked.emit(self._card.id, self.plan_panel.wish())
 
     def _remove(self) -> None:
         if self._card is not None:
             self.remove_asked.emit(self._card)
+
+    # the plan, kept and carried elsewhere
+
+    def _pin(self) -> None:
+        card, plan = self._card, self.plan_panel.plan
+        if card is None or plan is None:
+            self.pin_button.setChecked(False)
+            return
+        models, wish = self._desk.services.models, self.plan_panel.wish()
+        pinned = plan if self.pin_button.isChecked() else None
+        self._desk.bridge.call(lambda: models.pin(card.id, wish, pinned), owner=self)
+        self._name_pin()
+
+    def _name_pin(self) -> None:
+        pinned = self.pin_button.isChecked()
+        self.pin_button.setText(self.tr("Pinned: loads like this every time") if pinned else self.tr("Pin this plan"))
+
+    def _copy_command(self) -> None:
+        plan = self.plan_panel.plan
+        if plan is None:
+            return
+        models, notices = self._desk.services.models, self._desk.notices
+
+        def copied(command: str) -> None:
+            QGuiApplication.clipboard().setText(command)
+            notices.show("success", self.tr("Copied. It loads the model in llama-server as this plan does."))
+
+        self._desk.bridge.call(lambda: models.command(plan), copied, owner=self)
+
+    def _export(self) -> None:
+        if self._card is not None:
+            self.export_asked.emit(self._card, self.plan_panel.plan)
 
 
 def facts(card: ModelCard) -> str:
@@ -303,9 +315,10 @@ def facts(card: ModelCard) -> str:
     parts = [display.byte_size(card.size_bytes)]
     if not card.fault:
         parts = [
+            card.holder,
             card.architecture,
             f"{display.parameters(card.parameters)} parameters" if card.parameters else "",
-            kind_words(card),
+            kind_words(row_of_card(card)),
             card.quantization,
             *parts,
             card.licence or "",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QCoreApplication
-from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtWidgets import QFrame, QGridLayout, QWidget
 
 from app.models.records import LoadedModel
 from engine.hardware.profile import Machine
@@ -34,20 +34,25 @@ class DeviceView(QWidget):
 
 
 class DeviceList(QWidget):
-    """Device views one below the other, reused as devices come and go."""
+    """Device views one below the other, or two in a row; reused as devices come and go."""
 
-    def __init__(self, themes: ThemeStore) -> None:
+    def __init__(self, themes: ThemeStore, *, columns: int = 1) -> None:
         super().__init__()
-        self._themes = themes
+        self._themes, self._columns = themes, columns
         self._views: list[DeviceView] = []
-        self._layout: QVBoxLayout = column(spacing=2 * GRID)
-        self.setLayout(self._layout)
+        self._grid = QGridLayout()
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setVerticalSpacing(2 * GRID)
+        self._grid.setHorizontalSpacing(4 * GRID)
+        self.setLayout(self._grid)
 
     def show_devices(self, bars: list[DeviceBar]) -> None:
         while len(self._views) < len(bars):
             view = DeviceView(self._themes)
+            place = len(self._views)
+            self._grid.addWidget(view, place // self._columns, place % self._columns, Qt.AlignmentFlag.AlignTop)
+            self._grid.setColumnStretch(place % self._columns, 1)
             self._views.append(view)
-            self._layout.addWidget(view)
         for place, view in enumerate(self._views):
             view.setVisible(place < len(bars))
             if place < len(bars):
@@ -57,12 +62,13 @@ class DeviceList(QWidget):
 class MachineView(QFrame):
     """The card that says what this machine has."""
 
-    def __init__(self, themes: ThemeStore) -> None:
+    def __init__(self, themes: ThemeStore, *, side_by_side: bool = False) -> None:
         super().__init__()
         self.setProperty("kind", "card")
         self._processor = label(self.tr("Measuring this machine…"), themes.fonts.caption, "muted")
-        self._devices = DeviceList(themes)
-        self.setLayout(column(self._devices, self._processor, spacing=12, margin=2 * GRID))
+        self._devices = DeviceList(themes, columns=2 if side_by_side else 1)
+        margin = 12 if side_by_side else 2 * GRID
+        self.setLayout(column(self._devices, self._processor, spacing=GRID, margin=margin))
         self._devices.hide()
 
     def show_machine(self, machine: Machine, loaded: LoadedModel) -> None:

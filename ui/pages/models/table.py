@@ -10,16 +10,24 @@ from ui.models.model_table import Column
 
 _NAME_LEAST = 220
 _WIDTHS = {
-    Column.STATE: 108,
+    Column.STATE: 104,
+    Column.FIT: 100,
     Column.SIZE: 76,
-    Column.PARAMETERS: 76,
+    Column.PARAMETERS: 72,
     Column.KIND: 104,
-    Column.ARCHITECTURE: 88,
-    Column.QUANTIZATION: 76,
-    Column.CONTEXT: 76,
+    Column.QUANTIZATION: 88,
+    Column.CONTEXT: 72,
+    Column.LICENCE: 96,
 }
-_GIVEN_UP = (Column.ARCHITECTURE, Column.KIND, Column.CONTEXT, Column.PARAMETERS, Column.QUANTIZATION)
-"""In this order, when there is no room."""
+_GIVEN_UP = (
+    Column.LICENCE,
+    Column.KIND,
+    Column.CONTEXT,
+    Column.QUANTIZATION,
+    Column.PARAMETERS,
+    Column.STATE,
+    Column.FIT,
+)
 
 
 class ModelsTable(QTableView):
@@ -29,7 +37,7 @@ class ModelsTable(QTableView):
         super().__init__()
         self.setModel(model)
         self.setSortingEnabled(True)
-        self.sortByColumn(Column.NAME, Qt.SortOrder.AscendingOrder)
+        self.sort_by_name()
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -53,3 +61,10 @@ class ModelsTable(QTableView):
             self.setColumnHidden(column, missing > 0)
             missing -= _WIDTHS[column]
         super().resizeEvent(event)
+
+    def sort_by_name(self) -> None:
+        self.sortByColumn(Column.NAME, Qt.SortOrder.AscendingOrder)
+
+    def sort_as_given(self) -> None:
+        """In the order of whoever made the list: a hub's own, the catalogue's by size."""
+        self.sortByColumn(-1, Qt.SortOrder.AscendingOrder)

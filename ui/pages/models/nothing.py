@@ -1,0 +1,69 @@
+"""What stands in place of the table: why there is nothing to see, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QWidget
+
+from ui.icons import Icons
+from ui.theme import GRID, ThemeStore
+from ui.widgets.parts import button, column, label, row
+
+
+class NothingView(QWidget):
+    """A picture, a sentence, a hint, a button."""
+
+    def __init__(self, themes: ThemeStore, icons: Icons) -> None:
+        super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._icons = icons
+        self._icon = "box"
+        self._tone = "faint"
+        self._picture = QLabel()
+        self._picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._words = label("", wrap=True)
+        self._hint = label("", themes.fonts.caption, "muted", wrap=True)
+        for words in (self._words, self._hint):
+            words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            words.setMaximumWidth(52 * GRID)
+        self._act = button("", self._run)
+        self._work: Callable[[], object] | None = None
+        centred = [row(None, words, None) for words in (self._words, self._hint)]
+        for line in centred:
+            line.setStretch(1, 1000)
+        inner = column(None, self._picture, *centred, row(None, self._act, None))
+        inner.addStretch(2)
+        self.setLayout(inner)
+        themes.changed.connect(self._draw)
+        self.hide()
+
+    @property
+    def sentence(self) -> str:
+        return self._words.text() if not self.isHidden() else ""
+
+    def tell(
+        self,
+        icon: str,
+        sentence: str,
+        hint: str = "",
+        action: tuple[str, Callable[[], object]] | None = None,
+        tone: str = "faint",
+    ) -> None:
+        self._icon, self._tone = icon, tone
+        self._words.setText(sentence)
+        self._hint.setText(hint)
+        self._hint.setVisible(bool(hint))
+        self._act.setVisible(action is not None)
+        self._act.setText(action[0] if action else "")
+        self._work = action[1] if action else None
+        self._draw()
+        self.show()
+
+    def _run(self) -> None:
+        if self._work is not None:
+            self._work()
+
+    def _draw(self) -> None:
+        self._picture.setPixmap(self._icons.pixmap(self._icon, self._tone, 32, self.devicePixelRatioF()))
