@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from engine.serving.kept import Binding, KeptFault, Name, Names, parse_name, rea
 
 MAX_FILES: Final = 1024
 _PARTIAL: Final = ".part"
+_ABANDONED_S: Final = 60.0
+"""A half-written file that has not grown for so long is nobody's; a younger one may be another worker's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class KeptShelf:
         names, usable = self.names, []
         build, use = names.build(self.binding), names.use(self.binding)
         for path in found:
-            if path.name.endswith(_PARTIAL):
+            if path.name.endswith(_PARTIAL) and _age_s(path) > _ABANDONED_S:
                 self._delete(path)
             name = parse_name(path.name)
             if name is None:
@@ -209,6 +212,13 @@ class KeptShelf:
 def continues(tokens: array[int], earlier: array[int]) -> bool:
     """Whether ``tokens`` begin with all of ``earlier``."""
     return len(earlier) <= len(tokens) and tokens[: len(earlier)] == earlier
+
+
+def _age_s(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _private(path: str, flags: int) -> int:
