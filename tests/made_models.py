@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.made_recipes import (
     CONTEXT,
@@ -24,6 +25,10 @@ from tests.made_recipes import (
     Recipe,
     Shape,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "STARTER",
@@ -42,6 +47,8 @@ __all__ = [
 STARTER = Path(sys.prefix) / "share" / "gatehouse" / "models" / "SmolLM2-135M-Instruct-Q4_1.gguf"
 
 _SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+_COMPUTED_PLAIN = ("conv", "ssm_a", "ssm_d", "ssm_norm")
+"""Tensors of several dimensions that llama.cpp adds or convolves with, and only as 32-bit numbers."""
 _TEMPLATE = (
     "{% for message in messages %}"
     "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
@@ -94,12 +101,24 @@ def make_tiny(recipe: Recipe, target: Path, seed: int = 1) -> Path:
     for index in range(recipe.counts["block_count"]):
         shapes |= {f"blk.{index}.{suffix}": shape for suffix, shape in recipe.layer(index).items()}
     for tensor, shape in shapes.items():
-        data = rng.normal(0, 0.02, shape).astype(np.float32)
-        plain = len(shape) == 1 or "conv" in tensor or "ssm_a" in tensor or "ssm_d" in tensor
+        data = _weights(tensor, rng.standard_normal(shape, np.float32))
+        plain = len(shape) == 1 or tensor.endswith(".bias") or any(part in tensor for part in _COMPUTED_PLAIN)
         writer.add_tensor(tensor, data if plain else data.astype(np.float16))
     _write(writer)
     unfinished.replace(target)
     return target
+
+
+def _weights(tensor: str, random: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scaled so that every layer adds about as much as came in: else what lies further back would not show in the
+    next token, and a test of the memory would see nothing."""
+    if tensor.endswith("norm.weight"):
+        return 1 + random / 10
+    if "ssm_a" in tensor:
+        return -abs(random) / 20  # a long memory
+    if random.ndim == 1:
+        return random / 10
+    return random / float(random.shape[-1]) ** 0.5
 
 
 def make_moe(target: Path, *, experts: int = 4, used: int = 2, starter: Path = STARTER) -> Path:

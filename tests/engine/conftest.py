@@ -14,7 +14,7 @@ def made_folder(request: pytest.FixtureRequest) -> Path:
     """Where made models are kept between runs."""
     cache = request.config.cache
     assert cache is not None
-    return Path(cache.mkdir("made-models-3"))
+    return Path(cache.mkdir("made-models-5"))
 
 
 @pytest.fixture(scope="session")
