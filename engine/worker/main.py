@@ -273,6 +273,7 @@ class Worker:
     async def _accept(self, api: _Api, engine: _Engine, loaded: _Loaded, listening: socket.socket) -> None:
         """Answer requests until :meth:`stop`."""
         from engine.llama.buffers import parse_buffers
+        from engine.llama.devices import buffer_owners
         from engine.serving.server import Server, address_of
 
         loop = asyncio.get_running_loop()
@@ -284,7 +285,7 @@ class Worker:
         address = address_of(listening)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         await server.listening.wait()
-        buffers = parse_buffers(self._log_lines)
+        buffers = parse_buffers(self._log_lines, buffer_owners())
         self._reporter.tell(Ready(os.getpid(), address, round(loaded.load_s, 3), buffers))
         beating = asyncio.create_task(self._beat(engine))
         try:
