@@ -4,9 +4,9 @@ A template comes from a model file, so it is a stranger's program. Jinja's sandb
 from burning time and memory, and a thread cannot be ended. So it runs here, with a memory limit where the system has
 one, and ``template.py`` ends this process when it is late. One JSON line in, one out, until standard input closes.
 
-Message contents go in as :class:`Foreign` text. To the template it behaves as the real string, whatever it compares,
-strips or splits; written out, it becomes a mark that nobody can guess, so that the parts of the result that came from
-outside are known afterwards.
+Contents, calls, tools and options go in as :class:`Foreign` text. To the template it behaves as the real string,
+whatever it compares, strips or splits; written out, it becomes a mark that nobody can guess, so that the parts of the
+result that came from outside are known afterwards.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, Final, NoReturn, SupportsIndex
 
 import jinja2
@@ -47,6 +48,20 @@ class _Marks:
     def add(self, text: str) -> str:
         self.texts.append(text)
         return f"{self._key}:{len(self.texts) - 1};"
+
+    def escaped(self, text: str) -> str:
+        """JSON in which marks stand: what they stand for is escaped too."""
+        return self.pattern.sub(
+            lambda match: self.add(json.dumps(self.texts[int(match[1])], ensure_ascii=False)[1:-1]), text
+        )
+
+    def plain(self, text: str) -> str:
+        """Text in which marks stand, for people."""
+        return self.pattern.sub(lambda match: self.texts[int(match[1])], text)
+
+
+_MARKS: ContextVar[_Marks] = ContextVar("marks")
+"""Of the rendering at work."""
 
 
 def _forwarded(name: str) -> Callable[..., Any]:
@@ -87,6 +102,18 @@ class Foreign(str):
     def __ne__(self, other: object) -> bool:
         return not self == other
 
+    def __lt__(self, other: str) -> bool:
+        return self._text < _real(other)
+
+    def __le__(self, other: str) -> bool:
+        return self._text <= _real(other)
+
+    def __gt__(self, other: str) -> bool:
+        return self._text > _real(other)
+
+    def __ge__(self, other: str) -> bool:
+        return self._text >= _real(other)
+
     def __hash__(self) -> int:
         return hash(self._text)
 
@@ -108,6 +135,10 @@ class Foreign(str):
         return (Foreign.make(character, self._marks) for character in self._text)
 
 
+def _real(text: str) -> str:
+    return text._text if isinstance(text, Foreign) else text
+
+
 _PURE = (
     "strip lstrip rstrip split rsplit splitlines partition rpartition lower upper title capitalize casefold swapcase "
     "replace removeprefix removesuffix startswith endswith find rfind index rindex count isdigit isalpha isalnum "
@@ -125,8 +156,20 @@ def _strftime_now(pattern: str) -> str:
     return datetime.datetime.now().astimezone().strftime(pattern)
 
 
-def _tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, **_: Any) -> str:
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
+def _tojson(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """As chat templates expect it, with what is foreign in it still foreign."""
+    text = json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    return _MARKS.get().escaped(text)
+
+
+def _from_json(text: str) -> Any:
+    return _foreign(json.loads(_real(text)), _MARKS.get())
 
 
 class _Generation(Extension):
@@ -145,6 +188,7 @@ def environment() -> ImmutableSandboxedEnvironment:
         trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation], autoescape=False
     )
     made.filters["tojson"] = _tojson
+    made.filters["from_json"] = _from_json
     made.globals["raise_exception"] = _raise_exception
     made.globals["strftime_now"] = _strftime_now
     made.globals.pop("lipsum", None)
@@ -152,28 +196,53 @@ def environment() -> ImmutableSandboxedEnvironment:
 
 
 def render(template: jinja2.Template, variables: dict[str, Any]) -> list[tuple[bool, str]]:
-    """The rendering as (trusted, text) pairs. Strings under ``content`` and ``name`` keys of messages are foreign."""
+    """The rendering as (trusted, text) pairs.
+
+    ``variables``: ``messages``, ``tools`` and ``options`` come from outside; whatever else there is does not. Of a
+    message, its role and its calls' types are the worker's own words.
+    """
     marks = _Marks()
-    prepared = {**variables, "messages": [_foreign_message(m, marks) for m in variables["messages"]]}
+    _MARKS.set(marks)
+    prepared = {name: value for name, value in variables.items() if name != "options"}
+    prepared |= {name: _foreign(value, marks) for name, value in variables.get("options", {}).items()}
+    prepared["messages"] = [_foreign_message(message, marks) for message in variables["messages"]]
+    if "tools" in variables:
+        prepared["tools"] = _foreign(variables["tools"], marks)
     written: list[str] = []
     size = 0
-    for piece in template.generate(**prepared):
-        size += str.__len__(piece)
-        if size > MAX_OUTPUT_CHARS:
-            raise TemplateRefused(f"the rendering is longer than {MAX_OUTPUT_CHARS:,} characters")
-        written.append(piece)
+    try:
+        for piece in template.generate(**prepared):
+            size += str.__len__(piece)
+            if size > MAX_OUTPUT_CHARS:
+                raise TemplateRefused(f"the rendering is longer than {MAX_OUTPUT_CHARS:,} characters")
+            written.append(piece)
+    except TemplateRefused as error:
+        raise TemplateRefused(marks.plain(str(error))[:500]) from None
     parts = marks.pattern.split("".join(written))
     pairs = [(True, part) if i % 2 == 0 else (False, marks.texts[int(part)]) for i, part in enumerate(parts)]
     return [(trusted, text) for trusted, text in pairs if text]
 
 
-def _foreign_message(value: Any, marks: _Marks, *, key: str = "") -> Any:
+def _foreign_message(message: dict[str, Any], marks: _Marks) -> dict[str, Any]:
+    made = {name: value if name == "role" else _foreign(value, marks) for name, value in message.items()}
+    if isinstance(message["content"], dict):
+        made["content"] = "".join(text if trusted else marks.add(text) for trusted, text in message["content"]["parts"])
+    if "tool_calls" in message:
+        made["tool_calls"] = [
+            {name: value if name == "type" else _foreign(value, marks) for name, value in call.items()}
+            for call in message["tool_calls"]
+        ]
+    return made
+
+
+def _foreign(value: Any, marks: _Marks) -> Any:
+    """The same with foreign strings, the keys of objects included."""
     if isinstance(value, str):
-        return value if key in ("role", "type") or not value else Foreign.make(value, marks)
+        return Foreign.make(value, marks) if value else ""
     if isinstance(value, dict):
-        return {name: _foreign_message(item, marks, key=name) for name, item in value.items()}
+        return {_foreign(name, marks): _foreign(item, marks) for name, item in value.items()}
     if isinstance(value, list):
-        return [_foreign_message(item, marks) for item in value]
+        return [_foreign(item, marks) for item in value]
     return value
 
 

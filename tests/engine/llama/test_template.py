@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -181,3 +182,27 @@ def test_the_sandbox_keeps_a_template_from_the_system(attack: str) -> None:
     except jinja2.TemplateError:
         return
     assert parts == []
+
+
+def test_a_child_that_somebody_else_ends_is_started_again(template: Callable[..., ChatTemplate]) -> None:
+    made = template("fine", deadline_s=20.0)
+    for _ in range(4):
+        made.start()
+        for child in psutil.Process().children():
+            if "engine.llama.renderer" in child.cmdline():
+                child.kill()
+                child.wait(10)
+        assert made.render(USER) == [Segment("fine", True)]
+
+
+def test_a_child_that_has_no_processor_is_not_late(template: Callable[..., ChatTemplate]) -> None:
+    made = template("fine", deadline_s=0.2)
+    made.start()
+    (child,) = [child for child in psutil.Process().children() if "engine.llama.renderer" in child.cmdline()]
+    child.suspend()
+    resumed = threading.Timer(1.0, child.resume)
+    resumed.start()
+    try:
+        assert made.render(USER) == [Segment("fine", True)]
+    finally:
+        resumed.join()
