@@ -76,7 +76,7 @@ async def _receipts(options: Options) -> list[Row]:
 
 def _moe() -> Path:
     """The starter as a mixture of four experts, kept where the tests keep it."""
-    folder = Path(__file__).resolve().parents[2] / ".pytest_cache" / "d" / "made-models-3"
+    folder = Path(__file__).resolve().parents[2] / ".pytest_cache" / "d" / "made-models-5"
     folder.mkdir(parents=True, exist_ok=True)
     return make_moe(folder / "SmolLM2-4x135M-Q4_1.gguf")
 

@@ -12,7 +12,8 @@ from engine.llama import bindings
 from engine.llama.context import MemoryKind
 from engine.serving.checkpoints import LEAST_TOKENS
 from tests.engine.serving.benched import Bench, Outcome, ask_for, same_text
-from tests.made_models import TINY_RECIPES, WORDS, make_tiny
+from tests.made_models import TINY_RECIPES, make_tiny
+from tests.made_recipes import WORDS
 
 pytestmark = pytest.mark.native
 
