@@ -155,7 +155,8 @@ class Layout:
         best: _Candidate | None = None
         nearest = _Candidate(0.0, self._sums.host_bytes(self._n_item, on_card=False), ALL_IN_RAM)
         for first, cut in self._spreads(experts_in_ram):
-            if best is not None and self._sums.least_s(first, cut) + self._fixed_s >= best.seconds:
+            fixed_s = self._fixed_s if first < self._n_item else 0.0
+            if best is not None and self._sums.least_s(first, cut) + fixed_s >= best.seconds:
                 continue
             candidate = self._divide(first, cut)
             if candidate is None:
