@@ -201,6 +201,12 @@ def device_buffer_type(device: int) -> int:
     return pointer
 
 
+def buffer_type_name(buffer_type: int) -> str:
+    """What llama.cpp's log calls buffers of that type."""
+    name: bytes | None = bind("ggml_backend_buft_name", ctypes.c_char_p, _VOID)(buffer_type)
+    return (name or b"").decode("utf-8", "replace")
+
+
 def overrides(pairs: Sequence[tuple[str, int]]) -> ctypes.Array[TensorBufferOverride]:
     """A list for ``llama_model_params.tensor_buft_overrides``: (regular expression, buffer type), first match wins.
 

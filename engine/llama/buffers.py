@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 What = Literal["weights", "kv", "recurrent", "compute", "output"]
@@ -19,16 +19,18 @@ _PATTERNS: Final[tuple[tuple[What, re.Pattern[str]], ...]] = (
 """Source: llama-model.cpp, llama-kv-cache.cpp, llama-memory-recurrent.cpp, llama-context.cpp."""
 
 
-def parse_buffers(lines: Iterable[str]) -> tuple[tuple[str, str, int], ...]:
+def parse_buffers(lines: Iterable[str], owners: Mapping[str, str] | None = None) -> tuple[tuple[str, str, int], ...]:
     """(buffer name, what, bytes) of a model and its one context, to 0.01 MiB.
 
+    ``owners`` gives a device's name for the name of its buffers; others keep the name that the log calls them by.
     A buffer named twice is two buffers, but for the compute buffers: those are reserved anew, and the last counts.
     """
     found: dict[tuple[str, str], int] = {}
     for line in lines:
         for what, pattern in _PATTERNS:
             if match := pattern.search(line):
-                key, size = (match[1], what), round(float(match[2]) * _MIB)
+                name = owners.get(match[1], match[1]) if owners else match[1]
+                key, size = (name, what), round(float(match[2]) * _MIB)
                 found[key] = size if what == "compute" else found.get(key, 0) + size
                 break
     return tuple((name, what, size) for (name, what), size in found.items())

@@ -24,6 +24,14 @@ def free_bytes(names: Collection[str]) -> tuple[tuple[str, int], ...]:
     return (*(each for each in found if each[0] in names), ("CPU", read_memory().available_bytes))
 
 
+def buffer_owners() -> dict[str, str]:
+    """The device's name for the name of its buffers. They differ for RPC servers, which all call theirs ``RPC0[…]``."""
+    return {
+        bindings.buffer_type_name(bindings.device_buffer_type(pointer)): _text(bindings.device_properties(pointer).name)
+        for pointer in bindings.device_pointers()
+    }
+
+
 def _describe(pointer: int) -> GgmlDevice:
     properties = bindings.device_properties(pointer)
     total = int(properties.memory_total)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from llama_cpp import llama_cpp as native
 
 from engine.errors import ProbeFailed
-from engine.llama import bindings, parameters
+from engine.llama import bindings, devices, parameters
 from engine.probe.records import ComputeAnswer, ComputeQuestion
 
 _COMPUTE = re.compile(r"sched_reserve:\s+(\S+) compute buffer size =\s+([\d.]+) MiB")
@@ -66,8 +66,9 @@ def _measure_context(model: object, question: ComputeQuestion, lines: list[str])
     n_ctx = int(native.llama_n_ctx(context))
     sizes = parse_sizes(lines)
     native.llama_free(context)
+    owners = devices.buffer_owners()
     return ComputeAnswer(
-        compute=sizes.compute,
+        compute=tuple((owners.get(name, name), size) for name, size in sizes.compute),
         output_bytes=sizes.output_bytes,
         kv_bytes=sizes.kv_bytes,
         recurrent_bytes=sizes.recurrent_bytes,
