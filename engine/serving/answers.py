@@ -6,11 +6,19 @@ import json
 from typing import Any, Final
 
 from engine.errors import RequestError
-from engine.serving.sequence import Timings
+from engine.serving.sequence import StepRecord, Timings
 
 JsonObject = dict[str, Any]
 
 DONE: Final = b"data: [DONE]\n\n"
+_ANTHROPIC_TYPES: Final = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
 _TYPES: Final = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
@@ -43,6 +51,8 @@ def timings_object(timings: Timings) -> JsonObject:
         "predicted_n": timings.completion_tokens,
         **_speed("predicted", intervals, timings.decode_s),
         "queue_ms": round(timings.queue_s * 1e3, 3),
+        "ttft_ms": round(timings.ttft_s * 1e3, 3),
+        "device": timings.device,
         **_saved(timings),
     }
 
@@ -54,7 +64,24 @@ def _saved(timings: Timings) -> JsonObject:
         saved["forced_n"] = timings.forced_tokens
     if timings.drafted_tokens:
         saved |= {"draft_n": timings.drafted_tokens, "draft_n_accepted": timings.accepted_tokens}
+    if timings.steps:
+        saved["steps"] = [step_object(step) for step in timings.steps]
     return saved
+
+
+def step_object(step: StepRecord) -> JsonObject:
+    """One step of the engine; ``own_rows`` are those of the traced request."""
+    return {
+        "ended_s": round(step.ended_at, 6),
+        "rows": step.n_rows,
+        "decoding": step.n_decoding,
+        "prompt_rows": step.n_rows - step.n_decoding,
+        "decode_ms": round(step.decode_s * 1e3, 3),
+        "python_us": round(step.python_s * 1e6, 1),
+        "active": step.n_active,
+        "waiting": step.n_waiting,
+        "own_rows": sum(count for _, count in step.rows),
+    }
 
 
 def _speed(name: str, n: int, seconds: float) -> JsonObject:
@@ -77,6 +104,12 @@ def error_object(error: RequestError) -> JsonObject:
             "hint": error.hint,
         }
     }
+
+
+def anthropic_error_object(error: RequestError) -> JsonObject:
+    """The body of every refusal to Anthropic's clients, which know no code, parameter or hint."""
+    kind = _ANTHROPIC_TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
+    return {"type": "error", "error": {"type": kind, "message": str(error)}}
 
 
 def error_event(error: RequestError) -> bytes:

@@ -92,7 +92,7 @@ class Engine:
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
         self.limit_tokens = min(context.n_ctx, model.n_ctx_train or context.n_ctx)
         """The longest sequence, prompt and answer."""
-        self.metrics = Metrics()
+        self.metrics = Metrics(context.device)
         self._postprocessor = Postprocessor(
             model.vocabulary,
             self._scheduler,

@@ -118,4 +118,6 @@ def total_timings(timings: Sequence[Timings], choices_per_prompt: int = 1) -> Ti
         forced_tokens=sum(t.forced_tokens for t in timings),
         drafted_tokens=sum(t.drafted_tokens for t in timings),
         accepted_tokens=sum(t.accepted_tokens for t in timings),
+        device=timings[0].device if timings else "",
+        steps=max((t.steps for t in timings), key=len, default=()),
     )

@@ -5,8 +5,8 @@ What the text means is the reader's to say (``reading.py``); JSON is made by eac
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from engine.llama.constrain import Constraint, Grammar
 from engine.serving.engine import Engine
@@ -25,6 +25,8 @@ class Prepared:
     options: Options
     make_reader: Callable[[int], Reader] = PlainReader
     """A reader for the choice of this number."""
+    shown_controls: Mapping[int, str] = field(default_factory=dict)
+    """Control tokens that the readers want to see, and as what."""
     constraint: Constraint | None = None
     """What the text must be, besides or instead of what the options say: the form of a tool call, say."""
     grammar: Grammar | None = None
@@ -110,8 +112,12 @@ def _request(tokens: tuple[int, ...], prepared: Prepared) -> GenerationRequest:
         ignore_end=options.ignore_end,
         streamed=options.stream,
         reuse_prefix=options.reuse_prefix,
+        shown_controls=prepared.shown_controls,
         grammar=prepared.grammar,
         lookup=options.lookup,
         fast_forward=options.fast_forward,
         cache_key=options.cache_key,
+        priority=options.priority,
+        user=options.user,
+        traced=options.traced,
     )

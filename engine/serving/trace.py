@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import replace
 from typing import Final
 
 from engine.serving.scheduler import Step
@@ -26,7 +27,7 @@ class Tracer:
         """Note this request's rows in each step from now on, until it has ended."""
         self._watched = [known for known in self._watched if known.unfinished]
         self._watched.append(ticket)
-        ticket.steps = lambda: self.steps(since=ticket.submitted_at)
+        ticket.steps = lambda: tuple(_seen_by(ticket, record) for record in self.steps(since=ticket.submitted_at))
 
     def note(self, step: Step, decode_s: float, python_s: float, n_active: int, n_waiting: int) -> None:
         """A step has been computed."""
@@ -45,3 +46,7 @@ class Tracer:
     def steps(self, since: float = 0.0) -> tuple[StepRecord, ...]:
         """The steps that ended after ``since`` on the monotonic clock, oldest first; as far back as they are kept."""
         return tuple(record for record in self._ring if record.ended_at >= since)
+
+
+def _seen_by(ticket: Ticket, record: StepRecord) -> StepRecord:
+    return replace(record, rows=tuple(entry for entry in record.rows if entry[0] == ticket.serial))

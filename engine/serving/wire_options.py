@@ -10,11 +10,13 @@ from typing import Any, Final
 
 from engine.llama.constrain import Constraint
 from engine.llama.sampler import SamplingSettings
+from engine.serving.sequence import Priority
 from engine.serving.structured import take_constraint
 from engine.serving.wire_fields import MAX_WHOLE, Fields, refuse
 
 MAX_CHOICES: Final = 8
 MAX_CACHE_KEY_CHARS: Final = 256
+MAX_USER_CHARS: Final = 256
 MAX_STOPS: Final = 16
 MAX_STOP_CHARS: Final = 256
 MAX_BIASES: Final = 1024
@@ -39,6 +41,11 @@ class Options:
     """Whether to guess by prompt lookup; ``None``: where it pays."""
     fast_forward: bool = True
     """Text that the constraint forces is not decoded token by token."""
+    priority: Priority = "interactive"
+    user: str = ""
+    """Who asks; users take turns."""
+    traced: bool = False
+    """The steps of the engine while this was here are told at the end."""
     cache_key: str = ""
     """The conversation, by which what is kept of it can be forgotten (OpenAI's ``prompt_cache_key``)."""
 
@@ -65,10 +72,20 @@ def parse_options(fields: Fields, defaults: SamplingSettings, top_logprobs: int 
         ignore_end=fields.flag("ignore_eos", False),
         reuse_prefix=fields.flag("cache_prompt", True),
         cache_key=take_cache_key(fields) or "",
+        priority=_priority(fields),
+        user=fields.text("user", "")[:MAX_USER_CHARS],
+        traced=fields.flag("trace", False),
         constraint=take_constraint(fields),
         lookup=_choice_or_none(fields, "prompt_lookup"),
         fast_forward=fields.flag("fast_forward", True),
     )
+
+
+def _priority(fields: Fields) -> Priority:
+    value = fields.take("priority")
+    if value in (None, "interactive"):
+        return "interactive"
+    return "batch" if value == "batch" else refuse("priority", "must be interactive or batch")
 
 
 def _choice_or_none(fields: Fields, name: str) -> bool | None:
