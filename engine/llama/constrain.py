@@ -13,6 +13,7 @@ allowed token keeps its probability, and what refused ones had goes to the allow
 
 from __future__ import annotations
 
+import ctypes
 import json
 import threading
 import time
@@ -35,6 +36,9 @@ COMPILE_LIMIT_S: Final = 2.0
 """Processor time that compiling a constraint may take. llguidance has no clock; its fuel is set so that this is only
 reached by what we did not think of."""
 _KEPT_GRAMMARS: Final = 16
+_SPECIAL_MARK: Final = b"\xff"
+"""No text has this byte; llguidance takes what follows it for a control token's name.
+Source: ``llguidance.llamacpp``."""
 _JSON_STYLE: Final = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """One way to write JSON, so that everything between two values is forced: the way of Python's ``json.dumps``, which
 models have seen most."""
@@ -171,8 +175,7 @@ class Matcher:
         """
         if self._starts_after is not None or most <= 0 or self._matcher.is_stopped():
             return []
-        if not self._forced:
-            self._forced = list(self._matcher.compute_ff_tokens())
+        self._forced = self._forced or self._compute_forced()
         taken, self._forced = self._forced[:most], self._forced[most:]
         if taken and not self._matcher.consume_tokens(taken):
             self._check()
@@ -182,7 +185,12 @@ class Matcher:
         """What :meth:`forced` would return, without going there."""
         if self._starts_after is not None or self._matcher.is_stopped():
             return []
-        return (self._forced or list(self._matcher.compute_ff_tokens()))[:most]
+        return (self._forced or self._compute_forced())[:most]
+
+    def _compute_forced(self) -> list[int]:
+        tokens = list(self._matcher.compute_ff_tokens())
+        # A vocabulary without a token for some byte drops it; what it then makes of the text is not the text.
+        return tokens[: self._matcher.validate_tokens(tokens)] if tokens else tokens
 
     def longest(self, tokens: list[int]) -> int:
         """How many of these tokens could come next, one after the other."""
@@ -207,10 +215,21 @@ def lark_literal(text: str) -> str:
 
 
 def _tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
-    from llguidance.llamacpp import lltokenizer_from_vocab
+    """llguidance's trie of the vocabulary; it tokenizes with llama.cpp's own function. Must not outlive the model."""
+    from llama_cpp import llama_cpp as native
+    from llguidance import LLTokenizer
 
-    ends = sorted(vocabulary.end_tokens)
-    return lltokenizer_from_vocab(vocabulary.handle, vocabulary.n_tokens, ends or None)
+    ends = sorted(vocabulary.end_tokens) or vocabulary.eos
+    function = ctypes.cast(native._lib.llama_tokenize, ctypes.c_void_p).value
+    make: Any = LLTokenizer.from_llamacpp  # type: ignore[attr-defined]
+    made: LLTokenizer = make(
+        tokens=vocabulary.marked_pieces(_SPECIAL_MARK),
+        vocab_ptr=vocabulary.handle,
+        tokenize_fptr=function,
+        eos_token=ends,
+        slices=None,
+    )
+    return made
 
 
 def _limits() -> LLParserLimits:

@@ -19,6 +19,7 @@ from engine.errors import RequestError
 
 _ATTR_UNKNOWN: Final = 1 << 0
 _ATTR_CONTROL: Final = 1 << 3
+_ATTR_USER_DEFINED: Final = 1 << 4
 _ATTR_LSTRIP: Final = 1 << 7
 _ATTR_RSTRIP: Final = 1 << 8
 """Source: ``enum llama_token_attr`` in llama.h."""
@@ -71,6 +72,11 @@ class Vocabulary:
                     found.setdefault(spelling, (token, attributes))
         return found
 
+    @property
+    def controls(self) -> dict[str, int]:
+        """The control tokens, by their spelling."""
+        return {spelling: token for spelling, (token, _) in self._controls.items()}
+
     def spelling(self, token: int) -> str:
         """A token as the vocabulary writes it (``<|im_end|>``); empty for ids outside it."""
         if not 0 <= token < self.n_tokens:
@@ -92,6 +98,16 @@ class Vocabulary:
             if written >= 0:
                 return buffer.raw[:written]
             size = -written
+
+    def marked_pieces(self, mark: bytes) -> list[bytes]:
+        """Every token's bytes; control tokens, and others written like tags, are spelled out behind a mark."""
+        marked = []
+        for token in range(self.n_tokens):
+            piece = self._render_piece(token, special=True)
+            attributes = int(native.llama_vocab_get_attr(self._vocab, token))
+            tag = attributes & _ATTR_USER_DEFINED and piece.startswith(b"<") and piece.endswith(b">")
+            marked.append(mark + piece if attributes & _ATTR_CONTROL or tag else piece)
+        return marked
 
     def text(self, tokens: Iterable[int]) -> str:
         """Tokens as text, control tokens spelled out, broken characters replaced."""
