@@ -44,6 +44,11 @@ class Paths:
         return self.data / "measured.jsonl"
 
     @property
+    def kept_states(self) -> Path:
+        """What the model remembers of past conversations, encrypted."""
+        return self.cache / "conversations"
+
+    @property
     def log_file(self) -> Path:
         return self.logs / "gatehouse.log"
 

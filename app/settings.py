@@ -32,6 +32,8 @@ class SettingsValues:
     """Ends an answer that runs in circles, as small models do; ``None`` lets it fill the context."""
     system_prompt: str = "You are a helpful assistant."
     """For conversations without their own. Without any, templates of small models put in words that confuse them."""
+    kept_states_budget_bytes: int = 2 << 30
+    """For what the model remembers of past conversations, encrypted on disk; 0 keeps nothing."""
     rpc_endpoints: tuple[str, ...] = ()
     """For experts: ``HOST:PORT`` of ggml RPC servers on this machine that count as cards. Whoever listens there sees
     weights and activations, so other machines are refused (``app.models.stand_ins``)."""
@@ -93,7 +95,12 @@ class Settings:
 
 _CHOICES = {"appearance": ("system", "light", "dark")}
 _OPTIONAL = {"last_model_id": str, "last_n_ctx": int, "last_conversation_id": str, "n_ctx": int, "max_tokens": int}
-RANGES = {"temperature": (0.0, 2.0), "top_p": (0.05, 1.0), "repeat_penalty": (1.0, 2.0)}
+RANGES = {
+    "temperature": (0.0, 2.0),
+    "top_p": (0.05, 1.0),
+    "repeat_penalty": (1.0, 2.0),
+    "kept_states_budget_bytes": (0, 1 << 40),
+}
 """What the worker accepts and a person can mean; the window's fields end there too."""
 
 
@@ -106,8 +113,9 @@ def _acceptable(key: str, value: object, defaults: SettingsValues) -> bool:
     default = getattr(defaults, key)
     if isinstance(default, tuple):
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    if isinstance(default, float):
-        if isinstance(value, bool) or not isinstance(value, int | float):
+    if key in RANGES:
+        whole = isinstance(default, int)
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
             return False
         least, most = RANGES[key]
         return least <= value <= most

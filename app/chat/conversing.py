@@ -157,7 +157,7 @@ class Conversing:
         refuse_overflow(ContextUse(count, endpoint.n_ctx, exact=True))
         values = self._settings.values
         sampling = Sampling(values.temperature, values.top_p, values.repeat_penalty, values.max_tokens)
-        async with aclosing(self._provider.stream(endpoint, prompt, sampling)) as chunks:
+        async with aclosing(self._provider.stream(endpoint, prompt, sampling, live.conversation_id)) as chunks:
             async for chunk in chunks:
                 live.take(chunk)
 

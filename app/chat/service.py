@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from app.bus import Bus
 from app.chat import prompt as prompts
@@ -45,7 +45,17 @@ LEFT_BEHIND = "Gatehouse ended while this was being written."
 class ChatService:
     """The one implementation of ``ChatApi``."""
 
-    def __init__(self, lane: StoreLane, bus: Bus, host: ModelHost, provider: Provider, settings: Settings) -> None:
+    def __init__(
+        self,
+        lane: StoreLane,
+        bus: Bus,
+        host: ModelHost,
+        provider: Provider,
+        settings: Settings,
+        forget: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        """``forget`` makes sure that nothing of a deleted conversation is left outside the store."""
+        self._forget = forget
         self._lane = lane
         self._bus = bus
         self._host = host
@@ -110,6 +120,8 @@ class ChatService:
             lambda connection: conversations.delete(connection, conversation_id, time.time())
         )
         self._publish(ConversationDeleted(conversation_id, title))
+        if self._forget is not None:
+            await self._forget(conversation_id)
 
     async def undelete(self, conversation_id: str) -> None:
         restored = await self._lane.write(lambda connection: conversations.undelete(connection, conversation_id))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -30,7 +30,7 @@ from engine.errors import DoesNotFit, GatehouseError, ModelFileError, StoreError
 from engine.fit.plan import Misfit, Plan, Wish
 from engine.fit.routed import RoutedExperts
 from engine.hardware.profile import DeviceKind, Machine
-from engine.worker.spec import Failed, Ready, Stopped, WorkerSpec, WorkerState
+from engine.worker.spec import Failed, KeptStates, Ready, Stopped, WorkerSpec, WorkerState
 from engine.worker.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
@@ -75,8 +75,11 @@ class ModelsService:
         *,
         remember: bool = True,
         pins: Pins | None = None,
+        kept_states: Callable[[], Awaitable[KeptStates | None]] | None = None,
     ) -> None:
-        """``remember`` writes down which model was loaded last, for the next start."""
+        """``remember`` writes down which model was loaded last, for the next start. ``kept_states`` says where a new
+        worker keeps what it remembers of conversations."""
+        self._kept_states = kept_states
         self._shelf = shelf
         self._disposal = Disposal(shelf)
         self._pins = pins
@@ -292,7 +295,7 @@ class ModelsService:
                     case Discard():
                         await self._discard()
                     case Begin(target):
-                        self._keep(target)
+                        await self._keep(target)
 
     async def _discard(self) -> None:
         kept, self._kept = self._kept, None
@@ -302,7 +305,8 @@ class ModelsService:
     def _present_plan(self) -> Plan | None:
         return self._kept.supervisor.plan if self._kept is not None and self._kept.supervisor.running else None
 
-    def _keep(self, target: Target) -> None:
+    async def _keep(self, target: Target) -> None:
+        kept_states = await self._kept_states() if self._kept_states is not None else None
         spec = WorkerSpec(
             plan=target.plan,
             model_id=target.model_id,
@@ -311,6 +315,7 @@ class ModelsService:
             api_keys=self._serving.api_keys,
             parent_pid=os.getpid(),
             rpc_endpoints=usable_endpoints(self._settings.values.rpc_endpoints),
+            kept_states=kept_states,
         )
         supervisor = Supervisor(spec, lambda state: self._on_state(kept, state), private=self._serving.private)
         kept = self._kept = _Kept(target, supervisor)

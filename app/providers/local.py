@@ -7,7 +7,7 @@ a stream that broke has already shown its text. Starting workers is ``app.models
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.providers.provider import Chunk, Endpoint, PromptMessage, Sampling, Timings, Usage
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
-_TOKENIZE_S = 5.0
+_SMALL_CALL_S = 5.0
 
 
 class LocalProvider:
@@ -33,7 +33,7 @@ class LocalProvider:
         await asyncio.to_thread(_import_slowly)
 
     async def stream(
-        self, endpoint: Endpoint, messages: Sequence[PromptMessage], sampling: Sampling
+        self, endpoint: Endpoint, messages: Sequence[PromptMessage], sampling: Sampling, cache_key: str = ""
     ) -> AsyncGenerator[Chunk, None]:
         sdk = await self._client(endpoint)
         import httpx2
@@ -41,7 +41,7 @@ class LocalProvider:
 
         finished = False
         try:
-            stream = await _begin(sdk, endpoint, messages, sampling)
+            stream = await _begin(sdk, endpoint, messages, sampling, cache_key)
             async with stream:
                 async for part in stream:
                     chunk = _chunk(part)
@@ -57,24 +57,32 @@ class LocalProvider:
             raise _lost(None)
 
     async def count_tokens(self, endpoint: Endpoint, messages: Sequence[PromptMessage]) -> int:
+        body = {"messages": [{"role": m.role, "content": m.text} for m in messages]}
+        count = (await self._post(endpoint, "/tokenize", body)).get("count")
+        if not isinstance(count, int):
+            raise WorkerError("bad_answer", "The model's process counted tokens in an unknown form.")
+        return count
+
+    async def forget(self, endpoint: Endpoint, cache_key: str) -> None:
+        await self._post(endpoint, "/cache/drop", {"prompt_cache_key": cache_key})
+
+    async def _post(self, endpoint: Endpoint, path: str, body: Mapping[str, object]) -> Mapping[str, object]:
+        """The object that one of the small endpoints answers with. Raises ``GatehouseError``."""
         http = await self._transport()
         import httpx2
 
-        body = {"messages": [{"role": m.role, "content": m.text} for m in messages]}
         headers = {"Authorization": f"Bearer {endpoint.api_key}"}
         try:
             response = await http.post(
-                f"{endpoint.address}/tokenize", json=body, headers=headers, timeout=httpx2.Timeout(_TOKENIZE_S)
+                f"{endpoint.address}{path}", json=body, headers=headers, timeout=httpx2.Timeout(_SMALL_CALL_S)
             )
             content = response.json()
         except (httpx2.HTTPError, ValueError) as error:
             raise _lost(error) from error
+        fields: Mapping[str, object] = content if isinstance(content, dict) else {}
         if response.status_code != 200:
-            raise _named(content.get("error") if isinstance(content, dict) else None, response.status_code)
-        count = content.get("count") if isinstance(content, dict) else None
-        if not isinstance(count, int):
-            raise WorkerError("bad_answer", "The model's process counted tokens in an unknown form.")
-        return count
+            raise _named(fields.get("error"), response.status_code)
+        return fields
 
     async def close(self) -> None:
         http, self._http, self._sdk, self._sdk_of = self._http, None, None, None
@@ -125,7 +133,7 @@ def _import_slowly() -> None:
 
 
 async def _begin(
-    sdk: AsyncOpenAI, endpoint: Endpoint, messages: Sequence[PromptMessage], sampling: Sampling
+    sdk: AsyncOpenAI, endpoint: Endpoint, messages: Sequence[PromptMessage], sampling: Sampling, cache_key: str
 ) -> AsyncStream[ChatCompletionChunk]:
     import openai
 
@@ -139,6 +147,7 @@ async def _begin(
         extra_body={"repeat_penalty": sampling.repeat_penalty},
         max_tokens=openai.omit if sampling.max_tokens is None else sampling.max_tokens,
         seed=openai.omit if sampling.seed is None else sampling.seed,
+        prompt_cache_key=cache_key or openai.omit,
     )
 
 

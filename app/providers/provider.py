@@ -82,15 +82,20 @@ class Provider(Protocol):
     """A client of the OpenAI API."""
 
     def stream(
-        self, endpoint: Endpoint, messages: Sequence[PromptMessage], sampling: Sampling
+        self, endpoint: Endpoint, messages: Sequence[PromptMessage], sampling: Sampling, cache_key: str = ""
     ) -> AsyncGenerator[Chunk, None]:
         """Stream one answer; closing the iterator hangs up. Raises ``GatehouseError``.
+
+        ``cache_key`` names the conversation, for :meth:`forget`.
 
         An iterator that ends without a ``finish_reason`` never happens: a cut stream raises ``WorkerError``.
         """
 
     async def count_tokens(self, endpoint: Endpoint, messages: Sequence[PromptMessage]) -> int:
         """Tokens of the rendered prompt. Raises ``GatehouseError``."""
+
+    async def forget(self, endpoint: Endpoint, cache_key: str) -> None:
+        """Drop what the endpoint keeps of a conversation, in memory and on disk. Raises ``GatehouseError``."""
 
     async def warm_up(self) -> None:
         """Do slow imports now, off the loop, so that the first answer does not wait for them."""

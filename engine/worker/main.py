@@ -243,8 +243,8 @@ class Worker:
     def _host_writer(self, writer: _Writer) -> tuple[_Api, _Engine]:
         from engine.serving.api import Api
         from engine.serving.engine import Engine
+        from engine.serving.kept_binding import make_lane
         from engine.serving.mailbox import poster
-        from engine.worker.keeping import make_lane
 
         model = writer.model
         post = poster(asyncio.get_running_loop())

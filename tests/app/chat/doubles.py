@@ -39,9 +39,10 @@ class ScriptedProvider:
         self.scripts: list[Script] = []
         self.begun = asyncio.Condition()
         self.count_error: GatehouseError | None = None
+        self.forgotten: list[str] = []
 
     async def stream(
-        self, endpoint: Endpoint, messages: Sequence[PromptMessage], sampling: Sampling
+        self, endpoint: Endpoint, messages: Sequence[PromptMessage], sampling: Sampling, cache_key: str = ""
     ) -> AsyncGenerator[Chunk, None]:
         script = Script(tuple(messages))
         async with self.begun:
@@ -65,6 +66,9 @@ class ScriptedProvider:
         if self.count_error is not None:
             raise self.count_error
         return sum(len(message.text.split()) for message in messages)
+
+    async def forget(self, endpoint: Endpoint, cache_key: str) -> None:
+        self.forgotten.append(cache_key)
 
     async def warm_up(self) -> None:
         return
