@@ -51,14 +51,25 @@ class WorkerError(GatehouseError):
 
 
 class RequestError(GatehouseError):
-    """A request that cannot be served; ``status`` is the HTTP status to answer with."""
+    """A request that cannot be served; ``status`` is the HTTP status to answer with.
+
+    ``retry_after_s``: when it may be worth another try.
+    """
 
     def __init__(
-        self, code: str, sentence: str, hint: str = "", *, status: int = 400, param: str | None = None
+        self,
+        code: str,
+        sentence: str,
+        hint: str = "",
+        *,
+        status: int = 400,
+        param: str | None = None,
+        retry_after_s: int = 1,
     ) -> None:
         super().__init__(code, sentence, hint)
         self.status = status
         self.param = param
+        self.retry_after_s = retry_after_s
 
 
 class HubError(GatehouseError):

@@ -19,6 +19,8 @@ from engine.serving.frontend import Frontend, Offer
 from engine.serving.generation import Prepared
 from engine.serving.guard import Guard
 from engine.serving.intake import REFUSALS
+from engine.serving.messages_api import MessagesApi
+from engine.serving.not_here import EMBEDDING_PATHS, RERANK_PATHS, refusing
 from engine.serving.responses_api import ResponsesApi
 from engine.serving.state_api import StateApi
 from engine.serving.text_answer import TextEncoder
@@ -31,12 +33,21 @@ class Api:
         self._frontend = Frontend(offer, engine, vocabulary, template)
         self._completions = CompletionsApi(self._frontend)
         self._responses = ResponsesApi(self._frontend)
+        self._messages = MessagesApi(self._frontend)
         self._state = StateApi(self._frontend)
 
     def application(self, *, api_keys: tuple[str, ...], host: str) -> Starlette:
         """The ASGI application."""
+        name = self._frontend.offer.model_id
         return Starlette(
-            routes=[*self._state.routes(), *self._completions.routes(), *self._responses.routes()],
+            routes=[
+                *self._state.routes(),
+                *self._completions.routes(),
+                *self._responses.routes(),
+                *self._messages.routes(),
+                *refusing(EMBEDDING_PATHS, f"{name} writes; it makes no vectors.", "Load an embedding model."),
+                *refusing(RERANK_PATHS, f"{name} writes; it scores no documents.", "Load a reranking model."),
+            ],
             middleware=[Middleware(Guard, api_keys=api_keys, host=host)],
             exception_handlers=REFUSALS,
         )

@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, NoReturn
 
 import numpy as np
 from starlette.applications import Starlette
@@ -22,6 +21,7 @@ from starlette.routing import Route
 from engine.errors import RequestError
 from engine.llama.embedder import Pooling, Vector
 from engine.llama.tokens import Segment, Vocabulary
+from engine.serving.answers import JsonObject
 from engine.serving.embedding import EmbeddingEngine, EmbeddingTicket
 from engine.serving.embedding_wire import (
     RerankCall,
@@ -30,22 +30,16 @@ from engine.serving.embedding_wire import (
     embedding_answer,
     parse_embedding,
     parse_rerank,
+    parse_tokenize_text,
     rerank_answer,
 )
 from engine.serving.guard import Guard
 from engine.serving.intake import REFUSALS, Intake
+from engine.serving.models_answer import model_object, models_object, pick_model
+from engine.serving.not_here import EMBEDDING_PATHS, RERANK_PATHS, WRITING_PATHS, refusing
+from engine.serving.pace import Pace
 from engine.serving.respond import json_response, unless_gone
-from engine.serving.wire import check_tokens, parse_detokenize, parse_tokenize
-
-EMBEDDING_PATHS: Final = ("/v1/embeddings", "/embeddings")
-RERANK_PATHS: Final = ("/v1/rerank", "/rerank", "/v1/reranking", "/reranking")
-WRITING_PATHS: Final = (
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/responses",
-    "/v1/messages",
-    "/v1/messages/count_tokens",
-)
+from engine.serving.wire import check_tokens, parse_detokenize
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +67,31 @@ class EmbeddingApi:
         self._engine = engine
         self._vocabulary = vocabulary
         self._intake = Intake()
-        self._answering = 0
+        self._pace = Pace()
         self._created = int(time.time())
 
     def application(self, *, api_keys: tuple[str, ...], host: str) -> Starlette:
         """The ASGI application."""
-        ranks = self._offer.pooling is Pooling.RANK
-        embed, rerank = (self.no_vectors, self.rerank) if ranks else (self.embeddings, self.no_scores)
-        post: dict[str, Callable[[Request], Awaitable[Response]]] = {
-            **dict.fromkeys(EMBEDDING_PATHS, embed),
-            **dict.fromkeys(RERANK_PATHS, rerank),
-            **dict.fromkeys(WRITING_PATHS, self.no_text),
-            "/tokenize": self.tokenize,
-            "/detokenize": self.detokenize,
-            "/cache/drop": self.drop_cache,
-        }
-        get = {"/health": self.health, "/metrics": self.metrics, "/v1/models": self.models}
+        name = self._offer.model_id
+        if self._offer.pooling is Pooling.RANK:
+            serves = [Route(path, self.rerank, methods=["POST"]) for path in RERANK_PATHS]
+            what = f"{name} scores documents"
+            serves += refusing(EMBEDDING_PATHS, f"{what}; it makes no vectors.", "Use /v1/rerank.")
+        else:
+            serves = [Route(path, self.embeddings, methods=["POST"]) for path in EMBEDDING_PATHS]
+            what = f"{name} makes vectors of texts"
+            serves += refusing(RERANK_PATHS, f"{what}; it scores no documents.", "Use /v1/embeddings.")
+        small = [
+            Route("/health", self.health),
+            Route("/metrics", self.metrics),
+            Route("/v1/models", self.models),
+            Route("/v1/models/{model:path}", self.model),
+            Route("/tokenize", self.tokenize, methods=["POST"]),
+            Route("/detokenize", self.detokenize, methods=["POST"]),
+            Route("/cache/drop", self.drop_cache, methods=["POST"]),
+        ]
         return Starlette(
-            routes=[Route(path, answer) for path, answer in get.items()]
-            + [Route(path, answer, methods=["POST"]) for path, answer in post.items()],
+            routes=[*small, *serves, *refusing(WRITING_PATHS, f"{what}; it does not write.", "Load a model for chat.")],
             middleware=[Middleware(Guard, api_keys=api_keys, host=host)],
             exception_handlers=REFUSALS,
         )
@@ -131,9 +131,14 @@ class EmbeddingApi:
 
     async def _compute(self, request: Request, texts: Sequence[tuple[int, ...]]) -> list[Vector]:
         """A row for each text; nothing is computed for a client that has gone."""
-        if self._answering >= self._offer.queue_limit:
+        if self._pace.open >= self._offer.queue_limit:
+            wait_s = self._pace.wait_s(self._pace.open, time.monotonic())
             raise RequestError(
-                "queue_full", f"{self._answering} requests are waiting or running; try again in a moment.", status=429
+                "queue_full",
+                f"{self._pace.open} requests are waiting or running; that is as many as this worker takes.",
+                f"They may be through in {wait_s} s.",
+                status=429,
+                retry_after_s=wait_s,
             )
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
@@ -147,12 +152,12 @@ class EmbeddingApi:
                 loop.call_soon_threadsafe(resolve)
 
         ticket = EmbeddingTicket(tuple(texts), on_end)
-        self._answering += 1
+        self._pace.begin(time.monotonic())
         try:
             self._engine.submit(ticket)
             await unless_gone(ended, request.receive)
         finally:
-            self._answering -= 1
+            self._pace.end(time.monotonic())
             if not ended.done() or ended.cancelled():
                 self._engine.cancel(ticket)
         if ticket.error is not None:
@@ -207,25 +212,6 @@ class EmbeddingApi:
                 param="model",
             )
 
-    # What such a model does not do
-
-    async def no_text(self, request: Request) -> Response:
-        """Every path that wants text."""
-        what = "scores documents" if self._offer.pooling is Pooling.RANK else "makes vectors of texts"
-        self._refuse(f"{self._offer.model_id} {what}; it does not write.", "Load a model for chat.")
-
-    async def no_vectors(self, request: Request) -> Response:
-        """``/v1/embeddings`` of a reranking model."""
-        self._refuse(f"{self._offer.model_id} scores documents; it makes no vectors.", "Use /v1/rerank.")
-
-    async def no_scores(self, request: Request) -> Response:
-        """``/v1/rerank`` of an embedding model."""
-        self._refuse(f"{self._offer.model_id} makes vectors; it scores no documents.", "Use /v1/embeddings.")
-
-    @staticmethod
-    def _refuse(sentence: str, hint: str) -> NoReturn:
-        raise RequestError("not_supported", sentence, hint)
-
     # Small ones
 
     async def health(self, request: Request) -> Response:
@@ -234,6 +220,13 @@ class EmbeddingApi:
 
     async def models(self, request: Request) -> Response:
         """``GET /v1/models``."""
+        return json_response(models_object(self._model()))
+
+    async def model(self, request: Request) -> Response:
+        """``GET /v1/models/{model}``."""
+        return json_response(pick_model(self._model(), request.path_params["model"]))
+
+    def _model(self) -> JsonObject:
         offer = self._offer
         meta = {
             "n_ctx": self._engine.limit_tokens,
@@ -244,13 +237,12 @@ class EmbeddingApi:
             "n_embd": offer.width,
             "pooling": offer.pooling.name.lower(),
         }
-        model = {"id": offer.model_id, "object": "model", "created": self._created, "owned_by": "gatehouse"}
-        return json_response({"object": "list", "data": [{**model, "meta": meta}]})
+        return model_object(offer.model_id, self._created, meta)
 
     async def metrics(self, request: Request) -> Response:
         """``GET /metrics``, Prometheus' text."""
         lines = [*self._engine.metrics.lines()]
-        for name, value in {"waiting_sequences": self._engine.waiting, "answers_open": self._answering}.items():
+        for name, value in {"waiting_sequences": self._engine.waiting, "answers_open": self._pace.open}.items():
             lines += [f"# TYPE gatehouse_{name} gauge", f"gatehouse_{name} {value}"]
         return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
@@ -260,11 +252,9 @@ class EmbeddingApi:
 
     async def tokenize(self, request: Request) -> Response:
         """``POST /tokenize``."""
-        async with self._intake.read(request, parse_tokenize) as call:
-            if call.messages is not None:
-                self._refuse(f"{self._offer.model_id} knows no messages.", "Send content.")
+        async with self._intake.read(request, parse_tokenize_text) as (text, marked):
             tokens = await self._intake.prepare(
-                self._vocabulary.tokenize_marked if call.add_special else self._plain_tokens, call.content
+                self._vocabulary.tokenize_marked if marked else self._plain_tokens, text
             )
         return json_response({"tokens": tokens, "count": len(tokens)})
 

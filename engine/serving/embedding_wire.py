@@ -83,6 +83,14 @@ def parse_rerank(body: bytes) -> RerankCall:
     return call
 
 
+def parse_tokenize_text(body: bytes) -> tuple[str, bool]:
+    """A text to tokenize, and whether the model's marks go around it. Raises: ``RequestError``."""
+    fields = parse_object(body)
+    call = fields.text("content", ""), fields.flag("add_special", False)
+    fields.finish()
+    return call
+
+
 def _inputs(value: Any) -> tuple[Text, ...]:
     if isinstance(value, str):
         return (value,)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.errors import RequestError
-from engine.serving.respond import json_response
+from engine.serving.respond import refusal
 
 _OPEN_PATHS = frozenset({"/health"})
 
@@ -30,7 +30,7 @@ class Guard:
         try:
             self._check(scope)
         except RequestError as error:
-            await json_response(error)(scope, receive, send)
+            await refusal(error, scope["path"])(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -43,10 +43,11 @@ class Guard:
         if origin is not None and not _names_loopback(origin):
             raise RequestError("wrong_origin", "Web pages of other hosts may not use this worker.", status=403)
         if self._keys and scope["path"] not in _OPEN_PATHS:
-            self._check_key(headers.get(b"authorization", b""))
+            self._check_key(headers.get(b"authorization", b""), headers.get(b"x-api-key"))
 
-    def _check_key(self, header: bytes) -> None:
-        scheme, _, given = header.partition(b" ")
+    def _check_key(self, header: bytes, plain: bytes | None) -> None:
+        """``plain``: the key as Anthropic's clients send it; it counts where it is sent."""
+        scheme, _, given = (b"bearer", b"", plain) if plain is not None else header.partition(b" ")
         # Every key is compared, so that the time taken does not tell which one was close.
         found = [hmac.compare_digest(given.strip(), key) for key in self._keys]
         if scheme.lower() != b"bearer" or not any(found):

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from engine.errors import RequestError
-from engine.serving.respond import json_response
+from engine.serving.respond import refusal
 
 MAX_BODY_BYTES: Final = 8 << 20
 MAX_BODIES_BYTES: Final = 64 << 20
@@ -87,13 +87,13 @@ async def _in_time(timeout_s: float) -> AsyncIterator[None]:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    return json_response(error)
+    return refusal(error, request.url.path)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-    return json_response(RequestError(code, str(error.detail), status=error.status_code))
+    return refusal(RequestError(code, str(error.detail), status=error.status_code), request.url.path)
 
 
 async def _gone(request: Request, error: Exception) -> Response:

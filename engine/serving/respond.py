@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from typing import Any, Final, TypeVar
 
 from starlette.requests import ClientDisconnect
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from engine.errors import RequestError
-from engine.serving.answers import error_object
+from engine.serving.answers import anthropic_error_object, error_object
 
 T = TypeVar("T")
 
@@ -21,18 +21,21 @@ SEND_TIMEOUT_S: Final = 60.0
 """A reader that takes nothing for so long is given up."""
 
 
-def json_response(content: RequestError | dict[str, Any], status: int = 200) -> Response:
-    """A JSON answer, or an error with its own status."""
+def refusal(error: RequestError, path: str) -> Response:
+    """An error with its own status, in the shape that the path's clients read."""
     headers = {}
-    if isinstance(content, RequestError):
-        status = content.status
-        if status == 429:
-            headers["Retry-After"] = "1"
-        if status == 408:
-            headers["Connection"] = "close"  # the rest of the body would be read as the next request
-        if status == 401:
-            headers["WWW-Authenticate"] = "Bearer"
-        content = error_object(content)
+    if error.status == 429:
+        headers["Retry-After"] = str(error.retry_after_s)
+    if error.status == 408:
+        headers["Connection"] = "close"  # the rest of the body would be read as the next request
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    shape = anthropic_error_object if path.startswith("/v1/messages") else error_object
+    return json_response(shape(error), error.status, headers)
+
+
+def json_response(content: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer."""
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     return Response(body, status, headers, "application/json")
 

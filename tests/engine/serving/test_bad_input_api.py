@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.engine.served import KEY, WorkerProcess
+from tests.engine.served import KEY, MODEL_ID, WorkerProcess
 
 pytestmark = pytest.mark.native
 
@@ -68,7 +68,20 @@ def test_unknown_paths_and_methods_have_the_same_shape(http: httpx2.Client) -> N
     assert _error(http.get(CHAT), 405)["code"] == "method_not_allowed"
 
 
-@pytest.mark.parametrize("path", [CHAT, "/v1/completions", "/tokenize", "/detokenize"])
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/rerank", "/rerank"])
+def test_a_model_that_writes_makes_no_vectors(http: httpx2.Client, path: str) -> None:
+    error = _error(http.post(path, json={"input": "x"}), 400)
+    assert error["code"] == "not_supported"
+    assert error["message"].startswith(MODEL_ID)
+
+
+def test_anthropics_key_header_counts(stranger: httpx2.Client) -> None:
+    assert stranger.get("/v1/models", headers={"x-api-key": KEY}).status_code == 200
+    for wrong in ("", "wrong", f"Bearer {KEY}"):
+        _error(stranger.get("/v1/models", headers={"x-api-key": wrong}), 401)
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/completions", "/v1/responses", "/tokenize", "/detokenize"])
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff", b"[" * 50_000, b'{"x": Infinity}'])
 def test_a_body_that_is_not_an_object_is_refused(http: httpx2.Client, path: str, body: bytes) -> None:
     assert _error(http.post(path, content=body), 400)["code"] == "invalid_json"
@@ -113,7 +126,6 @@ def test_what_can_never_fit_is_refused_before_it_is_tokenized(http: httpx2.Clien
     ("fields", "code"),
     [
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "unsupported_parameter"),
-        ({"response_format": {"type": "json_object"}}, "unsupported_parameter"),
         ({"n": 5}, "invalid_parameter"),  # more than this worker's four
         ({"logit_bias": {"99999": 1}}, "invalid_parameter"),
         ({"stop": ["x"] * 1000}, "invalid_parameter"),

@@ -165,7 +165,7 @@ def test_refusals_name_the_numbers(client: OpenAI, http: httpx2.Client) -> None:
 def test_it_does_not_write_and_does_not_score(client: OpenAI, http: httpx2.Client) -> None:
     with pytest.raises(BadRequestError, match="makes vectors of texts; it does not write"):
         client.chat.completions.create(model=MODEL_ID, messages=[{"role": "user", "content": "hi"}])
-    for path in ("/v1/completions", "/v1/responses", "/v1/messages", "/v1/rerank"):
+    for path in ("/v1/completions", "/v1/responses", "/v1/rerank"):
         answer = http.post(path, json={"query": "x", "documents": ["y"]})
         assert answer.status_code == 400
         assert answer.json()["error"]["code"] == "not_supported"

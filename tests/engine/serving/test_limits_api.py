@@ -107,6 +107,24 @@ def test_more_than_the_queue_holds_is_told_to_come_back(client: OpenAI, http: ht
     wait_for(lambda: _quiet(http))
 
 
+def test_a_burst_is_taken_or_told_when_to_come_back(http: httpx2.Client, wait_for: WaitFor) -> None:
+    """Many at once: as many as there is room for are answered, the others at once learn a time, and nobody hangs."""
+
+    def ask(index: int) -> httpx2.Response:
+        with httpx2.Client(base_url=http.base_url, headers=http.headers, timeout=60) as client:
+            return client.post("/v1/completions", json={"prompt": f"{index} of many", "max_tokens": 8})
+
+    with ThreadPoolExecutor(40) as pool:
+        answers = list(pool.map(ask, range(40)))
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert {answer.status_code for answer in answers} == {200, 429}
+    assert len(answers) - len(refused) >= SLOTS + QUEUE
+    assert all(1 <= int(answer.headers["Retry-After"]) <= 60 for answer in refused)
+    assert all(f"in {answer.headers['Retry-After']} s" in answer.json()["error"]["hint"] for answer in refused)
+    wait_for(lambda: _quiet(http))
+    assert ask(0).status_code == 200
+
+
 def _ignore(url: httpx2.URL, index: int) -> None:
     body = {"prompt": f"{index} waits", "max_tokens": 2}
     assert httpx2.post(url, json=body, headers={"Authorization": f"Bearer {KEY}"}, timeout=60).status_code == 200
