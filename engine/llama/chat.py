@@ -15,6 +15,8 @@ from typing import Any, Final
 
 JsonObject = dict[str, Any]
 
+MAX_DEPTH: Final = 64
+"""Of a schema, and of arguments: what goes through JSON's and the template's recursion."""
 _SHORT_ID_CHARS: Final = 9
 """Mistral's templates insist on it."""
 
@@ -156,7 +158,25 @@ def arguments_of(call: PastCall) -> JsonObject:
         found = json.loads(call.arguments or "{}", strict=False)
     except (ValueError, RecursionError):
         found = None
-    return found if isinstance(found, dict) else {"arguments": call.arguments}
+    if not isinstance(found, dict) or too_deep(found, MAX_DEPTH):
+        return {"arguments": call.arguments}
+    return found
+
+
+def too_deep(value: Any, limit: int) -> bool:
+    """Whether a JSON value is nested deeper than ``limit`` levels."""
+    level = [value]
+    for _ in range(limit):
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += item.values()
+            elif isinstance(item, list):
+                inner += item
+        if not inner:
+            return False
+        level = inner
+    return any(isinstance(item, dict | list) and item for item in level)
 
 
 def _one_call_each(messages: Sequence[ChatMessage]) -> list[ChatMessage]:

@@ -17,11 +17,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.errors import RequestError
+from engine.llama.chat import Chat
 from engine.llama.constrain import GrammarCompiler
 from engine.llama.sampler import SamplingSettings
-from engine.llama.template import ChatMessage, ChatTemplate
+from engine.llama.template import ChatTemplate
 from engine.llama.tokens import Vocabulary
 from engine.serving import wire
+from engine.serving.chat_preparation import ChatPreparer
 from engine.serving.engine import Engine
 from engine.serving.events import Event, Outcome
 from engine.serving.generation import Generation, Prepared
@@ -71,7 +73,7 @@ class Frontend:
         self.vocabulary = vocabulary
         self.answering = 0
         """Answers that are waiting or running."""
-        self._template = template
+        self.chats = ChatPreparer(vocabulary, template)
         self._intake = Intake()
         self.read = self._intake.read
         self.prepare = self._intake.prepare
@@ -88,13 +90,8 @@ class Frontend:
     async def prepare_chat(self, call: wire.ChatCall) -> Prepared:
         """Check a chat call against the model, render and tokenize it. Raises: ``RequestError``."""
         self.check(call.options)
-        self.refuse_what_never_fits(message.content for message in call.messages)
-        tokens = await self.prepare(self.chat_tokens, call.messages)
-        return Prepared((tuple(tokens),), call.options)
-
-    def chat_tokens(self, messages: tuple[ChatMessage, ...]) -> list[int]:
-        """The messages as the model's template writes them. Blocks."""
-        return self.vocabulary.tokenize_segments(self._template.render(messages))
+        self.refuse_what_never_fits(Chat(call.messages).texts())
+        return await self.prepare(self.chats.prepare, call)
 
     async def constrained(self, prepared: Prepared) -> Prepared:
         """The same with its constraint compiled: the prepared call's own, else the options'.

@@ -144,11 +144,11 @@ class Postprocessor:
         """Append tokens and their text; whether the sequence goes on."""
         sequence.n_generated += len(tokens)
         sequence.tokens += tokens
-        pieces = list(map(self._vocabulary.piece, tokens))
         if logprob is not None:
             top = tuple(self._vocabulary.piece(other) for other, _ in logprob.top)
-            sequence.logprobs.append(ShownLogprob(pieces[-1], logprob, top))
-        text, stopped = sequence.text.feed(b"".join(pieces))
+            sequence.logprobs.append(ShownLogprob(self._vocabulary.piece(tokens[-1]), logprob, top))
+        controls = sequence.ticket.request.shown_controls
+        text, stopped = sequence.text.feed_tokens(tokens, self._vocabulary.piece, controls)
         if text or stopped:
             self._emit(sequence, text)
         if stopped:
@@ -254,7 +254,7 @@ def _constrain(sequence: Sequence, grammar: Grammar, vocabulary: Vocabulary) -> 
         return
     opening = sequence.matcher.forced(sequence.limit_tokens - len(sequence.tokens) - 1)
     trial = TextStream(sequence.ticket.request.stops)
-    text, stopped = trial.feed(b"".join(map(vocabulary.piece, opening)))
+    text, stopped = trial.feed_tokens(opening, vocabulary.piece, sequence.ticket.request.shown_controls)
     if stopped or sequence.matcher.stopped:
         sequence.matcher = grammar.matcher()  # ends before anything is chosen: let it happen with the first token
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -50,6 +50,8 @@ class GenerationRequest:
     """Whether to guess by prompt lookup; ``None``: under a constraint, and with long prompts, where it pays."""
     fast_forward: bool = True
     """Text that the grammar forces is not decoded token by token."""
+    shown_controls: Mapping[int, str] = field(default_factory=dict)
+    """Control tokens that are part of the text, each with its spelling there; others are not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -11,8 +11,10 @@ from starlette.routing import Route
 
 from engine.errors import RequestError
 from engine.serving import wire
+from engine.serving.answers import step_object
 from engine.serving.engine import Engine, EngineState
 from engine.serving.frontend import Frontend
+from engine.serving.models_answer import model_object, models_object, pick_model
 from engine.serving.respond import json_response
 
 MAX_TOKENIZE_CHARS: Final = 1 << 20
@@ -31,7 +33,9 @@ class StateApi:
         return [
             Route("/health", self.health),
             Route("/metrics", self.metrics),
+            Route("/trace", self.trace),
             Route("/v1/models", self.models),
+            Route("/v1/models/{model:path}", self.model),
             Route("/tokenize", self.tokenize, methods=["POST"]),
             Route("/detokenize", self.detokenize, methods=["POST"]),
             Route("/cache/drop", self.drop_cache, methods=["POST"]),
@@ -44,6 +48,13 @@ class StateApi:
 
     async def models(self, request: Request) -> Response:
         """``GET /v1/models``."""
+        return json_response(models_object(self._model()))
+
+    async def model(self, request: Request) -> Response:
+        """``GET /v1/models/{model}``."""
+        return json_response(pick_model(self._model(), request.path_params["model"]))
+
+    def _model(self) -> dict[str, Any]:
         offer = self._frontend.offer
         meta = {
             "n_ctx": self._frontend.engine.limit_tokens,
@@ -52,14 +63,7 @@ class StateApi:
             "size": offer.size_bytes,
             "n_vocab": self._frontend.vocabulary.n_tokens,
         }
-        model = {
-            "id": offer.model_id,
-            "object": "model",
-            "created": self._created,
-            "owned_by": "gatehouse",
-            "meta": meta,
-        }
-        return json_response({"object": "list", "data": [model]})
+        return model_object(offer.model_id, self._created, meta)
 
     async def metrics(self, request: Request) -> Response:
         """``GET /metrics``, Prometheus' text."""
@@ -70,6 +74,8 @@ class StateApi:
             "kv_cells_used": state.used_cells,
             "kv_cells": state.n_cells,
             "idle_prefixes": state.idle_prefixes,
+            "checkpoints": state.checkpoints,
+            "checkpoint_bytes": state.checkpoint_bytes,
             "answers_open": self._frontend.answering,
         }
         lines = list(self._frontend.engine.metrics.lines())
@@ -78,6 +84,11 @@ class StateApi:
             lines += [f"# TYPE gatehouse_{name} gauge", f"gatehouse_{name} {value}"]
         lines += await self._frontend.ask(Engine.kept_lines)
         return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+
+    async def trace(self, request: Request) -> Response:
+        """``GET /trace``: the last steps of the engine, oldest first."""
+        steps = await self._frontend.ask(Engine.trace)
+        return json_response({"object": "list", "data": [step_object(step) for step in steps]})
 
     async def drop_cache(self, request: Request) -> Response:
         """``POST /cache/drop``: forget past conversations, or the one named ``prompt_cache_key``; on disk too."""
@@ -89,16 +100,13 @@ class StateApi:
         """``POST /tokenize``."""
         frontend = self._frontend
         async with frontend.read(request, wire.parse_tokenize) as call:
-            if call.messages is not None:
-                frontend.refuse_what_never_fits(message.content for message in call.messages)
-            texts = [call.content] if call.messages is None else [message.content for message in call.messages]
-            _refuse_long(sum(map(len, texts)))
+            _refuse_long(sum(map(len, [call.content] if call.chat is None else call.chat.texts())))
             tokens = await frontend.prepare(self._tokenize_now, call)
         return json_response({"tokens": tokens, "count": len(tokens)})
 
     def _tokenize_now(self, call: wire.TokenizeCall) -> list[int]:
-        if call.messages is not None:
-            return self._frontend.chat_tokens(call.messages)
+        if call.chat is not None:
+            return self._frontend.chats.tokens(call.chat)
         vocabulary = self._frontend.vocabulary
         return vocabulary.tokenize(call.content, parse_special=call.parse_special, add_bos=call.add_special)
 

@@ -6,7 +6,7 @@ What a token means (end of text, length) is the scheduler's decision; here is on
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 
 class StopMatcher:
@@ -62,6 +62,24 @@ class TextStream:
     def feed(self, piece: bytes) -> tuple[str, bool]:
         """Newly visible text, and whether a stop string was reached."""
         return self._matcher.feed(self._decoder.decode(piece))
+
+    def feed_tokens(
+        self, tokens: Sequence[int], piece: Callable[[int], bytes], controls: Mapping[int, str]
+    ) -> tuple[str, bool]:
+        """As :meth:`feed`, for tokens. ``controls`` are shown by their spelling, in which no stop string is sought."""
+        if not controls or controls.keys().isdisjoint(tokens):
+            return self.feed(b"".join(map(piece, tokens)))
+        parts: list[str] = []
+        for token in tokens:
+            if token in controls:
+                text, stopped = self._matcher.feed(self._decoder.decode(b"", True))
+                text += "" if stopped else self._matcher.finish() + controls[token]
+            else:
+                text, stopped = self.feed(piece(token))
+            parts.append(text)
+            if stopped:
+                return "".join(parts), True
+        return "".join(parts), False
 
     def finish(self) -> str:
         """The rest: held-back text, and a replacement character for a broken one."""

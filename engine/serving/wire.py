@@ -8,14 +8,15 @@ Pure: bytes in, records out, or a ``RequestError`` whose sentence names the fiel
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from engine.llama.chat import Chat, ChatMessage
 from engine.llama.sampler import SamplingSettings
-from engine.llama.template import ChatMessage
 from engine.serving.wire_fields import MAX_WHOLE, Fields, parse_object, refuse
 from engine.serving.wire_messages import parse_messages
 from engine.serving.wire_options import Options, parse_options, take_cache_key
+from engine.serving.wire_tools import TemplateOptions, ToolUse, parse_template_options, parse_tools
 
 MAX_PROMPTS: Final = 16
 MAX_LOGPROBS: Final = 20
@@ -27,6 +28,8 @@ class ChatCall:
 
     messages: tuple[ChatMessage, ...]
     options: Options
+    tool_use: ToolUse = field(default_factory=ToolUse)
+    template_options: TemplateOptions = field(default_factory=TemplateOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class TokenizeCall:
     """``POST /tokenize``: text, or the messages of a chat."""
 
     content: str
-    messages: tuple[ChatMessage, ...] | None
+    chat: Chat | None
     add_special: bool
     parse_special: bool
 
@@ -60,7 +63,12 @@ def chat_call(fields: Fields, defaults: SamplingSettings) -> ChatCall:
     top = fields.whole("top_logprobs", None, 0, MAX_LOGPROBS)
     if top is not None and not wants:
         refuse("top_logprobs", "needs logprobs to be true")
-    call = ChatCall(messages, parse_options(fields, defaults, (top or 0) if wants else None))
+    tool_use = parse_tools(fields)
+    template_options = parse_template_options(fields)
+    options = parse_options(fields, defaults, (top or 0) if wants else None)
+    if options.constraint is not None and tool_use.mode == "required":
+        refuse("tool_choice", "asks for a call, so the answer cannot have another form besides")
+    call = ChatCall(messages, options, tool_use, template_options)
     fields.finish()
     return call
 
@@ -84,7 +92,7 @@ def parse_tokenize(body: bytes) -> TokenizeCall:
     messages = fields.take("messages")
     call = TokenizeCall(
         fields.text("content", ""),
-        None if messages is None else parse_messages(messages),
+        None if messages is None else Chat(parse_messages(messages), parse_tools(fields).offered),
         fields.flag("add_special", False),
         fields.flag("parse_special", False),
     )
