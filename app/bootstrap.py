@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from app.bus import Bus
 from app.chat.service import ChatService
+from app.kept_states import KeptConversations
 from app.lanes import CoreThread, StoreLane
 from app.models.bundles import Bundles
 from app.models.downloads import Downloads
@@ -18,6 +19,7 @@ from app.models.hub_access import HubAccess
 from app.models.hub_token import HubToken
 from app.models.pins import Pins
 from app.models.planner import Planner
+from app.models.recorder import Recorder
 from app.models.service import ModelsService, Serving
 from app.models.shelf import Shelf
 from app.models.stand_ins import usable_endpoints
@@ -41,6 +43,7 @@ class Product:
     chat: ChatService
     models: ModelsService
     downloads: Downloads
+    recorder: Recorder
     provider: LocalProvider
     _lane: StoreLane
 
@@ -77,16 +80,18 @@ class Product:
         await self.chat.close()
         await self.downloads.close()
         await self.models.close()
+        await self.recorder.close()
         await self.provider.close()
 
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """The services for models that are not here yet."""
+    """The services for models that are not here yet, and what learns from those that are."""
 
     hub: HubService
     downloads: Downloads
     bundles: Bundles
+    recorder: Recorder
 
 
 def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None) -> Product:
@@ -116,11 +121,25 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None) -> P
         shelf = Shelf(paths, lane)
         planner = Planner(paths, lambda: usable_endpoints(settings.values.rpc_endpoints))
         pins = Pins(paths.data / "plans.json")
-        models = ModelsService(shelf, planner, bus, settings, serving, warm_up, remember=exclusive, pins=pins)
+        kept = KeptConversations(paths, settings, provider)
+        models = ModelsService(
+            shelf,
+            planner,
+            bus,
+            settings,
+            serving,
+            warm_up,
+            remember=exclusive,
+            pins=pins,
+            kept_states=kept.for_worker,
+        )
+        kept.endpoint = models.endpoint
         access = HubAccess(HubToken())
         downloads = Downloads(paths, access, bus)
-        elsewhere = Elsewhere(HubService(access, planner, downloads, paths), downloads, Bundles(shelf, bus))
-        chat = ChatService(lane, bus, models, provider, settings)
+        elsewhere = Elsewhere(
+            HubService(access, planner, downloads, paths), downloads, Bundles(shelf, bus), Recorder(paths, bus)
+        )
+        chat = ChatService(lane, bus, models, provider, settings, kept.forget)
         if exclusive:
             await chat.recover()
         return chat, models, elsewhere
@@ -140,4 +159,4 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None) -> P
         bundles=elsewhere.bundles,
         settings=settings,
     )
-    return Product(paths, core, services, chat, models, elsewhere.downloads, provider, lane)
+    return Product(paths, core, services, chat, models, elsewhere.downloads, elsewhere.recorder, provider, lane)

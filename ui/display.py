@@ -61,6 +61,11 @@ def speed(tok_s: float, locale: QLocale | None = None) -> str:
     return f"{_number(tok_s, 0 if tok_s >= 9.95 else 1, locale)}{NBSP}tok/s"
 
 
+def speed_band(low: float, high: float, locale: QLocale | None = None) -> str:
+    """``18–24 tok/s``."""
+    return f"{speed(low, locale).removesuffix(f'{NBSP}tok/s')}–{speed(high, locale)}"
+
+
 def duration(seconds: float, locale: QLocale | None = None) -> str:
     """``80 ms``, ``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
     if seconds < 0.0995:

@@ -43,6 +43,7 @@ QLabel[tone="success"] {{ color: {t.success}; }}
 QSplitter::handle {{ background: {t.border}; }}
 QSplitter::handle:horizontal {{ width: 1px; }}
 QSplitter::handle:vertical {{ height: 1px; }}
+QScrollArea[kind="clear"] {{ background: transparent; border: none; }}
 QScrollArea, QScrollArea > QWidget > QWidget#page {{ background: {t.surface}; border: none; }}
 """
 

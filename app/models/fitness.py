@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.fit.budget import budgets
-from engine.fit.plan import Band
-from engine.hardware.profile import Machine
+from engine.fit.plan import Band, Misfit, Plan
+from engine.hardware.profile import DeviceKind, Machine
 
 Verdict = Literal["fits", "splits", "tight", "too_large", "unknown"]
 
@@ -54,6 +54,24 @@ def judge(size_bytes: int | None, machine: Machine) -> Fitness:
         verdict = "tight"
     where = "graphics card and main memory together" if verdict == "splits" else "memory"
     return Fitness(verdict, f"About {_size(needed)} of {where}, {_size(room)} can be used now.")
+
+
+def of_plan(found: Plan | Misfit) -> Fitness:
+    """What a plan says, at a glance."""
+    if isinstance(found, Misfit):
+        return Fitness("too_large", found.sentence)
+    card = sum(device.needed_bytes for device in found.devices if device.kind is not DeviceKind.CPU)
+    host = sum(device.needed_bytes for device in found.devices if device.kind is DeviceKind.CPU)
+    here = [device for device in found.devices if device.kind is DeviceKind.CPU and device.weights_bytes > 0]
+    splits = bool(card) and (bool(found.experts_in_ram) or (bool(here) and host > card // 4))
+    where = (
+        f"{_size(card)} of the graphics card and {_size(host)} of main memory" if card else f"{_size(host)} of memory"
+    )
+    return Fitness(
+        "splits" if splits else "fits",
+        f"Needs about {where}, with a context of {found.n_ctx:,} tokens.",
+        found.speed.decode_tok_s if found.speed is not None else None,
+    )
 
 
 def _size(size_bytes: int) -> str:

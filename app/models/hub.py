@@ -9,9 +9,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from app.models import offers
+from app.models import advice, offers
 from app.models.downloads import Downloads
-from app.models.fitness import judge
 from app.models.hub_access import HubAccess
 from app.models.offers import Choice, Offer, Query, Suggestion
 from app.models.planner import Planner
@@ -22,9 +21,8 @@ from engine.hub.catalogue import Task
 from engine.hub.repository import DEFAULT_REVISION, ModelSource, RemoteModel
 
 if TYPE_CHECKING:
-    from engine.fit.recommend import Pick
+    from engine.fit.experience import Experience
     from engine.gguf.remote import Sketch
-    from engine.hardware.profile import Machine
     from engine.hub.client import HubClient
     from engine.hub.interrupt import Interrupt
 
@@ -45,12 +43,11 @@ class HubService:
 
     async def catalogue(self) -> Sequence[Offer]:
         machine = await self._planner.machine()
-        found = await asyncio.to_thread(_catalogue_offers)
-        return tuple(_judged(offer, machine) for offer in found)
+        return await asyncio.to_thread(lambda: advice.catalogue_offers(machine, _experience(self._paths)))
 
     async def suggestions(self, task: Task = "chat") -> Sequence[Suggestion]:
         machine = await self._planner.machine()
-        return await asyncio.to_thread(_suggestions, machine, task)
+        return await asyncio.to_thread(lambda: advice.suggestions(machine, task, _experience(self._paths)))
 
     async def search(self, query: Query) -> Sequence[Offer]:
         from engine.hub.search import SearchWish, search
@@ -70,7 +67,7 @@ class HubService:
     async def look_into(self, offer: Offer) -> Offer:
         repo = offer.choices[0].repo if offer.choices else offer.id
         repository = await self._access.ask(lambda client, halt: client.repository(repo, DEFAULT_REVISION, halt))
-        return _judged(offers.looked_into(offer, repository), await self._planner.machine())
+        return advice.judged(offers.looked_into(offer, repository), await self._planner.machine())
 
     async def plan(self, choice: Choice, wish: Wish) -> RemotePlan:
         model, sketched = await self._access.ask(lambda client, halt: self._sketch(client, choice, halt))
@@ -116,26 +113,7 @@ def _resolve(client: HubClient, choice: Choice, halt: Interrupt) -> RemoteModel:
     return resolve(client, ModelSource(choice.repo, wanted=choice.wanted), halt)
 
 
-def _catalogue_offers() -> tuple[Offer, ...]:
-    from engine.hub.catalogue import load_catalogue
+def _experience(paths: Paths) -> Experience:
+    from engine.fit.measured import Measurements
 
-    return offers.offers_of(load_catalogue())
-
-
-def _suggestions(machine: Machine, task: Task) -> tuple[Suggestion, ...]:
-    from engine.fit.recommend import recommend
-    from engine.hub.catalogue import load_catalogue
-
-    advice = recommend(load_catalogue(), machine, task)
-    return tuple(_suggestion(pick, machine) for pick in (*advice.fast, *advice.strong, *advice.cloud))
-
-
-def _suggestion(pick: Pick, machine: Machine) -> Suggestion:
-    offer = _judged(offers.offer_of_model(pick.model), machine)
-    place = pick.model.variants.index(pick.variant)
-    return Suggestion(pick.tier, offer, offer.choices[place], pick.plan, pick.reasons)
-
-
-def _judged(offer: Offer, machine: Machine) -> Offer:
-    fitness = [judge(choice.size_bytes, machine) for choice in offer.choices]
-    return offers.with_fitness(offer, fitness, offers.suggested(offer.choices, fitness))
+    return Measurements(paths.measurements).experience()

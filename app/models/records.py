@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.models.fitness import UNKNOWN, Fitness
-from engine.fit.plan import Misfit, Plan, Wish
+from engine.fit.plan import Misfit, Plan
 from engine.hub.repository import RemoteModel
 from engine.worker.spec import WorkerState
 
@@ -43,17 +43,6 @@ class ModelCard:
 
 
 @dataclass(frozen=True, slots=True)
-class WayOut:
-    """A plan that would do where another one failed."""
-
-    title: str
-    """What a button says: ``Context of 8,192 tokens``."""
-    sentence: str
-    """What it costs and what it saves."""
-    wish: Wish
-
-
-@dataclass(frozen=True, slots=True)
 class LoadedModel:
     """The model service's whole state at one moment."""
 
@@ -63,8 +52,6 @@ class LoadedModel:
     plan: Plan | None
     misfit: Misfit | None
     """Set when the last wish could not be granted."""
-    ways_out: tuple[WayOut, ...] = ()
-    """After running out of memory: what to choose from. Nothing is tried unasked."""
 
 
 @dataclass(frozen=True, slots=True)

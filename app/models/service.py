@@ -160,7 +160,12 @@ class ModelsService:
         return await self._shelf.measured(model_id)
 
     async def command(self, plan: Plan) -> str:
-        raise WorkerError("not_there", f"There is no command for {plan.model_name} yet.")
+        from engine.fit.command import server_command
+
+        cards = await self._shelf.cards()
+        architecture = next((card.architecture for card in cards if card.path == plan.model_path), "")
+        endpoints = usable_endpoints(self._settings.values.rpc_endpoints)
+        return server_command(plan, architecture=architecture, rpc_endpoints=endpoints)
 
     async def watch_experts(self, watching: bool) -> RoutedExperts | None:
         return None

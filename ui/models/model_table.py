@@ -21,7 +21,7 @@ from app.models.offers import Offer
 from app.models.records import LoadedModel, ModelCard
 from engine.worker.spec import Failed, Ready
 from ui import display
-from ui.models.rows import FIT_TONES, Filters, Row, fit_words, kind_words, matches, state_words
+from ui.models.rows import FIT_TONES, Filters, Row, fit_words, kind_words, matches, speed_words, state_words
 from ui.theme import ThemeStore
 
 Index = QModelIndex | QPersistentModelIndex
@@ -35,12 +35,13 @@ class Column(IntEnum):
     NAME = 0
     STATE = 1
     FIT = 2
-    SIZE = 3
-    PARAMETERS = 4
-    KIND = 5
-    QUANTIZATION = 6
-    CONTEXT = 7
-    LICENCE = 8
+    SPEED = 3
+    SIZE = 4
+    PARAMETERS = 5
+    KIND = 6
+    QUANTIZATION = 7
+    CONTEXT = 8
+    LICENCE = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,12 @@ _FIELDS: dict[Column, _Field] = {
     Column.STATE: _Field("State", lambda r: "", lambda r: ""),
     Column.FIT: _Field(
         "Fit", lambda r: "—" if r.fault else fit_words(r.fitness), lambda r: float(_VERDICTS.index(r.fitness.verdict))
+    ),
+    Column.SPEED: _Field(
+        "Speed",
+        lambda r: speed_words(r),
+        lambda r: r.fitness.decode_tok_s.likely if r.fitness.decode_tok_s else 0.0,
+        right=True,
     ),
     Column.SIZE: _Field(
         "Size",

@@ -181,6 +181,12 @@ def fit_words(fitness: Fitness) -> str:
     }[fitness.verdict]
 
 
+def speed_words(row: Row) -> str:
+    """The predicted band, ``18–24 tok/s``; a dash when nobody knows."""
+    band = row.fitness.decode_tok_s
+    return display.speed_band(band.low, band.high) if band is not None else "—"
+
+
 FIT_TONES = {"fits": "success", "splits": "success", "tight": "warning", "too_large": "faint", "unknown": "faint"}
 """The colour names of the verdicts."""
 

@@ -96,8 +96,7 @@ def facts(found: Suggestion) -> str:
     parts = []
     if found.plan is not None and found.plan.speed is not None:
         band = found.plan.speed.decode_tok_s
-        low = display.speed(band.low).removesuffix(f"{display.NBSP}tok/s")
-        parts.append(f"{low}–{display.speed(band.high)}")
+        parts.append(display.speed_band(band.low, band.high))
     if found.choice.size_bytes is not None:
         parts.append(display.byte_size(found.choice.size_bytes))
     parts += [found.choice.quantization, found.offer.licence or ""]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from app.chat.records import AnswerStats, Conversation, Message, MessageStatus, Role
 from app.models.fitness import judge
-from app.models.records import LoadedModel, Measured, ModelCard, WayOut
+from app.models.records import LoadedModel, Measured, ModelCard
+from engine.fit.concession import concessions
 from engine.fit.plan import Band, DeviceBytes, Misfit, Plan, Speed, Wish
 from engine.fit.routed import LayerRouting, RoutedExperts
 from engine.hardware.profile import Bandwidth, DeviceKind, Disk, Gpu, Machine, Memory, Processor
@@ -268,30 +269,21 @@ FAILED = LoadedModel(
     MOE.id,
     Failed(
         code="out_of_memory",
-        sentence="The worker ran out of main memory while loading: 17.9 GiB were needed, 15.2 GiB were free by then.",
-        hint="Close something large, or choose a smaller context.",
-        evidence=(
-            "exit: signal 9 (killed by the system)\n"
-            "load_tensors: loading model tensors, this can take a while...\n"
-            "load_tensors:   CPU_Mapped model buffer size = 17694.62 MiB\n"
-            "llama_kv_cache:        CPU KV buffer size =  1536.00 MiB\n"
+        sentence=(
+            "The graphics card ran out of memory while loading: other programs had taken 0.8 GiB of it since the plan "
+            "was made."
         ),
+        hint="Close what uses the card, or give something up:",
+        evidence=(
+            "exit: code 1\n"
+            "load_tensors: loading model tensors, this can take a while...\n"
+            "load_tensors:        CUDA0 model buffer size =  5221.31 MiB\n"
+            "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 1536.00 MiB failed\n"
+        ),
+        concessions=concessions(plan(MOE), "CUDA0", 800 * MIB),
     ),
     plan(MOE),
     None,
-    (
-        WayOut("Context of 8,192 tokens", "Frees 0.6 GiB of the graphics card; everything else stays.", Wish(8192)),
-        WayOut(
-            "KV cache in q8_0",
-            "Halves the cache; answers stay as good on long texts, as far as measured.",
-            Wish(kv_type="q8_0"),
-        ),
-        WayOut(
-            "All experts in RAM",
-            "Leaves 5.1 GiB free on the card; about 14 tok/s in place of 21.",
-            Wish(experts_in_ram=48),
-        ),
-    ),
 )
 
 

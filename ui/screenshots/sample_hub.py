@@ -7,12 +7,10 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 
-from app.models import offers
-from app.models.fitness import judge
+from app.models import advice
 from app.models.offers import Choice, Offer, Suggestion
 from app.models.records import Download, RemotePlan
 from engine.fit.plan import Wish
-from engine.hub.catalogue import load_catalogue
 from engine.hub.repository import RemoteFile, RemoteModel
 from ui.screenshots import sample
 from ui.screenshots.sample import GIB
@@ -24,12 +22,7 @@ _SIZES = {"Q3_K_M": 13.7, "Q4_K_M": 17.28, "Q5_K_M": 20.2, "Q6_K": 23.4, "Q8_0":
 @cache
 def catalogue() -> tuple[Offer, ...]:
     """As the service tells it."""
-    return tuple(_judged(offer) for offer in offers.offers_of(load_catalogue()))
-
-
-def _judged(offer: Offer) -> Offer:
-    fitness = [judge(choice.size_bytes, sample.MACHINE) for choice in offer.choices]
-    return offers.with_fitness(offer, fitness, offers.suggested(offer.choices, fitness))
+    return advice.catalogue_offers(sample.MACHINE)
 
 
 def offer(name: str) -> Offer:
@@ -37,31 +30,10 @@ def offer(name: str) -> Offer:
     return next(entry for entry in catalogue() if name in entry.id)
 
 
+@cache
 def suggestions() -> tuple[Suggestion, ...]:
-    """A strong one that is split, a fast one on the card, one only a cloud can run."""
-    strong, fast, cloud = offer("qwen3-30b-a3b"), offer("qwen3-4b"), offer("deepseek-v3")
-    return (
-        _suggestion(
-            "fast",
-            fast,
-            sample.FOUR_B,
-            "Lies on the graphics card wholly, so it answers at once.",
-            "Good at everyday questions; knows less than larger models.",
-        ),
-        _suggestion(
-            "strong",
-            strong,
-            sample.MOE,
-            "The strongest that this machine runs at reading speed: of 30.5 billion parameters 3.3 work on a token.",
-            "Experts of the last layers stay in main memory, everything else is on the graphics card.",
-        ),
-        Suggestion("cloud", cloud, _chosen(cloud), None, ("Needs about 410 GB; this machine has 38 GB.",)),
-    )
-
-
-def _suggestion(tier: offers.Tier, entry: Offer, like: object, *reasons: str) -> Suggestion:
-    card = sample.MOE if like is sample.MOE else sample.FOUR_B
-    return Suggestion(tier, entry, _chosen(entry), sample.plan(card), reasons)
+    """What the recommender says of the sample machine."""
+    return advice.suggestions(sample.MACHINE, "chat")
 
 
 def _chosen(entry: Offer) -> Choice:
@@ -113,7 +85,7 @@ def looked_into(entry: Offer) -> Offer:
     sized = tuple(
         replace(choice, size_bytes=int(_SIZES.get(choice.quantization, 17.0) * share * GIB)) for choice in entry.choices
     )
-    return _judged(replace(entry, choices=sized))
+    return advice.judged(replace(entry, choices=sized), sample.MACHINE)
 
 
 def remote_plan(choice: Choice, wish: Wish) -> RemotePlan:

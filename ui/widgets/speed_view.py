@@ -41,9 +41,7 @@ class SpeedView(QWidget):
         """``predicted 19–25 tok/s``."""
         if self._band is None:
             return ""
-        low, high = display.speed(self._band.low), display.speed(self._band.high)
-        low = low.removesuffix(f"{display.NBSP}tok/s")
-        return self.tr("predicted %1–%2").replace("%1", low).replace("%2", high)
+        return self.tr("predicted %1").replace("%1", display.speed_band(self._band.low, self._band.high))
 
     @property
     def measured_words(self) -> str:

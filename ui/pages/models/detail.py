@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QProgressBar, QWidget
 
 from app.models.records import LoadedModel, Measured, ModelCard
 from engine.errors import GatehouseError
+from engine.fit.concession import Concession
 from engine.fit.plan import Misfit, Plan, Wish
 from engine.hardware.profile import Machine
 from engine.worker.spec import Failed, Loading, Ready, Starting
@@ -249,8 +252,7 @@ class DetailView(QFrame):
             self._trouble.tell(card.fault, kind="danger")
         elif isinstance(state, Failed):
             ways = [
-                WayOut(way.title, lambda wish=way.wish: self._try(wish), way.sentence)  # type: ignore[misc]
-                for way in self._loaded.ways_out
+                WayOut(self.tr("Load this way"), partial(self._try, way), way.sentence) for way in state.concessions
             ]
             self._trouble.tell(state.sentence, state.hint, "danger", state.evidence, ways)
         elif self._misfit is not None:
@@ -261,9 +263,10 @@ class DetailView(QFrame):
         else:
             self._trouble.tell("")
 
-    def _try(self, wish: Wish) -> None:
+    def _try(self, way: Concession) -> None:
+        """Give one thing up and load again, because a person chose so."""
         if self._card is not None:
-            self.load_asked.emit(self._card.id, wish)
+            self.load_asked.emit(self._card.id, way.wish(self.plan_panel.wish()))
 
     def _take_offer(self) -> None:
         if self._misfit is not None and self._misfit.offered_n_ctx is not None:

@@ -87,6 +87,7 @@ class DownloadsView(QFrame):
         inner = QWidget()
         inner.setLayout(self._inner)
         self._scroll = QScrollArea()
+        self._scroll.setProperty("kind", "clear")
         self._scroll.setWidgetResizable(True)
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

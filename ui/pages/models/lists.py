@@ -13,7 +13,7 @@ from app.models.offers import Offer
 from app.models.records import LoadedModel, ModelCard
 from engine.errors import GatehouseError
 from ui.desk import Desk
-from ui.models.model_table import ROW_ROLE, ModelFilter, ModelTable
+from ui.models.model_table import ROW_ROLE, Column, ModelFilter, ModelTable
 from ui.models.rows import Row, row_of_card, row_of_offer
 from ui.pages.models.filters import FilterLine
 from ui.pages.models.nothing import NothingView
@@ -123,6 +123,8 @@ class ModelLists(QWidget):
         place = max(self.view.currentIndex().row(), 0)
         self._table.replace(self._rows[self.place] or [])
         self._filter.set_filters(self.filters.filters())
+        known = any(row.fitness.decode_tok_s is not None for row in self._table.rows())
+        self.view.leave_out(frozenset() if known else frozenset({Column.SPEED}))
         if kept is not None and self._table.row_of(kept) < 0:  # it was removed: its neighbour follows
             neighbour = self._filter.index(min(place, self._filter.rowCount() - 1), 0).data(ROW_ROLE)
             kept = neighbour.key if isinstance(neighbour, Row) else None

@@ -12,6 +12,7 @@ _NAME_LEAST = 220
 _WIDTHS = {
     Column.STATE: 104,
     Column.FIT: 100,
+    Column.SPEED: 104,
     Column.SIZE: 76,
     Column.PARAMETERS: 72,
     Column.KIND: 104,
@@ -26,6 +27,7 @@ _GIVEN_UP = (
     Column.QUANTIZATION,
     Column.PARAMETERS,
     Column.STATE,
+    Column.SPEED,
     Column.FIT,
 )
 
@@ -35,6 +37,7 @@ class ModelsTable(QTableView):
 
     def __init__(self, model: QAbstractItemModel, header_font: QFont) -> None:
         super().__init__()
+        self._left_out: frozenset[Column] = frozenset()
         self.setModel(model)
         self.setSortingEnabled(True)
         self.sort_by_name()
@@ -56,11 +59,21 @@ class ModelsTable(QTableView):
         header.setSectionResizeMode(Column.NAME, QHeaderView.ResizeMode.Stretch)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        missing = _NAME_LEAST + sum(_WIDTHS.values()) - self.viewport().width()
-        for column in _GIVEN_UP:
-            self.setColumnHidden(column, missing > 0)
-            missing -= _WIDTHS[column]
+        self._make_room()
         super().resizeEvent(event)
+
+    def leave_out(self, columns: frozenset[Column]) -> None:
+        """Columns that would say nothing in the present list."""
+        self._left_out = columns
+        self._make_room()
+
+    def _make_room(self) -> None:
+        shown = {column: width for column, width in _WIDTHS.items() if column not in self._left_out}
+        missing = _NAME_LEAST + sum(shown.values()) - self.viewport().width()
+        for column in _GIVEN_UP:
+            hidden = column in self._left_out or missing > 0
+            self.setColumnHidden(column, hidden)
+            missing -= shown.get(column, 0)
 
     def sort_by_name(self) -> None:
         self.sortByColumn(Column.NAME, Qt.SortOrder.AscendingOrder)
