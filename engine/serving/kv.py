@@ -248,19 +248,19 @@ class KvCache:
     def restore(self, index: int) -> int:
         """Bring the memory back to what the slot is noted to hold, after a decode that was broken off.
 
-        Returns how many tokens it holds now: fewer where only an older copy of the state could be put back; at 0 the
-        slot is free.
+        Returns how many tokens it holds now: fewer where only an older copy of the state could be put back. -1: nothing
+        could, and the slot is free.
         """
         slot = self._slots[index]
         n = len(slot.tokens)
-        if n and self._memory.truncate(index, n) and not self._lost(slot, n):
+        if self._memory.truncate(index, n) and not (n and self._lost(slot, n)):
             return n
         checkpoint = self.checkpoints.latest(index, n)
         if checkpoint is None:
             self._empty(slot)
         else:
             self._return_to(slot, checkpoint)
-        return len(slot.tokens)
+        return len(slot.tokens) or -1
 
     def _return_to(self, slot: Slot, checkpoint: Checkpoint) -> None:
         """Cut a slot to where a copy of its state was taken."""

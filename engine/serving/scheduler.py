@@ -246,7 +246,7 @@ class Scheduler:
         for part in step.slices:
             sequence = part.sequence
             sequence.n_past = self._cache.restore(sequence.slot)
-            if not sequence.n_past:
+            if sequence.n_past < 0:
                 self._send_back(sequence)
 
     def on_done(self, step: Step, elapsed_s: float) -> None:
