@@ -8,6 +8,7 @@ would hold up everybody's tokens here.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from engine.serving.engine import Engine
 from engine.serving.events import Event, Outcome
 from engine.serving.generation import Generation, Prepared
 from engine.serving.intake import Intake
+from engine.serving.pace import Pace
 from engine.serving.respond import EventStream, json_response, unless_gone
 from engine.serving.wire_options import Options
 
@@ -71,8 +73,7 @@ class Frontend:
         self.offer = offer
         self.engine = engine
         self.vocabulary = vocabulary
-        self.answering = 0
-        """Answers that are waiting or running."""
+        self._pace = Pace()
         self.chats = ChatPreparer(vocabulary, template)
         self._intake = Intake()
         self.read = self._intake.read
@@ -147,15 +148,26 @@ class Frontend:
             if not tokens:
                 raise RequestError("empty_prompt", "The prompt is empty.", param="prompt")
             self._refuse_above_limit(len(tokens), "")
+        now = time.monotonic()
         if self.answering >= self.offer.queue_limit + self.offer.n_slots:
+            wait_s = self._pace.wait_s(self.offer.queue_limit, now)
             raise RequestError(
-                "queue_full", f"{self.answering} requests are waiting or running; try again in a moment.", status=429
+                "queue_full",
+                f"{self.answering} requests are waiting or running; that is as many as this worker takes.",
+                f"Those that wait may be through in {wait_s} s.",
+                status=429,
+                retry_after_s=wait_s,
             )
-        self.answering += 1
+        self._pace.begin(now)
         return Generation(self.engine, prepared, self._on_end)
 
     def _on_end(self) -> None:
-        self.answering -= 1
+        self._pace.end(time.monotonic())
+
+    @property
+    def answering(self) -> int:
+        """Answers that are waiting or running."""
+        return self._pace.open
 
     async def answer(self, request: Request, prepared: Prepared, encoder: Encoder) -> Response:
         """Generate, and answer as a stream or in one piece, as the options say. Raises: ``RequestError``."""
