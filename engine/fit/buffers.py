@@ -26,8 +26,10 @@ Probe = Callable[[ComputeQuestion], ComputeAnswer]
 
 _KV_TOLERANCE_BYTES = 128 * 1024
 """The probe reads sizes from a log that rounds to 0.01 MiB for each of several caches."""
-_ACTIVATIONS = 40
-"""Rows of the embedding's width that are alive at once, at most. Source: probes of 135M to 30B, which need 9 to 33."""
+_ROWS_DENSE, _ROWS_ROUTED, _ROWS_RECURRENT = 16, 26, 14
+"""Of the embedding's width, alive at once for each token of a micro-batch: of a dense model, of one with experts, and
+those of recurrent layers besides. Source: probes of 135M to 30B; the estimate is up to a half too large, never too
+small (``tests/engine/fit/test_buffers.py``)."""
 
 
 class CacheRefused(Exception):
@@ -56,12 +58,13 @@ class EstimatedBuffers:
     experience: Experience = NO_EXPERIENCE
 
     def estimate(self, shape: CacheShape) -> Compute:
-        """Source: the largest tensors of llama.cpp's graph; see ``tests/engine/fit/test_buffers.py`` for the error."""
+        """Source: the largest tensors of llama.cpp's graph: logits, the mask in f16, activations."""
         facts = self.facts
+        rows = _ROWS_ROUTED if facts.n_expert else _ROWS_DENSE
+        rows += _ROWS_RECURRENT if facts.memory.recurrent else 0
         logits = 4 * facts.n_vocab * shape.n_seq_max
-        mask = 4 * shape.n_ctx * shape.n_ubatch
-        activations = _ACTIVATIONS * shape.n_ubatch * facts.n_embd * 4
-        everything = 2 * logits + mask + activations
+        mask = 2 * shape.n_ctx * shape.n_ubatch
+        everything = logits * 5 // 4 + mask + rows * shape.n_ubatch * facts.n_embd * 4
         copied = 0 if self.budgets.shared else facts.weights.largest_expert_bytes
         cards = tuple(everything for _ in self.budgets.cards)
         allowances = tuple(self.experience.allowance_bytes(card.name) for card in self.budgets.cards)

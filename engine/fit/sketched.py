@@ -55,6 +55,9 @@ _BITS_ELSE = 4.85
 _BITS_BESIDE_EXPERTS = (("Q8_0", 8.5), ("MXFP4", 8.5), ("F16", 16.0), ("BF16", 16.0), ("UD-", 6.0), ("Q4_K", 5.2))
 """Of everything but routed experts, which quantizers spare: attention, word embeddings, shared experts."""
 _BITS_BESIDE_ELSE = 5.0
+_OUTPUT_BITS, _OUTPUT_BITS_ODD = 6.5625, 8.5
+"""Of the last projection, also where it is the word embeddings, unless the file has more for all: quantizers spare it.
+Rows that do not divide into blocks of 256 get eight bits. Source: ``llama_tensor_get_type`` in llama-quant.cpp."""
 _LEAST_EXPERT_BITS, _MOST_EXPERT_BITS = 1.4, 17.0
 
 _ATTENTION_IN = {"qwen35": 4, "qwen35moe": 4, "qwen3next": 4, "granitehybrid": 10, "lfm2": 3, "lfm2moe": 4}
@@ -141,18 +144,22 @@ class _Drawing:
         else:
             expert_bytes = 0.0
         each = (self._file_bytes - expert_bytes) / max(1, plain)
+        projection = counts.output or counts.embedding
+        spared = _OUTPUT_BITS_ODD if self.n_embd % 256 else _OUTPUT_BITS
+        each_output = min(max(each, spared / 8), (self._file_bytes - expert_bytes) / 2 / projection)
+        each_other = (self._file_bytes - expert_bytes - projection * each_output) / max(1, plain - projection)
         each_expert = expert_bytes / routed if routed else 0.0
 
         def size(elements: int, bytes_each: float) -> Size:
             return Size(round(elements * bytes_each), elements)
 
-        embedding = size(counts.embedding, each)
+        embedding = size(counts.embedding, each_other if counts.output else each_output)
         largest = max(counts.experts, default=0) * each_expert / 3
         return Weights(
-            layers=tuple(size(count, each) for count in counts.dense),
+            layers=tuple(size(count, each_other) for count in counts.dense),
             experts=tuple(size(count, each_expert) for count in counts.experts),
             embedding=embedding,
-            output=size(counts.output, each),
+            output=size(counts.output, each_output),
             tied=Size() if counts.output else embedding,
             largest_expert_bytes=round(largest),
         )
