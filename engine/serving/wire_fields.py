@@ -13,7 +13,7 @@ from engine.errors import RequestError
 
 MAX_WHOLE: Final = (1 << 31) - 1
 
-_HARMLESS: Final = frozenset(
+HARMLESS: Final = frozenset(
     {
         "model",
         "user",
@@ -31,7 +31,7 @@ _HARMLESS: Final = frozenset(
 )
 """They change nothing about the text."""
 
-_NEUTRAL: Final[Mapping[str, tuple[Any, ...]]] = {
+NEUTRAL: Final[Mapping[str, tuple[Any, ...]]] = {
     "tools": ([],),
     "tool_choice": ("none", "auto"),
     "functions": ([],),
@@ -106,11 +106,11 @@ class Fields:
     def finish(self) -> None:
         """Refuse what nobody has taken. Raises: ``RequestError`` naming the first such field."""
         for name, value in self._values.items():
-            if name in _HARMLESS:
+            if name in HARMLESS:
                 continue
-            if name not in _NEUTRAL:
+            if name not in NEUTRAL:
                 raise RequestError("unknown_parameter", f"There is no parameter {name[:64]!r} here.", param=name[:64])
-            if not any(value == neutral and type(value) is type(neutral) for neutral in _NEUTRAL[name]):
+            if not any(value == neutral and type(value) is type(neutral) for neutral in NEUTRAL[name]):
                 raise RequestError(
                     "unsupported_parameter",
                     f"{name!r} is not supported by this worker.",
