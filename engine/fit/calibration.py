@@ -15,13 +15,14 @@ from engine.fit.plan import Band, Speed
 
 WIDEST = 0.25
 """Of the likely figure, to either side, once something was measured."""
-NARROWEST = 0.1
+NARROWEST = 0.12
 _LATEST = 5
 """Samples of one model that count: drivers and builds change."""
 _ENOUGH = 3
 """Samples of one model that say how far they spread."""
-_SPREADS = 1.3
-"""Eight of ten of a normal distribution lie within so many standard deviations."""
+_SPREADS = 1.8
+"""Eight of ten of a normal distribution lie within so many standard deviations, when those and the middle are known
+from five samples alone."""
 
 
 def calibrate(raw: Speed, model: str, place: Place, experience: Experience) -> Speed:
