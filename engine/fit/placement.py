@@ -107,6 +107,7 @@ class Layout:
         weights = facts.weights
         self._dense = [*(size.bytes for size in weights.layers), weights.output.bytes]
         self._experts = [*(size.bytes for size in weights.experts), 0]
+        self._routed = weights.expert_layers
         moved = [sum(sizes) for sizes in zip(self._dense, self._kv, self._state, strict=True)]
         self._sums = _Sums(moved, self._experts, pace, weights, compute)
 
@@ -174,7 +175,7 @@ class Layout:
 
         Experts leave the cards one layer after the other; only when all have left do whole layers follow.
         """
-        routed = self._facts.weights.expert_layers
+        routed = self._routed
         if self._budgets.cards:
             least = 0 if wished is None else min(wished, len(routed))
             for count in range(least, len(routed) + 1):
@@ -202,7 +203,7 @@ class Layout:
                 found = divided
         if found is None:
             return None
-        in_ram = tuple(layer for layer in self._facts.weights.expert_layers if layer >= max(cut, first))
+        in_ram = tuple(layer for layer in self._routed if layer >= max(cut, first))
         choice = Choice(found[1], in_ram)
         host = sums.host_bytes(first, on_card=True) + sums.experts[self._n_item] - sums.experts[max(cut, first)]
         if self._budgets.shared:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
 from engine.fit.experience import NO_EXPERIENCE, Experience
-from engine.fit.fit import fit_facts
+from engine.fit.fit import COMFORTABLE_CONTEXT, fit_facts
 from engine.fit.plan import Misfit, Plan, Wish
 from engine.fit.reasons import size_words
 from engine.fit.sketched import sketch_facts, sketched_bytes
@@ -113,11 +113,12 @@ def recommend(
     head = strong[0] if strong else None
     fast = _best(_quick(usable, head), picks, lambda one: one.quick_worth)
     there = {one.model.id for one in tried}
+    final = {one.model.id: _replanned(one, wish, machine, experience) for one in (*fast, *strong)}
     beyond = [model for model in models if model.id not in there]
     return Advice(
         task,
-        fast=tuple(_pick("fast", one, fast, head) for one in fast),
-        strong=tuple(_pick("strong", one, strong, head) for one in strong),
+        fast=tuple(_pick("fast", final[one.model.id], rank, head) for rank, one in enumerate(fast)),
+        strong=tuple(_pick("strong", final[one.model.id], rank, head) for rank, one in enumerate(strong)),
         cloud=_cloud(beyond, head, wish, machine, picks),
     )
 
@@ -143,12 +144,16 @@ def _active(model: CatalogueModel, size: float) -> float:
 
 
 def _try_model(model: CatalogueModel, wish: Wish, machine: Machine, experience: Experience) -> _Tried | None:
-    """The usual file, or the largest below it that fits."""
+    """The usual file, or the largest below it that fits; with a usual context, which is quicker to plan for."""
+    usual_wish = wish if wish.n_ctx else replace(wish, n_ctx=COMFORTABLE_CONTEXT[wish.profile])
     room = machine.memory.available_bytes + sum(gpu.free_bytes for gpu in machine.gpus if not gpu.unified)
     usual = sketched_bytes(model, model.variant())
     sizes = {sketched_bytes(model, variant): variant for variant in model.variants}
     for size in sorted((size for size in sizes if size <= min(usual, room)), reverse=True):
-        plan = fit_facts(sketch_facts(model, sizes[size]), wish, machine, experience=experience)
+        facts = sketch_facts(model, sizes[size])
+        plan = fit_facts(facts, usual_wish, machine, experience=experience)
+        if isinstance(plan, Misfit) and plan.offered_n_ctx is not None and not wish.n_ctx:
+            plan = fit_facts(facts, wish, machine, experience=experience)
         if isinstance(plan, Plan):
             return _Tried(model, sizes[size], plan, strength(model, sizes[size]))
     return None
@@ -187,19 +192,24 @@ def _cloud(
     return tuple(picks)
 
 
-def _pick(tier: Tier, one: _Tried, rivals: Sequence[_Tried], head: _Tried | None) -> Pick:
-    place = rivals.index(one)
-    reasons = [_rank_sentence(tier, place, one, head), _speed_sentence(one), _size_sentence(one.model)]
+def _replanned(one: _Tried, wish: Wish, machine: Machine, experience: Experience) -> _Tried:
+    """With the context that a person would get."""
+    plan = fit_facts(sketch_facts(one.model, one.variant), wish, machine, experience=experience)
+    return replace(one, plan=plan) if isinstance(plan, Plan) else one
+
+
+def _pick(tier: Tier, one: _Tried, rank: int, head: _Tried | None) -> Pick:
+    reasons = [_rank_sentence(tier, rank, one, head), _speed_sentence(one), _size_sentence(one.model)]
     reasons.append(_where_sentence(one))
     told = tuple(reason for reason in reasons if reason)
     return Pick(tier, one.model, one.variant, one.variant.about_bytes, one.plan, None, told)
 
 
-def _rank_sentence(tier: Tier, place: int, one: _Tried, head: _Tried | None) -> str:
+def _rank_sentence(tier: Tier, rank: int, one: _Tried, head: _Tried | None) -> str:
     if tier == "fast" and head is not None:
         times = one.decode_tok_s / max(head.decode_tok_s, 1e-9)
         return f"About {times:.1f} times as quick as {head.model.name}, the strongest that fits here."
-    if place == 0:
+    if rank == 0:
         return "The strongest that fits here, by its size and its age; nobody measured it on your tasks."
     return "Nearly as strong, by its size and its age."
 
