@@ -36,6 +36,7 @@ class ToolUse:
     callable: tuple[str, ...] = ()
     """Names of the tools that may be called, all unless the request says which."""
     parallel: bool = True
+    """Whether an answer may hold several calls."""
     strict: frozenset[str] = frozenset()
     """Names of tools whose arguments must follow their schema."""
 
@@ -68,12 +69,15 @@ def parse_tools(fields: Fields) -> ToolUse:
     repeated = next((name for index, name in enumerate(names) if name in names[:index]), None)
     if repeated is not None:
         refuse("tools", f"holds two tools named {repeated!r}")
-    mode, callable_names = _choice(fields.take("tool_choice"), names)
+    choice = fields.take("tool_choice")
+    mode, callable_names = _choice(choice, names)
+    parallel = fields.flag("parallel_tool_calls", True)
+    names_one = isinstance(choice, dict) and choice.get("type") == "function"
     return ToolUse(
         tools,
         mode,
         callable_names,
-        fields.flag("parallel_tool_calls", True),
+        parallel and not names_one,
         frozenset(tool.name for tool, strict in read if strict),
     )
 

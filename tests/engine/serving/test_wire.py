@@ -87,7 +87,7 @@ def test_without_a_seed_each_request_has_its_own() -> None:
     assert chat().options.sampling.seed != chat().options.sampling.seed
 
 
-@pytest.mark.parametrize("name", ["user", "metadata", "store", "service_tier", "parallel_tool_calls"])
+@pytest.mark.parametrize("name", ["metadata", "store", "service_tier"])
 def test_what_changes_nothing_is_accepted(name: str) -> None:
     assert chat(**{name: "x", "seed": 1}) == chat(seed=1)
 
@@ -95,11 +95,8 @@ def test_what_changes_nothing_is_accepted(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("tools", [{"type": "function"}]),
-        ("tool_choice", "required"),
         ("functions", [{}]),
         ("best_of", 3),
-        ("reasoning_effort", "high"),
         ("mirostat", 2),
         ("modalities", ["text", "audio"]),
     ],
@@ -231,6 +228,9 @@ _NAMES = st.sampled_from(
         "stream_options",
         "echo",
         "tools",
+        "tool_choice",
+        "chat_template_kwargs",
+        "reasoning_effort",
         "repeat_last_n",
         "frequency_penalty",
     ]
