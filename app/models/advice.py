@@ -1,4 +1,4 @@
-"""The catalogue for one machine: every model planned for by arithmetic, and which ones we would take. Pure, a second long.
+"""The catalogue for one machine: every model planned for by arithmetic, and which ones we would take. Pure, not quick.
 
 The planning itself is ``engine.fit``'s, which is imported when asked.
 """

@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, TypeVar
 from app.models.hub_token import HubToken
 from engine.hub.endpoint import endpoint_of, host_of
 from engine.hub.interrupt import Interrupt
+from engine.hub.patience import Patience
 
 if TYPE_CHECKING:
     from engine.hub.client import HubClient
 
 T = TypeVar("T")
+
+ATTENDED = Patience(connect_s=8.0, stall_s=15.0, attempts=2, first_pause_s=0.5)
+"""While a person waits for the answer: a sentence soon is better than an answer after a minute."""
 
 
 def always() -> None:
@@ -39,19 +43,19 @@ class HubAccess:
         """Who is asked, as told to the person."""
         return host_of(self._endpoint())
 
-    def client(self) -> HubClient:
+    def client(self, patience: Patience | None = None) -> HubClient:
         """Close it when done. Blocking: the token may be asked of the system's keyring. Raises: ``HubError``."""
         from engine.hub.client import HubClient
 
         self._check_allowed()
-        return HubClient(endpoint=self._endpoint(), token=self.token.read())
+        return HubClient(endpoint=self._endpoint(), token=self.token.read(), patience=patience)
 
     async def ask(self, work: Callable[[HubClient, Interrupt], T]) -> T:
         """Run blocking work with a client of its own; cancelling interrupts it. Raises what the work raises."""
         interrupt = Interrupt()
 
         def run() -> T:
-            with self.client() as client:
+            with self.client(ATTENDED) as client:
                 return work(client, interrupt)
 
         try:
