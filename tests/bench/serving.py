@@ -30,7 +30,7 @@ from tests.made_models import make_moe
 
 BEGIN, END = "<!-- bench-serving:begin -->", "<!-- bench-serving:end -->"
 RECEIPTS_VARIABLE = "GATEHOUSE_RECEIPTS"
-NAMES = ("single", "sessions-5", "sessions-20", "moe-5", "moe-20", "document", "gap", "ready", "receipts")
+NAMES = ("single", "sessions-5", "sessions-20", "moe-5", "moe-20", "document", "gap", "ready", "restart", "receipts")
 
 
 class Skipped(Exception):
@@ -61,7 +61,13 @@ async def measure(name: str, options: Options) -> list[Row]:
         return await rows.sessions(model or _moe(), scale, count)
     if name == "receipts":
         return await _receipts(options)
-    plain = {"single": rows.single, "document": rows.document, "gap": rows.gap, "ready": rows.ready}
+    plain = {
+        "single": rows.single,
+        "document": rows.document,
+        "gap": rows.gap,
+        "ready": rows.ready,
+        "restart": rows.restart,
+    }
     return await partial(plain[name], MODEL, scale)()
 
 

@@ -11,7 +11,7 @@ import itertools
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.bench.serving_client import Body, Reply, Target, ask
 
@@ -64,6 +64,37 @@ class Gap:
     """Between two reads with text of the same session, while the prompt was computed."""
     ttft_s: float
     """Of the long prompt."""
+
+
+@dataclass(slots=True)
+class LongTalk:
+    """A conversation that begins with a long text and goes on elsewhere."""
+
+    mark: str
+    n_words: int
+    replies: list[Reply] = field(default_factory=list)
+    _messages: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def cold_s(self) -> float:
+        """TTFT of the first turn."""
+        return self.replies[0].ttft_s
+
+    @property
+    def warm_s(self) -> float:
+        """TTFT of the second turn."""
+        return self.replies[1].ttft_s
+
+    async def begin(self, target: Target) -> None:
+        await self._say(target, f"Read this text.\n\n{words(self.mark, self.n_words)}\n\nWhat is it about?")
+
+    async def go_on(self, target: Target) -> None:
+        await self._say(target, "And what is it not about?")
+
+    async def _say(self, target: Target, text: str) -> None:
+        self._messages.append({"role": "user", "content": text})
+        self.replies.append(await ask(target, CHAT, chat(self._messages)))
+        self._messages.append({"role": "assistant", "content": self.replies[-1].text})
 
 
 def percentile(values: Sequence[float], ratio: float) -> float:

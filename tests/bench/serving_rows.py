@@ -5,7 +5,10 @@ What is asked is in ``serving_load`` and ``serving_receipts``; here is how often
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,11 +16,13 @@ from pathlib import Path
 from statistics import median
 from typing import Generic, TypeVar
 
+from engine.worker.spec import KeptStates
 from tests.bench.serving_client import Target
 from tests.bench.serving_load import (
     ANSWER_TOKENS,
     GAP_SESSIONS,
     Gap,
+    LongTalk,
     Outcome,
     late_long_prompt,
     one_session,
@@ -31,6 +36,7 @@ from tests.bench.table import Row
 T = TypeVar("T")
 
 _MIB = 1 << 20
+_LOOK_S = 0.05
 _WORD_TOKENS = 1.19
 """Tokens a word of ``serving_load`` takes in SmolLM2's vocabulary, to make prompts of a wanted length."""
 
@@ -172,6 +178,33 @@ async def ready(model: Path, scale: Scale) -> list[Row]:
     mine, theirs = median(ours[1:]), median(peer[1:])
     how = f"{model.stem}, {scale.rounds} warm starts, process to the first 200 on /health"
     return [Row("Start to ready", mine, "s", theirs, "≤ 1.2 ×", mine <= 1.2 * theirs, how)]
+
+
+async def restart(model: Path, scale: Scale) -> list[Row]:
+    """Going on with a long conversation after a restart, from what was kept on disk. Ours alone."""
+    words = round(scale.of(4000, 600) / _WORD_TOKENS)
+    found: list[LongTalk] = []
+    setting = Setting(model, 2, 8192)
+    size = 0
+    for mark in range(max(2, scale.rounds - 1)):
+        with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as name:
+            kept = KeptStates(Path(name), 2 << 30, secrets.token_hex(32), idle_s=0.0)
+            talk = LongTalk(f"restart/{mark}", words)
+            async with our_worker(setting, kept_states=kept) as side:
+                await talk.begin(side.target)
+                while (await side.metrics())["gatehouse_kept_states_written_total"] < 1:  # noqa: ASYNC110 - of another process
+                    await asyncio.sleep(_LOOK_S)
+            size = sum(path.stat().st_size for path in kept.folder.iterdir())
+            async with our_worker(setting, kept_states=kept) as side:
+                await talk.go_on(side.target)
+            found.append(talk)
+        _say(f"restart {mark + 1}")
+    warm, cold = (median(times) for times in zip(*((talk.warm_s, talk.cold_s) for talk in found), strict=True))
+    last = found[-1].replies[-1]
+    how = f"{model.stem}, {len(found)} rounds; peer: our own cold prefill; {last.cached_tokens:,} of "
+    how += f"{last.prompt_tokens:,} tokens from disk, {size / _MIB:.0f} MiB, its pages warm"
+    measure = "Going on with a 4,000-token conversation after a restart: TTFT"
+    return [Row(measure, warm, "s", cold, "≤ 0.25 ×", warm <= 0.25 * cold, how)]
 
 
 async def receipts(model: Path, scale: Scale, documents: list[Receipt]) -> list[Row]:
