@@ -63,7 +63,9 @@ class Recorder:
             return
         self._running = _Running(loaded.model_id, loaded.state.pid, loaded.plan)
         rows = compare(loaded.plan, loaded.state.buffers)
-        self._keep(LoadMeasured(time.time(), loaded.plan.model_path.name, loaded.plan.n_ctx, rows))
+        self._keep(
+            LoadMeasured(time.time(), loaded.plan.model_path.name, loaded.plan.n_ctx, rows, loaded.state.allowances)
+        )
 
     def _note_answer(self, event: AnswerFinished) -> None:
         message = event.message

@@ -48,6 +48,10 @@ class BufferSource(Protocol):
         Raises: ``ModelFileError`` when llama.cpp refuses the model, ``CacheRefused`` when only the cache's type.
         """
 
+    @property
+    def repacks(self) -> bool:
+        """Whether a measurement found that weights are laid out anew for this processor."""
+
 
 @dataclass(frozen=True, slots=True)
 class EstimatedBuffers:
@@ -74,6 +78,10 @@ class EstimatedBuffers:
         """The estimate: there is no file to measure."""
         del choice
         return self.estimate(shape)
+
+    @property
+    def repacks(self) -> bool:
+        return False
 
 
 class ProbedBuffers:
@@ -106,6 +114,10 @@ class ProbedBuffers:
 
     def estimate(self, shape: CacheShape) -> Compute:
         return self._estimated.estimate(shape)
+
+    @property
+    def repacks(self) -> bool:
+        return any(answer.repacks for answer in self._answers.values() if answer is not None)
 
     def measure(self, shape: CacheShape, choice: Choice) -> Compute:
         question = self._question(shape, choice)

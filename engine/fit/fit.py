@@ -391,7 +391,7 @@ def _plan(case: _Case, n_ctx: int, placement: Placement, experience: Experience)
         n_outputs_max=case.n_seq_max,
         kv_type=case.kv_type,
         n_gpu_layers=choice.n_gpu_layers,
-        load_mode="read" if copies else choose_load_mode(case.facts.path, case.machine),
+        load_mode="read" if copies or case.buffers.repacks else choose_load_mode(case.facts.path, case.machine),
         threads=_threads(wish, case.machine),
         devices=placement.devices,
         layers_per_card=counts if len(counts) > 1 else (),

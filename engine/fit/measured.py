@@ -127,11 +127,11 @@ def _planned(device: DeviceBytes) -> tuple[tuple[str, int], ...]:
 
 
 def speed_measured(
-    plan: Plan, digest: str, at_s: float, *, prefill_tok_s: float | None, decode_tok_s: float | None
+    plan: Plan, model: str, at_s: float, *, prefill_tok_s: float | None, decode_tok_s: float | None
 ) -> SpeedMeasured | None:
     """One answer's speeds against the plan's raw prediction; ``None`` when the plan predicted nothing.
 
-    ``digest`` is the model's, from ``engine.fit.facts``.
+    ``model`` is the name of its file.
     """
     speed = plan.speed
     if speed is None:
@@ -141,7 +141,7 @@ def speed_measured(
     if raw_prefill <= 0 or raw_decode <= 0:
         return None
     sample = SpeedSample(
-        model=digest,
+        model=model,
         place=place_of(plan),
         decode_ratio=decode_tok_s / raw_decode if decode_tok_s else None,
         prefill_ratio=prefill_tok_s / raw_prefill if prefill_tok_s else None,

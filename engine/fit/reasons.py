@@ -151,7 +151,10 @@ def _load_mode(plan: Plan) -> str:
         return "The file is mapped: loading is quick, and its pages count as free memory."
     if plan.n_gpu_layers:
         return "The file is read, not mapped: what stays in main memory reaches the card faster from there."
-    return "The file is read, not mapped: it lies on the network, where it could vanish under us."
+    return (
+        "The file is read, not mapped: it lies on the network, where it could vanish under us, or its weights are laid "
+        "out anew for this processor and would be in memory twice."
+    )
 
 
 def _speed(plan: Plan, around: Circumstances) -> list[str]:

@@ -15,6 +15,8 @@ _COMPUTE = re.compile(r"sched_reserve:\s+(\S+) compute buffer size =\s+([\d.]+) 
 _KV = re.compile(r"llama_kv_cache\w*: size =\s+([\d.]+) MiB")
 _RECURRENT = re.compile(r"RS buffer size =\s+([\d.]+) MiB")
 _OUTPUT = re.compile(r"output buffer size =\s+([\d.]+) MiB")
+_REPACKED = re.compile(r"load_tensors:\s+(?:CPU_(?!Mapped)\S+|AMX) model buffer size")
+"""Buffers of the processor's own layouts (``CPU_REPACK``, ``AMX`` ...); named even when nothing is read."""
 _SPLITS = re.compile(r"splits = (\d+)(?: / (\d+))?")
 _MIB = 1024 * 1024
 _LOG_ERROR_BYTES = _MIB // 100
@@ -74,6 +76,7 @@ def _measure_context(model: object, question: ComputeQuestion, lines: list[str])
         recurrent_bytes=sizes.recurrent_bytes,
         splits=sizes.splits,
         n_ctx=n_ctx,
+        repacks=any(_REPACKED.search(line) for line in lines),
     )
 
 

@@ -62,6 +62,8 @@ class ComputeAnswer:
     recurrent_bytes: int
     splits: int
     n_ctx: int
+    repacks: bool = False
+    """Weights are laid out anew for this processor: beside a mapped file they would be in memory twice."""
 
 
 @dataclass(frozen=True, slots=True)

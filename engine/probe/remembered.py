@@ -21,6 +21,8 @@ from engine.records import RecordFault, from_plain, read_object, to_plain
 
 _LIMIT = 256
 """Answers kept; the oldest go first."""
+_FORM = 2
+"""Raised when answers hold more than before: the old ones do not count any more."""
 _FILE_LIMIT_BYTES = 1024 * 1024
 
 
@@ -48,7 +50,7 @@ class RememberedProbe:
             stamp = [status.st_size, status.st_mtime_ns]
         except OSError:
             stamp = []
-        text = json.dumps([to_plain(question), stamp, self._build], sort_keys=True)
+        text = json.dumps([to_plain(question), stamp, self._build, _FORM], sort_keys=True)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
     def _read(self) -> dict[str, ComputeAnswer]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from engine.errors import GatehouseError, WorkerError
+from engine.worker.allowance import beyond_reported, read_resident
 from engine.worker.lifeline import ParentGone, Reporter, bind_to_parent, listen_to_parent, read_spec_line
 from engine.worker.spec import Alive, Failed, Loading, Ready, Starting, Stopped, WorkerSpec
 from engine.worker.wire import WireFault, decode_spec
@@ -105,6 +106,7 @@ class Worker:
         self._log_lines: list[str] = []
         self._reported_ratio = -1.0
         self._broken: WorkerError | None = None
+        self._free_before: dict[str, int] = {}
 
     def run(self) -> int:
         """Load and serve; returns the exit code."""
@@ -161,6 +163,7 @@ class Worker:
         from llama_cpp import llama_cpp as native
 
         from engine.llama import bindings
+        from engine.llama.devices import free_bytes
         from engine.llama.model import LoadCancelled, Model
         from engine.llama.parameters import set_op_offload
 
@@ -170,6 +173,7 @@ class Worker:
         native.llama_backend_init()
         for endpoint in self._spec.rpc_endpoints:
             bindings.add_rpc_server(endpoint)
+        self._free_before = dict(free_bytes([device.name for device in self._spec.plan.devices]))
         try:
             model = Model.load(self._spec.plan, self._progress)
         except LoadCancelled as error:
@@ -273,7 +277,7 @@ class Worker:
     async def _accept(self, api: _Api, engine: _Engine, loaded: _Loaded, listening: socket.socket) -> None:
         """Answer requests until :meth:`stop`."""
         from engine.llama.buffers import parse_buffers
-        from engine.llama.devices import buffer_owners
+        from engine.llama.devices import buffer_owners, free_bytes
         from engine.serving.server import Server, address_of
 
         loop = asyncio.get_running_loop()
@@ -285,8 +289,11 @@ class Worker:
         address = address_of(listening)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         await server.listening.wait()
+        plan = self._spec.plan
         buffers = parse_buffers(self._log_lines, buffer_owners())
-        self._reporter.tell(Ready(os.getpid(), address, round(loaded.load_s, 3), buffers))
+        after = free_bytes([device.name for device in plan.devices])
+        allowances = beyond_reported(plan, buffers, self._free_before, dict(after), read_resident(plan.model_path))
+        self._reporter.tell(Ready(os.getpid(), address, round(loaded.load_s, 3), buffers, allowances))
         beating = asyncio.create_task(self._beat(engine))
         try:
             await told.wait()

@@ -69,6 +69,8 @@ class Ready:
     load_s: float
     buffers: tuple[tuple[str, str, int], ...]
     """What llama.cpp really allocated: (device buffer name, weights | kv | recurrent | compute | output, bytes)."""
+    allowances: tuple[tuple[str, int], ...] = ()
+    """(device, bytes) taken beyond that, where it could be measured: driver context and pools, the process itself."""
 
 
 @dataclass(frozen=True, slots=True)

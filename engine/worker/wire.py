@@ -83,5 +83,6 @@ def _check_ranges(event: WorkerEvent) -> None:
         found = _ADDRESS.fullmatch(event.address)
         if found is None or not 0 < int(found[1]) < 65_536:
             raise WireFault("ready.address is not of the form http://HOST:PORT.")
-        if event.load_s < 0 or any(size < 0 for _, _, size in event.buffers):
+        sizes = [*(size for _, _, size in event.buffers), *(size for _, size in event.allowances)]
+        if event.load_s < 0 or any(size < 0 for size in sizes):
             raise WireFault("ready names a negative time or size.")

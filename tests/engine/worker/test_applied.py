@@ -33,7 +33,7 @@ def cards() -> Iterator[tuple[str, str]]:
         yield first, second
 
 
-def _plan(model: Path, endpoints: tuple[str, ...], free: tuple[int, ...], **wish: object) -> Plan:
+def made_plan(model: Path, endpoints: tuple[str, ...], free: tuple[int, ...], **wish: object) -> Plan:
     gpus = tuple(card(size, name=f"RPC{index}") for index, size in enumerate(free))
     asked = Wish(n_ctx=1024, sessions=1, threads=1, kv_type="f16", **wish)  # type: ignore[arg-type]
     probe = partial(measure_compute, timeout_s=300)
@@ -60,7 +60,7 @@ def _load(plan: Plan, endpoints: tuple[str, ...] = ()) -> tuple[Ready, str]:
 @pytest.fixture(scope="module")
 def text_on_cpu(moe_model: Path) -> str:
     """What the processor alone answers."""
-    plan = _plan(moe_model, (), ())
+    plan = made_plan(moe_model, (), ())
     ready, text = _load(plan)
     assert [row for row in compare(plan, ready.buffers) if row.difference_bytes] == []
     assert text.strip()
@@ -86,7 +86,7 @@ def _assert_as_planned(
 
 @pytest.mark.parametrize("in_ram", [0, 8, 15, _N_LAYER])
 def test_experts_stay_in_main_memory(in_ram: int, cards: tuple[str, str], moe_model: Path, text_on_cpu: str) -> None:
-    plan = _plan(moe_model, cards[:1], (4 * GIB,), experts_in_ram=in_ram)
+    plan = made_plan(moe_model, cards[:1], (4 * GIB,), experts_in_ram=in_ram)
     assert plan.n_gpu_layers == _N_LAYER + 1
     assert plan.experts_in_ram == tuple(range(_N_LAYER - in_ram, _N_LAYER))
     _assert_as_planned(plan, cards[:1], text_on_cpu)
@@ -97,7 +97,7 @@ def test_a_card_of_any_size_is_filled_as_planned(
     room: int, cards: tuple[str, str], moe_model: Path, text_on_cpu: str
 ) -> None:
     """``room`` is what the card has beyond the margin that plans leave on it."""
-    plan = _plan(moe_model, cards[:1], (room + 256 * MIB,))
+    plan = made_plan(moe_model, cards[:1], (room + 256 * MIB,))
     used = [device for device in plan.devices if device.name == "RPC0"]
     assert sum(device.needed_bytes for device in used) <= room
     assert used or room < 100 * MIB
@@ -108,7 +108,7 @@ def test_a_card_of_any_size_is_filled_as_planned(
 def test_two_unequal_cards_share_the_layers(
     in_ram: int | None, cards: tuple[str, str], moe_model: Path, text_on_cpu: str
 ) -> None:
-    plan = _plan(moe_model, cards, (420 * MIB, 500 * MIB), experts_in_ram=in_ram)
+    plan = made_plan(moe_model, cards, (420 * MIB, 500 * MIB), experts_in_ram=in_ram)
     assert len(plan.layers_per_card) == 2
     assert sum(plan.layers_per_card) == plan.n_gpu_layers
     # Of two RPC devices llama.cpp's own projection misses the copies between them; weights and cache are exact.
