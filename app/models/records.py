@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.models.fitness import UNKNOWN, Fitness
-from engine.fit.plan import Misfit, Plan
+from engine.fit.plan import Misfit, Plan, Wish
 from engine.hub.repository import RemoteModel
 from engine.worker.spec import WorkerState
 
@@ -52,6 +52,8 @@ class LoadedModel:
     plan: Plan | None
     misfit: Misfit | None
     """Set when the last wish could not be granted."""
+    wish: Wish | None = None
+    """What the plan grants."""
 
 
 @dataclass(frozen=True, slots=True)

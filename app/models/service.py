@@ -215,7 +215,8 @@ class ModelsService:
     def loaded(self) -> LoadedModel:
         if self._kept is not None:
             supervisor = self._kept.supervisor
-            return LoadedModel(self._kept.target.model_id, supervisor.state, supervisor.plan, None)
+            target = self._kept.target
+            return LoadedModel(target.model_id, supervisor.state, supervisor.plan, None, target.wish)
         return self._refused or LoadedModel(self._asked, None, None, None)
 
     async def machine(self, refresh: bool = False) -> Machine:

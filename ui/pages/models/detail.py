@@ -87,6 +87,7 @@ class DetailView(QFrame):
         )
         whole.setContentsMargins(3 * GRID, 0, 12, 2 * GRID)
         self.setLayout(whole)
+        desk.bridge.answer_finished.connect(lambda _event: self._ask_measured())
 
     # what the page tells
 
@@ -156,18 +157,23 @@ class DetailView(QFrame):
         services = self._desk.services
         pinned = services.models.pinned(card.id)
         wish = pinned or Wish(n_ctx=services.settings.values.n_ctx)
-        if self._loaded.model_id == card.id and self._loaded.plan is not None and pinned is None:
-            wish = Wish(n_ctx=self._loaded.plan.n_ctx)
+        if self._loaded.model_id == card.id and self._loaded.plan is not None:
+            wish = self._loaded.wish or Wish(n_ctx=self._loaded.plan.n_ctx)
         self.pin_button.setChecked(pinned is not None)
         self._name_pin()
         if card.fault:
             self.plan_panel.stop()
             return
         self.plan_panel.set_model(Shape(card.n_ctx_train, card.n_layer, card.n_expert, card.n_expert_used), wish)
-        self._desk.bridge.call(
-            lambda: services.models.measured(card.id), lambda found: self._show_measured(card.id, found), owner=self
-        )
+        self._ask_measured()
         self.experts.show_model(card, ready=self._is_ready())
+
+    def _ask_measured(self) -> None:
+        card, models = self._card, self._desk.services.models
+        if card is not None:
+            self._desk.bridge.call(
+                lambda: models.measured(card.id), lambda found: self._show_measured(card.id, found), owner=self
+            )
 
     def _show_measured(self, model_id: str, found: Measured | None) -> None:
         if self._card is not None and self._card.id == model_id:
