@@ -43,7 +43,8 @@ class ChatPreparer:
         known = any(tag in source for tag in _THINK_TAGS) or _single_token(vocabulary, THINK[0]) is not None
         self._thinks = known or self._dialect.name in _WITHOUT_TAGS
         self._controls = vocabulary.controls
-        self._end_of_thinking = _single_token(vocabulary, THINK[1])
+        tags = {*self._dialect.tags, *HERMES.tags}
+        self._tags = {tag: token for tag in tags if (token := _single_token(vocabulary, tag)) is not None}
 
     def prepare(self, call: ChatCall) -> Prepared:
         """Raises: ``RequestError`` of the template, of an option that it does not know, of a schema that cannot be
@@ -58,7 +59,7 @@ class ChatPreparer:
             return Prepared((tokens,), call.options, constraint=constraint)
         prompt_end = rendered.end
         if constraint is not None and prompt_end.rstrip().endswith(THINK[0]):
-            end = self._end_of_thinking
+            end = self._tags.get(THINK[1])
             constraint = replace(constraint, starts_after=end)
             # Where no token ends the thinking, the constraint begins at once, and there is none.
             prompt_end = prompt_end if end is not None else ""
@@ -74,7 +75,7 @@ class ChatPreparer:
     def _constraint(self, call: ChatCall, dialect: Dialect) -> tuple[Constraint | None, Dialect]:
         """What the answer must look like, and the dialect that this is written in."""
         use, asked = call.tool_use, call.options.constraint
-        grammar = CallGrammar(dialect, self._template.source or "", self._controls)
+        grammar = CallGrammar(dialect, self._template.source or "", self._tags)
         if not use.offered:
             schema = asked.text if asked is not None and asked.kind == "json_schema" else None
             return (grammar.answer(schema) or asked if schema is not None else asked), dialect

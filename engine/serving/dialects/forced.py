@@ -86,8 +86,8 @@ class CallGrammar:
 
     dialect: Dialect
     template: str
-    controls: Mapping[str, int]
-    """The control tokens of its vocabulary."""
+    tokens: Mapping[str, int]
+    """Tags that are tokens of their own in its vocabulary, control tokens or not: a grammar names them by number."""
 
     def demanded(self, tools: Sequence[Tool], strict: frozenset[str], *, several: bool) -> tuple[Constraint, Dialect]:
         """An answer that is a call, or ``several``; and the dialect in which it will be written.
@@ -126,7 +126,7 @@ class CallGrammar:
         calls = self._calls(form, tools, strict, several=several)
         tag = opening[0]
         free = "free: /(.|\\n)*/\n"
-        if tag in self.controls:
+        if tag in self.tokens:
             return _grammar(f"start: {self._thoughts()}free calls?\n{free}{calls}")
         if form.first:
             return None
@@ -154,7 +154,7 @@ class CallGrammar:
 
     def _thoughts(self) -> str:
         """Reasoning whose tags free text cannot hold, because they are control tokens."""
-        if not {"<think>", "</think>"} <= self.controls.keys():
+        if not {"<think>", "</think>"} <= self.tokens.keys():
             return ""
         return f"({self._terms('<think>')} /(.|\\n)*/ {self._terms('</think>')})? "
 
@@ -180,12 +180,10 @@ class CallGrammar:
 
     def _terms(self, text: str) -> str:
         """A text as terms of a grammar, its control tokens by their numbers."""
-        present = [re.escape(tag) for tag in self.dialect.tags if tag in self.controls]
+        present = [re.escape(tag) for tag in self.dialect.tags if tag in self.tokens]
         parts = re.split(f"({'|'.join(present)})", text) if present else [text]
         return " ".join(
-            f"<[{self.controls[part]}]>" if index % 2 else lark_literal(part)
-            for index, part in enumerate(parts)
-            if part
+            f"<[{self.tokens[part]}]>" if index % 2 else lark_literal(part) for index, part in enumerate(parts) if part
         )
 
 

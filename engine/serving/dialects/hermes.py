@@ -14,16 +14,21 @@ _PAIRS = {
     "<tool_call>": "</tool_call>",
     "<|tool_call|>": "<|/tool_call|>",  # Phi 4 mini; Granite 3 leaves the end out
 }
+_FENCE = "```json"
 
 
 def _read(source: Source, out: Out, setting: Setting, opening: str) -> Steps[None]:
+    if opening == _FENCE:
+        yield from json_calls(source, out, ("```",), known=setting.tools)
+        return
     closing = next(end for begin, end in _PAIRS.items() if setting.tag(begin) == opening)
     yield from json_calls(source, out, (setting.tag(closing),))
 
 
 HERMES = Dialect(
     "hermes",
-    tagged(("<tool_call>",), _read),
+    # Small models, and those made for code, forget the tags; then only the name of a tool on offer makes it a call.
+    tagged(("<tool_call>", _FENCE), _read),
     ("<think>", "</think>", "<tool_call>", "</tool_call>"),
 )
 PHI = Dialect(

@@ -57,10 +57,11 @@ def test_a_named_function_is_called_with_valid_arguments(client: OpenAI) -> None
 
 
 def test_the_same_as_a_stream(client: OpenAI) -> None:
-    asked: Any = {"model": MODEL_ID, "messages": ASKED, "tools": [WEATHER], "tool_choice": NAMED, "seed": 5}
-    whole = client.chat.completions.create(**asked)
+    create: Any = client.chat.completions.create
+    asked = {"model": MODEL_ID, "messages": ASKED, "tools": [WEATHER], "tool_choice": NAMED, "seed": 5}
+    whole = create(**asked)
     name, call_id, arguments, reason, pieces = "", "", "", None, 0
-    for chunk in client.chat.completions.create(**asked, stream=True):
+    for chunk in create(**asked, stream=True):
         (choice,) = chunk.choices
         reason = choice.finish_reason or reason
         assert not choice.delta.content
@@ -72,7 +73,6 @@ def test_the_same_as_a_stream(client: OpenAI) -> None:
             arguments += delta.function.arguments or ""
             pieces += 1
     (call,) = whole.choices[0].message.tool_calls or []
-    assert call.type == "function"
     assert (name, arguments, reason) == ("get_weather", call.function.arguments, "tool_calls")
     assert call_id.startswith("call_")
     assert pieces > 2
@@ -129,7 +129,7 @@ def test_without_a_choice_the_answer_may_be_anything(client: OpenAI) -> None:
 
 
 def test_an_answer_follows_its_schema_or_calls(client: OpenAI) -> None:
-    schema = {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]}
+    schema: Any = {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]}
     answer = client.chat.completions.create(
         model=MODEL_ID,
         messages=ASKED,

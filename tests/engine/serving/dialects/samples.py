@@ -84,6 +84,17 @@ SAMPLES = {
         '<tool_call>{"name": "weather", "arguments": "{\\"city\\": \\"Paris\\", \\"days\\": 2}"}</tool_call>',
         calls=(PARIS,),
     ),
+    "hermes, fenced": Sample(
+        HERMES,
+        'So:\n```json\n{\n  "name": "weather",\n  "arguments": {"city": "Paris", "days": 2}\n}\n```',
+        content="So:",
+        calls=(PARIS,),
+    ),
+    "hermes, fenced but no tool": Sample(
+        HERMES,
+        '```json\n{"name": "Ann", "arguments": {}}\n``` and\n```json\n[1]\n```',
+        content='```json\n{"name": "Ann", "arguments": {}}\n``` and\n```json\n[1]\n```',
+    ),
     "phi": Sample(
         PHI,
         '<|tool_call|>[{"name": "now", "arguments": {}}, {"name": "weather", "arguments": {"city": "Paris", '
