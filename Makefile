@@ -37,6 +37,9 @@ bench: setup ## Measure, side by side with llama.cpp's own tools, and renew the 
 bench-serving: setup ## Measure many sessions beside llama-server (40 minutes), and renew its table in README.md
 	@$(BIN)/python -m tests.bench.serving --write
 
+soak: setup ## Half an hour of careless clients on one worker, which may lose no memory and no cell
+	@$(BIN)/python -m tests.soak_serving --minutes 30 --sessions 20
+
 screenshots: setup ## Render every page into docs/screenshots
 	@$(BIN)/python -m ui.screenshots
 
