@@ -15,12 +15,16 @@ from engine.llama.tokens import Vocabulary
 from engine.serving import wire
 from engine.serving.chat_answer import ChatEncoder
 from engine.serving.engine import Engine
+from engine.serving.expert_watch import ExpertWatch
+from engine.serving.experts_api import ExpertsApi
 from engine.serving.frontend import Frontend, Offer
 from engine.serving.generation import Prepared
 from engine.serving.guard import Guard
 from engine.serving.intake import REFUSALS
 from engine.serving.messages_api import MessagesApi
 from engine.serving.not_here import EMBEDDING_PATHS, RERANK_PATHS, refusing
+from engine.serving.openapi import describe_writer, document_route
+from engine.serving.openapi_requests import Limits
 from engine.serving.responses_api import ResponsesApi
 from engine.serving.state_api import StateApi
 from engine.serving.text_answer import TextEncoder
@@ -29,8 +33,16 @@ from engine.serving.text_answer import TextEncoder
 class Api:
     """The HTTP side. The event loop's thread only; never touches llama.cpp's context."""
 
-    def __init__(self, offer: Offer, engine: Engine, vocabulary: Vocabulary, template: ChatTemplate) -> None:
+    def __init__(
+        self,
+        offer: Offer,
+        engine: Engine,
+        vocabulary: Vocabulary,
+        template: ChatTemplate,
+        watch: ExpertWatch | None = None,
+    ) -> None:
         self._frontend = Frontend(offer, engine, vocabulary, template)
+        self._experts = ExpertsApi(self._frontend, watch)
         self._completions = CompletionsApi(self._frontend)
         self._responses = ResponsesApi(self._frontend)
         self._messages = MessagesApi(self._frontend)
@@ -38,10 +50,14 @@ class Api:
 
     def application(self, *, api_keys: tuple[str, ...], host: str) -> Starlette:
         """The ASGI application."""
-        name = self._frontend.offer.model_id
+        offer = self._frontend.offer
+        name = offer.model_id
+        limits = Limits(name, self._frontend.vocabulary.n_tokens, offer.n_slots)
         return Starlette(
             routes=[
+                document_route(describe_writer(limits)),
                 *self._state.routes(),
+                *self._experts.routes(),
                 *self._completions.routes(),
                 *self._responses.routes(),
                 *self._messages.routes(),

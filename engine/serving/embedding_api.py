@@ -37,6 +37,8 @@ from engine.serving.guard import Guard
 from engine.serving.intake import REFUSALS, Intake
 from engine.serving.models_answer import model_object, models_object, pick_model
 from engine.serving.not_here import EMBEDDING_PATHS, RERANK_PATHS, WRITING_PATHS, refusing
+from engine.serving.openapi import describe_pooler, document_route
+from engine.serving.openapi_requests import Limits
 from engine.serving.pace import Pace
 from engine.serving.respond import json_response, unless_gone
 from engine.serving.wire import check_tokens, parse_detokenize
@@ -81,7 +83,9 @@ class EmbeddingApi:
             serves = [Route(path, self.embeddings, methods=["POST"]) for path in EMBEDDING_PATHS]
             what = f"{name} makes vectors of texts"
             serves += refusing(RERANK_PATHS, f"{what}; it scores no documents.", "Use /v1/embeddings.")
+        limits = Limits(name, self._vocabulary.n_tokens, 1, self._offer.width)
         small = [
+            document_route(describe_pooler(limits, ranks=self._offer.pooling is Pooling.RANK)),
             Route("/health", self.health),
             Route("/metrics", self.metrics),
             Route("/v1/models", self.models),

@@ -93,7 +93,9 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _not_found(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-    return refusal(RequestError(code, str(error.detail), status=error.status_code), request.url.path)
+    answer = refusal(RequestError(code, str(error.detail), status=error.status_code), request.url.path)
+    answer.headers.update(error.headers or {})  # which methods are allowed
+    return answer
 
 
 async def _gone(request: Request, error: Exception) -> Response:

@@ -24,13 +24,18 @@ from engine.serving.wire_foreign import (
     call_of_tool,
     function_tool,
     refuse_kind,
+    take_rest,
 )
 
-_EFFORTS: Final = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
+_EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
+_TRANSLATED: Final = (
+    *("stop", "reasoning_effort", "response_format", "parallel_tool_calls"),
+    *("n", "max_completion_tokens", "logprobs", "top_logprobs"),
+)
 _BUDGETS: Final = ((4096, "low"), (16384, "medium"), (MAX_WHOLE, "high"))
 """Tokens for thinking up to which each effort is meant; models know efforts, not budgets."""
 _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
-_HARMLESS: Final = ("cache_control", "metadata", "service_tier", "inference_geo", "user_profile_id")
+_HARMLESS: Final = ("cache_control", "service_tier", "inference_geo", "user_profile_id")
 """They change nothing about the text: prefixes are reused here without being asked."""
 
 
@@ -66,6 +71,7 @@ def parse_count_call(body: bytes, defaults: SamplingSettings) -> ChatCall:
 def _chat(fields: Fields, defaults: SamplingSettings, max_tokens: int) -> ChatCall:
     for name in _HARMLESS:
         fields.take(name)
+    metadata = fields.take("metadata")
     system, given = fields.take("system"), fields.take("messages")
     messages = [] if system is None else [{"role": "system", "content": _texts(system, "system")}]
     for index, message in enumerate(as_list(given, "messages")):
@@ -80,7 +86,8 @@ def _chat(fields: Fields, defaults: SamplingSettings, max_tokens: int) -> ChatCa
         "response_format": None if output_format is None else _response_format(output_format),
         "tool_choice": None if choice is None else _choice(choice),
         "parallel_tool_calls": False if isinstance(choice, dict) and choice.get("disable_parallel_tool_use") else None,
-        **fields.take_rest(),
+        **take_rest(fields, _TRANSLATED),
+        "user": _user(metadata),
         "messages": messages,
         "tools": tools or None,
         "max_tokens": max_tokens,
@@ -189,13 +196,17 @@ def _effort(thinking: Any, effort: Any) -> str | None:
     if kind not in ("enabled", "adaptive", "between_tools"):
         refuse_kind("thinking.type", kind, ("enabled", "disabled", "adaptive"))
     if effort is not None:
-        return _EFFORTS.get(as_text(effort, "output_config.effort")) or refuse(
-            "output_config.effort", f"must be one of {', '.join(_EFFORTS)}"
-        )
+        known = as_text(effort, "output_config.effort")
+        return known if known in _EFFORTS else refuse("output_config.effort", f"must be one of {', '.join(_EFFORTS)}")
     if kind != "enabled":
         return None
     budget = Fields(given).whole("budget_tokens", None, 1, MAX_WHOLE)
     return next(name for most, name in _BUDGETS if (budget or 0) <= most)
+
+
+def _user(metadata: Any) -> Any:
+    """Whose turn it is, for taking turns."""
+    return None if metadata is None else as_object(metadata, "metadata").get("user_id")
 
 
 def _response_format(value: Any) -> JsonObject:

@@ -37,7 +37,7 @@ class PlainReader:
         if delta.text or delta.logprobs:
             events.append(ContentDelta(self._choice, delta.text, delta.logprobs))
         if delta.finish is not None and delta.timings is not None:
-            events.append(Finished(self._choice, _REASONS[delta.finish], delta.timings))
+            events.append(Finished(self._choice, _REASONS[delta.finish], delta.timings, delta.stopped_by))
 
 
 class DialectReader:
@@ -64,7 +64,7 @@ class DialectReader:
             reason = _REASONS[delta.finish]
             if reason == "stop" and self._calls and delta.finish == "stop":
                 reason = "tool_calls"
-            events.append(Finished(self._choice, reason, delta.timings))
+            events.append(Finished(self._choice, reason, delta.timings, delta.stopped_by))
 
     def _add(self, piece: Piece, events: list[Event]) -> None:
         match piece:

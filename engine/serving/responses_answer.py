@@ -114,7 +114,7 @@ class ResponsesEncoder:
                 self._grow(item, event.arguments, out)
         elif isinstance(event, ReasoningDelta):
             self._grow(self._continued("reasoning", out), event.text, out)
-        elif event.text or event.logprobs:
+        elif event.text or (self._open is not None and self._open.kind == "message"):
             self._grow(self._continued("message", out), event.text, out, event.logprobs)
 
     def _continued(self, kind: ItemKind, out: list[bytes]) -> _Item:

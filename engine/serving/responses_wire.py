@@ -21,12 +21,21 @@ from engine.serving.wire_foreign import (
     call_of_tool,
     function_tool,
     refuse_kind,
+    take_rest,
     text_parts,
 )
 
 _LOGPROBS: Final = "message.output_text.logprobs"
 _REASONING: Final = "reasoning.encrypted_content"
 """Reasoning is answered in the open, so there is nothing to add for this."""
+_TRANSLATED: Final = (
+    "messages",
+    "max_tokens",
+    "max_completion_tokens",
+    "response_format",
+    "reasoning_effort",
+    "logprobs",
+)
 _NOT_HERE: Final = {
     "previous_response_id": "This worker keeps no responses; send the whole conversation as input.",
     "conversation": "This worker keeps no conversations; send the whole conversation as input.",
@@ -71,10 +80,10 @@ def parse_responses(body: bytes, defaults: SamplingSettings) -> ResponsesCall:
     effort = _effort(fields.take("reasoning"))
     logprobs = _wants_logprobs(fields.take("include"))
     metadata = _metadata(fields.take("metadata"))
-    parallel, user = fields.flag("parallel_tool_calls", True), fields.text("user", "")
+    parallel, user = fields.flag("parallel_tool_calls", True), fields.text("user", "") or None
     top = fields.whole("top_logprobs", 0, 0, 20) or 0
     chat = {
-        **fields.take_rest(),
+        **take_rest(fields, _TRANSLATED),
         "messages": ([{"role": "system", "content": instructions}] if instructions else []) + given_messages,
         "max_completion_tokens": max_tokens,
         "response_format": _response_format(text_format),
@@ -82,6 +91,7 @@ def parse_responses(body: bytes, defaults: SamplingSettings) -> ResponsesCall:
         "tool_choice": _choice(tool_choice),
         "parallel_tool_calls": parallel,
         "reasoning_effort": effort,
+        "user": user,
         **({"logprobs": True, "top_logprobs": top} if logprobs else {}),
     }
     call = chat_call(Fields(chat), defaults)
@@ -96,7 +106,7 @@ def parse_responses(body: bytes, defaults: SamplingSettings) -> ResponsesCall:
         tool_choice="auto" if tool_choice is None else tool_choice,
         tools=tools,
         top_logprobs=top if logprobs else 0,
-        user=user or None,
+        user=user,
     )
 
 
@@ -174,8 +184,17 @@ def _tool(tool: JsonObject, where: str) -> JsonObject:
 def _choice(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
+    if value.get("type") == "allowed_tools":
+        tools = [
+            _named(as_object(tool, "tool_choice.tools")) for tool in as_list(value.get("tools"), "tool_choice.tools")
+        ]
+        return {"type": "allowed_tools", "allowed_tools": {"mode": value.get("mode"), "tools": tools}}
+    return _named(value)
+
+
+def _named(value: JsonObject) -> JsonObject:
     if value.get("type") != "function":
-        refuse_kind("tool_choice.type", value.get("type"), ("function",))
+        refuse_kind("tool_choice.type", value.get("type"), ("function", "allowed_tools"))
     return {"type": "function", "function": {"name": as_text(value.get("name"), "tool_choice.name")}}
 
 

@@ -86,6 +86,8 @@ class Fields:
         value = self.take(name)
         if value is None:
             return default
+        if type(value) is float and value.is_integer():
+            value = int(value)  # JSON knows no difference
         if type(value) is not int:
             refuse(name, "must be a whole number")
         if not least <= value <= most:

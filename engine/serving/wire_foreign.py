@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from engine.errors import RequestError
-from engine.serving.wire_fields import refuse
+from engine.serving.wire_fields import Fields, refuse
 
 JsonObject = dict[str, Any]
 T = TypeVar("T")
@@ -47,6 +47,15 @@ def refuse_kind(where: str, kind: object, known: Mapping[str, Any] | tuple[str, 
     raise RequestError(
         "unsupported_parameter", f"{where} {said}; this worker takes {', '.join(sorted(known))}.", param=where
     )
+
+
+def take_rest(fields: Fields, translated: tuple[str, ...]) -> JsonObject:
+    """What is left for the chat's own parser. Raises: ``RequestError`` for names that have another name here."""
+    rest = fields.take_rest()
+    for name in translated:
+        if name in rest:
+            raise RequestError("unknown_parameter", f"There is no parameter {name!r} here.", param=name)
+    return rest
 
 
 def text_parts(value: Any, where: str, kinds: tuple[str, ...]) -> str:

@@ -125,7 +125,6 @@ def test_what_can_never_fit_is_refused_before_it_is_tokenized(http: httpx2.Clien
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "unsupported_parameter"),
         ({"n": 5}, "invalid_parameter"),  # more than this worker's four
         ({"logit_bias": {"99999": 1}}, "invalid_parameter"),
         ({"stop": ["x"] * 1000}, "invalid_parameter"),
