@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import RequestError
+from engine.llama.repetition import MAX_REPEATED_CHARS, repeated_terms
 from engine.llama.tokens import Vocabulary
 
 if TYPE_CHECKING:
@@ -272,11 +273,15 @@ def _lark_of_gbnf(text: str) -> str:
     from llguidance.gbnf_to_lark import gbnf_to_lark
 
     try:
-        return gbnf_to_lark(text)
+        lark = gbnf_to_lark(text)
+        repeated = repeated_terms(lark)  # of its rules llguidance makes expressions where it can
     except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+        raise ValueError("it is nested too deeply.") from error
     except Exception as error:  # its parser raises Exception itself
         raise ValueError(str(error)) from error
+    if repeated > MAX_REPEATED_CHARS:
+        raise ValueError(f"it repeats its parts up to {repeated:,} times; {MAX_REPEATED_CHARS:,} are the most.")
+    return lark
 
 
 def _refused(constraint: Constraint, message: str) -> RequestError:

@@ -252,7 +252,11 @@ def _constrain(sequence: Sequence, grammar: Grammar, vocabulary: Vocabulary) -> 
     sequence.matcher = grammar.matcher()
     if sequence.wants_logprobs or not sequence.ticket.request.fast_forward:
         return
-    opening = sequence.matcher.forced(sequence.limit_tokens - len(sequence.tokens) - 1)
+    try:
+        opening = sequence.matcher.forced(sequence.limit_tokens - len(sequence.tokens) - 1)
+    except RequestError:
+        sequence.matcher = grammar.matcher()  # it will give up again, when there is somebody to tell
+        return
     trial = TextStream(sequence.ticket.request.stops)
     text, stopped = trial.feed_tokens(opening, vocabulary.piece, sequence.ticket.request.shown_controls)
     if stopped or sequence.matcher.stopped:

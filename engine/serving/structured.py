@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from engine.errors import RequestError
 from engine.llama.constrain import Constraint
-from engine.serving.repetition import MAX_REPEATED_CHARS, repeated_chars
+from engine.llama.repetition import MAX_REPEATED_CHARS, repeated_chars
 from engine.serving.wire_fields import Fields, refuse
 
 MAX_CONSTRAINT_CHARS: Final = 1 << 16

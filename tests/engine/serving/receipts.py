@@ -6,17 +6,16 @@ import json
 import random
 
 from engine.llama.constrain import Constraint
-from engine.llama.template import ChatMessage
 
 FIELDS = ("company", "date", "address", "total")
 SCHEMA = {
     "type": "object",
-    "properties": {name: {"type": ["string", "null"], "maxLength": 120} for name in FIELDS},
+    "properties": {name: {"type": ["string", "null"], "maxLength": 40} for name in FIELDS},
     "required": list(FIELDS),
     "additionalProperties": False,
 }
 CONSTRAINT = Constraint("json_schema", json.dumps(SCHEMA))
-_TASK = (
+TASK = (
     "Extract company, date, address and total from the receipt as JSON, copied verbatim. "
     "Return an instance of the JSON, not the schema itself."
 )
@@ -39,6 +38,7 @@ def receipt(number: int) -> str:
     return "\n".join(lines)
 
 
-def messages(number: int) -> tuple[ChatMessage, ...]:
-    """A chat that asks for the fields of a receipt."""
-    return (ChatMessage("system", _TASK), ChatMessage("user", receipt(number)))
+def prompt(number: int) -> str:
+    """A chat that asks for the fields of a receipt, as the starter's template writes it."""
+    turns = (("system", TASK), ("user", receipt(number)))
+    return "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in turns) + "<|im_start|>assistant\n"

@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import RequestError
 from engine.llama.constrain import Constraint
-from engine.serving.repetition import repeated_chars
+from engine.llama.repetition import repeated_chars, repeated_terms
 from engine.serving.structured import MAX_CONSTRAINT_CHARS, schema_constraint, take_constraint
 from engine.serving.wire_fields import Fields
 
@@ -211,3 +211,17 @@ def test_a_schema_is_no_deeper_and_no_larger_than_bounds() -> None:
 )
 def test_repetitions_multiply(pattern: str, n: int) -> None:
     assert repeated_chars(pattern) == n
+
+
+@pytest.mark.parametrize(
+    ("lark", "n"),
+    [
+        ('start: A A\nA: "abc" B{4}\nB: /[x-z]{5}/', 46),
+        ('start: a{1000}\na: "x" | a "y"', 1000),
+        ("start: A0\n" + "\n".join(f"A{n}: A{n + 1} A{n + 1}" for n in range(24)) + '\nA24: "a"', 2**24),
+        ("start: A\nA: A A", 4),
+        ("", 0),
+    ],
+)
+def test_terminals_multiply(lark: str, n: int) -> None:
+    assert repeated_terms(lark) == n
