@@ -42,12 +42,16 @@ def _planned(model: CatalogueModel, machine: Machine, experience: Experience) ->
     from engine.fit.fit import fit_facts
     from engine.fit.sketched import sketch_facts
 
-    offer = offers.offer_of_model(model)
+    offer = judged(offers.offer_of_model(model), machine)
     if model.kind == "embedding":
-        return judged(offer, machine)
-    wish = Wish(sessions=1)
-    drawn = [sketch_facts(model, variant) for variant in model.variants]
-    fitness = [of_plan(fit_facts(facts, wish, machine, experience=experience)) for facts in drawn]
+        return offer
+    # Only the file that we would take, and smaller ones where it does not fit: each plan costs milliseconds.
+    fitness = [choice.fitness for choice in offer.choices]
+    for place in range(offer.suggested, -1, -1):
+        facts = sketch_facts(model, model.variants[place])
+        fitness[place] = of_plan(fit_facts(facts, Wish(sessions=1), machine, experience=experience))
+        if fitness[place].verdict != "too_large":
+            break
     return offers.with_fitness(offer, fitness, offers.suggested(offer.choices, fitness))
 
 

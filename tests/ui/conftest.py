@@ -15,7 +15,8 @@ from ui import plain_imports
 from ui.bridge import Bridge
 from ui.desk import Action, Desk, NoticeLevel
 from ui.icons import Icons
-from ui.screenshots.double import SampleChat, SampleModels, sample_services
+from ui.screenshots.double import SampleChat, SampleModels, sample_house
+from ui.screenshots.double_hub import SampleDownloads, SampleHub
 from ui.theme import ThemeStore
 
 plain_imports.restore()
@@ -42,6 +43,8 @@ class House:
     desk: Desk
     chat: SampleChat
     models: SampleModels
+    hub: SampleHub
+    downloads: SampleDownloads
     told: Told
     gone: list[str]
     """Pages that were asked for."""
@@ -70,9 +73,10 @@ def core() -> Iterator[CoreThread]:
 
 @pytest.fixture
 def house(qapp: QApplication, themes: ThemeStore, core: CoreThread, tmp_path: Path) -> Iterator[House]:
-    services, chat, models = sample_services(tmp_path / "settings.json")
+    made = sample_house(tmp_path / "settings.json")
+    services = made.services
     bridge = Bridge(core, services.bus)
-    told, gone = Told(), []
+    told, gone = Told(), list[str]()
     desk = Desk(services, bridge, themes, Icons(themes), told, tmp_path, gone.append)
-    yield House(desk, chat, models, told, gone)
+    yield House(desk, made.chat, made.models, made.hub, made.downloads, told, gone)
     bridge.close()

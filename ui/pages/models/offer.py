@@ -88,8 +88,8 @@ class OfferView(QFrame):
         same = offer is not None and self._offer is not None and offer.id == self._offer.id
         self._offer = offer
         if not same:
-            self.cancel()
             self._planned = None
+            self.cancel()
             self.plan_panel.hide()
             self._trouble.tell("")
             self._token_line.hide()
@@ -146,8 +146,8 @@ class OfferView(QFrame):
         self._show_choice()
 
     def _choose(self) -> None:
-        self.cancel()
         self._planned = None
+        self.cancel()
         self.plan_panel.hide()
         self._trouble.tell("")
         self._show_choice()
