@@ -8,6 +8,7 @@ shares no code with our reader.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,13 @@ def _vocabulary() -> tuple[list[str], list[str]]:
     return [*_SPECIAL, *letters, letters[32] + "t"], [f"{letters[32]} t"]
 
 
-def make_tiny(recipe: Recipe, target: Path, seed: int = 1) -> Path:
-    """Write a random model after a recipe, unless it is there already."""
+def make_tiny(
+    recipe: Recipe, target: Path, seed: int = 1, *, fixed: Mapping[str, Sequence[float]] | None = None
+) -> Path:
+    """Write a random model after a recipe, unless it is there already.
+
+    ``fixed`` gives tensors of every layer, by their names without ``blk.i.``, those values, repeated as needed.
+    """
     if target.is_file():
         return target
     import numpy as np
@@ -98,6 +104,9 @@ def make_tiny(recipe: Recipe, target: Path, seed: int = 1) -> Path:
         shapes |= {f"blk.{index}.{suffix}": shape for suffix, shape in recipe.layer(index).items()}
     for tensor, shape in shapes.items():
         data = _weights(tensor, rng.standard_normal(shape, np.float32))
+        known = (fixed or {}).get(tensor.split(".", 2)[-1])
+        if known is not None:
+            data = np.resize(np.asarray(known, np.float32), shape)
         plain = len(shape) == 1 or tensor.endswith(".bias") or any(part in tensor for part in _COMPUTED_PLAIN)
         writer.add_tensor(tensor, data if plain else data.astype(np.float16))
     _write(writer)

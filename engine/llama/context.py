@@ -73,14 +73,10 @@ class Context:
         parameters.no_perf = True
         parameters.abort_callback = self._stop_callback
         parameters.abort_callback_data = ctypes.addressof(self._stop_word)
-        self.handle: Any = native.llama_init_from_model(model.handle, parameters)
-        if not self.handle:
-            raise WorkerError(
-                "context_failed",
-                f"llama.cpp could not make a context of {plan.n_ctx:,} tokens for {plan.model_name}.",
-                "A smaller context needs less memory.",
-            )
-        self._memory: Any = native.llama_get_memory(self.handle)
+        self._parameters = parameters
+        self._model_handle = model.handle
+        self._refusal = f"llama.cpp could not make a context of {plan.n_ctx:,} tokens for {plan.model_name}."
+        self._open()
         if not self._memory:
             self.close()
             raise WorkerError("not_generative", f"{plan.model_name} is not a model that writes text.")
@@ -99,6 +95,23 @@ class Context:
         self.n_outputs_max = max(1, min(plan.n_outputs_max or self.n_batch, self.n_batch))
         self._get_logits = bind("llama_get_logits_ith", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
         self._make_batch()
+
+    def _open(self) -> None:
+        self.handle: Any = native.llama_init_from_model(self._model_handle, self._parameters)
+        if not self.handle:
+            raise WorkerError("context_failed", self._refusal, "A smaller context needs less memory.")
+        self._memory: Any = native.llama_get_memory(self.handle)
+
+    def reopen(self, evaluation_callback: Any) -> None:
+        """Begin anew with an evaluation callback, or with ``None`` without one. Every sequence is forgotten.
+
+        llama.cpp takes the callback only when a context is made. The caller keeps it alive.
+        Raises: ``WorkerError`` when llama.cpp cannot make the context again.
+        """
+        self.close()
+        kind = native.ggml_backend_sched_eval_callback
+        self._parameters.cb_eval = evaluation_callback if evaluation_callback is not None else kind()
+        self._open()
 
     def _make_batch(self) -> None:
         """Lay the batch over numpy arrays, so that filling a row is four stores and a slice is four copies."""

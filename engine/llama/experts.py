@@ -4,7 +4,7 @@ llama.cpp asks the callback about each operation of a graph and hands over the r
 routers' choices, ``ffn_moe_topk-<layer>``. That costs a call into Python for every operation and a wait for the device
 in every layer, so a context has no callback until somebody watches. What the counts mean is in ``engine.fit.routed``.
 
-In the last layer llama.cpp computes only the rows whose logits are wanted: of a prompt it counts one token there.
+In the last layer of most architectures llama.cpp computes only the rows whose logits are wanted: one of a prompt.
 """
 
 from __future__ import annotations

@@ -146,6 +146,11 @@ class Engine:
         """Whether anything is waiting or running."""
         return bool(self._scheduler.active or self._scheduler.waiting)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing runs, waits or is on its way from the disk. For :meth:`ask`."""
+        return not self.busy and not self._fetching
+
     # The engine's thread
 
     def state(self) -> EngineState:

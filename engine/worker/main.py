@@ -247,6 +247,7 @@ class Worker:
     def _host_writer(self, writer: _Writer) -> tuple[_Api, _Engine]:
         from engine.serving.api import Api
         from engine.serving.engine import Engine
+        from engine.serving.expert_watch import ExpertWatch
         from engine.serving.kept_binding import make_lane
         from engine.serving.mailbox import poster
 
@@ -254,7 +255,10 @@ class Worker:
         post = poster(asyncio.get_running_loop())
         lane = make_lane(self._spec.kept_states, self._spec.plan)
         engine = Engine(model, writer.context, post=post, on_broken=self._on_broken, kept=lane)
-        return Api(self._offer(writer), engine, model.vocabulary, writer.template), engine
+        watch = ExpertWatch(model, writer.context, self._spec.plan.n_expert_used)
+        if self._spec.watch_experts:
+            watch.begin()
+        return Api(self._offer(writer), engine, model.vocabulary, writer.template, watch), engine
 
     def _host_pooler(self, pooler: _Pooler) -> tuple[_Api, _Engine]:
         from engine.serving.embedding import EmbeddingEngine

@@ -40,6 +40,8 @@ class WorkerSpec:
     parent_pid: int
     """The worker exits when this process is gone."""
     queue_limit: int = 256
+    watch_experts: bool = False
+    """Count which experts are picked from the first token on; it can also be switched on later."""
     rpc_endpoints: tuple[str, ...] = ()
     """``HOST:PORT`` of ggml RPC servers to add as devices; loopback stand-ins for a card in tests."""
     kept_states: KeptStates | None = None
