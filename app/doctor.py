@@ -14,19 +14,21 @@ import re
 import sqlite3
 import textwrap
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from app.paths import Paths
 from app.printer import size
+from app.secrets import lies_in_file
 from app.store.database import SCHEMA_VERSION
 from app.version import version
 from engine.hardware.detect import detect
 from engine.hardware.profile import Disk, Gpu, Machine
 from engine.hub.library import LocalModel, scan
 from engine.records import to_plain
+from engine.serving.kept import SUFFIX
 
 _LABEL_WIDTH: Final = 13
 _TEXT_WIDTH: Final = 100
@@ -78,6 +80,16 @@ class FoundModel:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptReport:
+    """What the model remembers of past conversations, encrypted on disk."""
+
+    states: int
+    size_bytes: int
+    key_in_file: bool
+    """Because no keyring service runs here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything the doctor found."""
 
@@ -88,6 +100,7 @@ class Report:
     data_folder: Path
     database: DatabaseState
     models: tuple[FoundModel, ...]
+    kept: KeptReport
 
 
 def examine(paths: Paths, machine: Machine | None = None) -> Report:
@@ -103,6 +116,7 @@ def examine(paths: Paths, machine: Machine | None = None) -> Report:
         data_folder=paths.data,
         database=database,
         models=tuple(_describe_model(model) for model in models),
+        kept=_look_at_kept(paths),
     )
 
 
@@ -210,10 +224,27 @@ def report_text(report: Report) -> str:
         ("Data", [str(report.data_folder)]),
         ("Database", [_database_line(report.database)]),
         ("Models", list(_model_lines(report.models))),
+        ("Kept", list(_wrap(_kept_line(report.kept), _TEXT_WIDTH - _LABEL_WIDTH))),
         ("", []),
         ("Probes", list(_probe_lines(machine))),
     ]
     return "\n".join([*head, *(line for label, lines in blocks for line in _block(label, lines))])
+
+
+def _look_at_kept(paths: Paths) -> KeptReport:
+    sizes = []
+    for path in paths.kept_states.glob(f"*{SUFFIX}"):
+        with suppress(OSError):  # a worker may have replaced it just now
+            sizes.append(path.stat().st_size)
+    return KeptReport(len(sizes), sum(sizes), lies_in_file(paths.data))
+
+
+def _kept_line(kept: KeptReport) -> str:
+    if not kept.states:
+        return "nothing of past conversations"
+    key = "in store.key in the data folder, because no keyring service runs" if kept.key_in_file else "in the keyring"
+    what = _plural(kept.states, "past conversation")
+    return f"memory of {what}, {size(kept.size_bytes)}, encrypted; the key lies {key}"
 
 
 def _block(label: str, lines: Sequence[str]) -> Iterator[str]:

@@ -57,6 +57,11 @@ def read_or_make(data_folder: Path) -> StoreKey | None:
     return StoreKey(key, "keyring") if key is not None else None
 
 
+def lies_in_file(data_folder: Path) -> bool:
+    """Whether the key had to go into a file."""
+    return (data_folder / KEY_FILE).is_file()
+
+
 def _ask_child() -> str:
     """What :func:`main` writes, or nothing."""
     command = [sys.executable, "-m", "app.secrets"]

@@ -16,6 +16,7 @@ from app.doctor import (
     DatabaseState,
     EngineBuild,
     FoundModel,
+    KeptReport,
     Report,
     conclude,
     examine,
@@ -24,6 +25,7 @@ from app.doctor import (
     report_text,
 )
 from app.paths import Paths, resolve
+from app.secrets import read_or_make
 from app.store.database import SCHEMA_VERSION, open_writer
 from engine.hardware.profile import Bandwidth, DeviceKind, Disk, Gpu, Machine, Memory, ProbeNote, Processor
 
@@ -55,6 +57,7 @@ REPORT = Report(
         FoundModel("small", Path("/m/small.gguf"), 98_362_432, "Q4_1", 134_515_008, True, ""),
         FoundModel("broken", Path("/m/broken.gguf"), 100, "", None, False, "broken.gguf ends before its header does."),
     ),
+    kept=KeptReport(2, 120_000_000, key_in_file=False),
 )
 
 
@@ -89,6 +92,7 @@ def test_a_person_reads_it() -> None:
         "broken     100 B, ?",
         "  ✗ broken.gguf ends before its header does.",
     ]
+    assert lines_of("Kept", text) == ["memory of 2 past conversations, 120 MB, encrypted; the key lies in the keyring"]
     assert max(map(len, text.splitlines())) <= 110
 
 
@@ -174,6 +178,17 @@ def test_a_data_folder_that_is_not_there_stays_so(paths: Paths) -> None:
     assert not paths.data.exists()
     text = report_text(report)
     assert lines_of("Database", text) == lines_of("Models", text) == ["none yet"]
+    assert lines_of("Kept", text) == ["nothing of past conversations"]
+
+
+def test_a_key_outside_the_keyring_is_told(paths: Paths) -> None:
+    made = read_or_make(paths.data)
+    assert made is not None
+    paths.kept_states.mkdir(parents=True)
+    (paths.kept_states / "x.kept").write_bytes(b"x" * 1000)
+    text = report_text(examine(paths, WORKSTATION))
+    assert "no keyring service runs" in " ".join(lines_of("Kept", text))
+    assert made.key.hex() not in text
 
 
 def test_a_store_in_use_is_counted(paths: Paths) -> None:

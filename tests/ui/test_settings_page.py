@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QComboBox
 from pytestqt.qtbot import QtBot
 
 from app.settings import Settings
@@ -26,3 +27,13 @@ def test_the_system_prompt_of_new_chats_is_kept_when_typing_pauses(qtbot: QtBot,
     path = house.desk.data_folder / "settings.json"
     qtbot.waitUntil(path.exists)
     assert Settings(path).values.system_prompt == "Answer in rhymes."
+
+
+def test_how_much_is_kept_of_chats_is_stored_when_chosen(qtbot: QtBot, house: House) -> None:
+    page = SettingsPage(house.desk)
+    qtbot.addWidget(page)
+    budget = next(box for box in page.findChildren(QComboBox) if box.accessibleName() == "Memory of chats")
+    settings = house.desk.services.settings
+    assert budget.currentData() == settings.values.kept_states_budget_bytes
+    budget.setCurrentIndex(budget.findText("Nothing"))
+    assert settings.values.kept_states_budget_bytes == 0

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.secrets import lies_in_file
 from app.settings import RANGES
 from app.version import version
 from ui import display
@@ -33,6 +34,7 @@ from ui.widgets.parts import button, column, frame, label, row
 _WIDTH = 640
 _TYPING_PAUSE_MS = 400
 _CONTEXTS: tuple[int | None, ...] = (None, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
+_BUDGETS = (0, 1 << 30, 2 << 30, 4 << 30, 8 << 30, 16 << 30)
 _ANSWERS: tuple[int | None, ...] = (None, 256, 512, 1024, 2048, 4096, 8192)
 
 
@@ -173,7 +175,22 @@ class SettingsPage(QScrollArea):
         folder.setMinimumWidth(34 * GRID)
         both = row(folder, button(self.tr("Open"), self._open_folder, name=self.tr("Open the data folder")))
         hint = self.tr("Conversations, settings and logs live here and nowhere else.")
-        return self._section(self.tr("Data"), [(self.tr("Folder"), hint, _wrapped(both))])
+        return self._section(self.tr("Data"), [(self.tr("Folder"), hint, _wrapped(both)), self._kept_states()])
+
+    def _kept_states(self) -> tuple[str, str, QWidget]:
+        budget = QComboBox()
+        budget.setFixedWidth(18 * GRID)
+        chosen = self._values.kept_states_budget_bytes
+        for value in sorted({*_BUDGETS, chosen}):
+            budget.addItem(display.byte_size(value) if value else self.tr("Nothing"), value)
+        budget.setCurrentIndex(budget.findData(chosen))
+        budget.currentIndexChanged.connect(lambda place: self._keep(kept_states_budget_bytes=budget.itemData(place)))
+        hint = self.tr(
+            "So that the model need not read a long chat again after a restart. Encrypted; from the next load."
+        )
+        if lies_in_file(self._desk.data_folder):
+            hint += " " + self.tr("The key lies in the data folder, because no keyring service runs here.")
+        return self.tr("Memory of chats"), hint, budget
 
     def _about(self) -> QWidget:
         self._licences = QPlainTextEdit()
