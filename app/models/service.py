@@ -168,10 +168,17 @@ class ModelsService:
         return server_command(plan, architecture=architecture, rpc_endpoints=endpoints)
 
     async def watch_experts(self, watching: bool) -> RoutedExperts | None:
-        return None
+        from app.experts import switch_experts
+
+        endpoint = self.endpoint()
+        return await switch_experts(endpoint, watching=watching) if endpoint is not None else None
 
     async def experts(self) -> RoutedExperts | None:
-        return None
+        from app.experts import read_experts
+
+        endpoint = self.endpoint()
+        routed = await read_experts(endpoint) if endpoint is not None else None
+        return routed if routed is not None and routed.n_experts else None
 
     async def plan(self, model_id: str, wish: Wish) -> Plan | Misfit:
         return await self._planner.plan(await self._usable(model_id), wish, self._present_plan())
