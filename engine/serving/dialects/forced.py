@@ -183,8 +183,13 @@ class CallGrammar:
         present = [re.escape(tag) for tag in self.dialect.tags if tag in self.tokens]
         parts = re.split(f"({'|'.join(present)})", text) if present else [text]
         return " ".join(
-            f"<[{self.tokens[part]}]>" if index % 2 else lark_literal(part) for index, part in enumerate(parts) if part
+            f"<[{self.tokens[part]}]>" if index % 2 else _literal(part) for index, part in enumerate(parts) if part
         )
+
+
+def _literal(text: str) -> str:
+    """A brace stands alone: the grammar's lexer never looks back, and JSON of another form may begin with it too."""
+    return f"{lark_literal('{')} {lark_literal(text[1:])}" if text.startswith('{"') else lark_literal(text)
 
 
 def _parameters(tool: Tool, *, strict: bool) -> Mapping[str, Any]:
