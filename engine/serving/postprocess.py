@@ -101,6 +101,8 @@ class Postprocessor:
         while True:
             n_before = len(sequence.tokens)
             token, logprob = sequence.sampler.sample(self._logits(row), sequence.matcher)
+            if token in guesses[n_right : n_right + 1]:
+                _count_right(sequence)
             if not self._take_chosen(sequence, token, logprob, now):
                 return
             new = sequence.tokens[n_before:]
@@ -167,12 +169,10 @@ class Postprocessor:
         most = min(MOST_GUESSES, self._most_logits - 1, sequence.limit_tokens - len(sequence.tokens) - 1)
         if most < 1 or not sequence.decoding or len(sequence.tokens) + most > self._rewindable_tokens:
             return
-        sequence.guess = NO_GUESS
         if sequence.wants_logprobs and sequence.matcher is not None and sequence.ticket.request.fast_forward:
             # What is forced is verified like a guess then, because its probabilities are wanted too.
             certain = sequence.matcher.upcoming(most)
             if certain:
-                sequence.forced_tokens += len(certain)
                 sequence.put_draft(certain)
                 return
         lookup = sequence.lookup
@@ -188,9 +188,9 @@ class Postprocessor:
 
     def _learn(self, sequence: Sequence, guesses: list[int], n_right: int) -> None:
         lookup, guess = sequence.lookup, sequence.guess
+        sequence.guess = NO_GUESS
         if lookup is None or not guess.tokens:
             return
-        sequence.accepted_tokens += n_right
         if guesses:
             lookup.learn(guess, n_right, min(n_right + 1, len(guesses)))
         else:  # none were made; what would have become of the first is known all the same
@@ -224,6 +224,14 @@ class Postprocessor:
         delta = Delta(sequence.choice, text, tuple(sequence.logprobs), reason, timings, error, stopped_by)
         self._outgoing.append((sequence.ticket.sink, delta))
         self.urgent = True
+
+
+def _count_right(sequence: Sequence) -> None:
+    """A token was known before it was chosen: by lookup, or, when nothing was looked up, by the constraint."""
+    if sequence.guess.tokens:
+        sequence.accepted_tokens += 1
+    else:
+        sequence.forced_tokens += 1
 
 
 def open_sequences(ticket: Ticket, vocabulary: Vocabulary, limit_tokens: int) -> list[Sequence]:
