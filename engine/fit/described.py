@@ -38,7 +38,7 @@ def describe_machine(text: str) -> Machine:
             case "free":
                 free_bytes = _size(value, part)
             case "cpu":
-                bandwidth = Bandwidth(_rate(value, part), USUAL_CORES, 0.0)
+                bandwidth = Bandwidth(_rate(value, part), 1, 0.0)
             case "cores":
                 cores = _cores(value, part)
             case "gpu":

@@ -45,11 +45,11 @@ _FLOP_EACH_BYTE_ELSE = 45.0
 _FLOP_EACH_BYTE_UNIFIED = 22.0
 _CORE_FLOP_S = (
     ("amx", 150e9),
-    ("avx512", 60e9),
-    ("i8mm", 60e9),
-    ("asimddp", 45e9),
-    ("dotprod", 45e9),
-    ("avx2", 45e9),
+    ("avx512", 50e9),
+    ("i8mm", 50e9),
+    ("asimddp", 40e9),
+    ("dotprod", 40e9),
+    ("avx2", 40e9),
     ("neon", 35e9),
 )
 """Arithmetic of one core in prefill on four-bit weights."""
@@ -84,7 +84,10 @@ class MachineRates:
 def machine_rates(machine: Machine, budgets: Budgets, threads: int) -> MachineRates:
     """From measured and nominal bandwidths; what is unknown is guessed, and named."""
     guessed = [] if machine.bandwidth else ["main memory"]
-    nominal = machine.bandwidth.read_bytes_s if machine.bandwidth else UNKNOWN_HOST_BYTES_S
+    nominal = UNKNOWN_HOST_BYTES_S
+    if machine.bandwidth is not None:
+        # One thread alone does not reach what several did.
+        nominal = machine.bandwidth.read_bytes_s * min(1.0, threads / max(1, machine.bandwidth.threads))
     host = Rates(nominal * HOST_EFFICIENCY, threads * _core_flop_s(machine.processor.instruction_sets))
     cards = []
     for card in budgets.cards:

@@ -162,7 +162,7 @@ def test_automatic_context_shrinks_before_it_gives_up(header: Header, probe: Fak
     assert least.n_ctx == LEAST_CONTEXT
 
 
-@pytest.mark.parametrize(("available", "n_ctx"), [(1 * GIB, 8_192), (3 * GIB, 24_064), (64 * GIB, 32_768)])
+@pytest.mark.parametrize(("available", "n_ctx"), [(1 * GIB, 8_192), (3 * GIB, 27_392), (64 * GIB, 32_768)])
 def test_automatic_context_grows_with_a_quarter_of_the_room(
     header: Header, probe: FakeProbe, available: int, n_ctx: int
 ) -> None:
