@@ -329,3 +329,79 @@ TINY_RECIPES = {
     "windowed-experts": TINY_WINDOWED_EXPERTS,
     "sharing": TINY_SHARING,
 }
+
+TINY_EXPERTS = Recipe(
+    "qwen3moe",
+    {
+        "block_count": 4,
+        "feed_forward_length": _HIDDEN,
+        "expert_count": _EXPERTS,
+        "expert_used_count": 2,
+        "expert_feed_forward_length": _EXPERT_HIDDEN,
+        "attention.head_count": 4,
+        "attention.head_count_kv": 2,
+        "attention.key_length": 32,
+        "attention.value_length": 32,
+    },
+    _EPSILON,
+    lambda _: {
+        **_attention(4, 2, 32),
+        **_ROUTED,
+        "attn_q_norm.weight": (32,),
+        "attn_k_norm.weight": (32,),
+        "ffn_norm.weight": (WIDTH,),
+    },
+    top={**_NORMS, "output.weight": (WORDS, WIDTH)},
+)
+"""Qwen 3 with experts, in small."""
+
+_GRANITE_KV_HEADS = (0, 0, 1, 0)
+
+
+def _granite_layer(index: int) -> Mapping[str, Shape]:
+    mixing = _attention(2, 1, 32) if _GRANITE_KV_HEADS[index] else TINY_RECURRENT.layer(index)
+    return {**mixing, **_FEED_FORWARD}
+
+
+TINY_GRANITE = Recipe(
+    "granitehybrid",
+    {
+        **TINY_RECURRENT.counts,
+        "block_count": len(_GRANITE_KV_HEADS),
+        "feed_forward_length": _HIDDEN,
+        "attention.head_count": 2,
+        "rope.dimension_count": 32,
+    },
+    _EPSILON,
+    _granite_layer,
+    lists={"attention.head_count_kv": _GRANITE_KV_HEADS},
+    top=_NORMS,
+)
+"""Granite 4 in small: a recurrent state in most layers, attention in some."""
+
+_WIDE_ROPE = 32
+
+TINY_WIDE_LATENT = Recipe(
+    "deepseek2",
+    {
+        **TINY_LATENT.counts,
+        "attention.key_length": _LATENT + _WIDE_ROPE,
+        "attention.key_length_mla": _NOPE + _WIDE_ROPE,
+        "rope.dimension_count": _WIDE_ROPE,
+    },
+    _EPSILON,
+    lambda index: {
+        **TINY_LATENT.layer(index),
+        "attn_q_b.weight": (_HEADS * (_NOPE + _WIDE_ROPE), 32),
+        "attn_kv_a_mqa.weight": (_LATENT + _WIDE_ROPE, WIDTH),
+    },
+    top=_NORMS,
+)
+"""Latent attention whose one vector divides into blocks of q8_0."""
+
+MORE_TINY_RECIPES = {
+    "experts": TINY_EXPERTS,
+    "granite-hybrid": TINY_GRANITE,
+    "wide-latent": TINY_WIDE_LATENT,
+}
+"""Those that only their sizes are tested of."""

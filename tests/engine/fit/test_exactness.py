@@ -24,7 +24,9 @@ from engine.gguf.split import read_model
 from engine.probe.client import list_devices, measure_compute
 from engine.probe.records import ComputeQuestion
 from tests.engine.fit.machines import GIB, MIB, card, machine
+from tests.fetched_models import MODELS, Fetched, installed
 from tests.made_models import TINY_RECIPES, make_tiny
+from tests.made_recipes import MORE_TINY_RECIPES
 
 # Patient: on a machine that is busy with other things nothing here is decided by time.
 pytestmark = [pytest.mark.native, pytest.mark.timeout(900)]
@@ -129,15 +131,60 @@ def test_weights_are_exact_however_they_are_read(starter: Path, load_mode: str) 
     _assert_printed(loaded.weights, "model", "CPU", group_weights(read_model(starter)).total)
 
 
-@pytest.mark.parametrize("name", sorted(TINY_RECIPES))
-def test_every_kind_of_cache_is_exact(name: str, made_folder: Path) -> None:
-    model = make_tiny(TINY_RECIPES[name], made_folder / f"tiny-{name}.gguf")
+_ALL_TINY = {**TINY_RECIPES, **MORE_TINY_RECIPES}
+
+
+def _tiny_shapes(name: str, contexts: tuple[int, ...], sequences: tuple[int, ...]) -> list[CacheShape]:
     # What the tiny latent model keeps does not divide into blocks of q8_0; the recurrent one keeps no keys at all.
     kinds: tuple[KvType, ...] = ("f16",) if name in ("latent", "recurrent") else _KV
-    shapes = [CacheShape(n_ctx, n_seq, 256, kv) for n_ctx, kv, n_seq in product((512, 2_048), kinds, (1, 20))]
+    return [CacheShape(n_ctx, n_seq, 256, kv) for n_ctx, kv, n_seq in product(contexts, kinds, sequences)]
+
+
+@pytest.mark.parametrize("name", sorted(_ALL_TINY))
+def test_every_kind_of_cache_is_exact(name: str, made_folder: Path) -> None:
+    model = make_tiny(_ALL_TINY[name], made_folder / f"tiny-{name}.gguf")
+    shapes = _tiny_shapes(name, (2_048, 8_192, 32_768), (1, 20))
     header = read_model(model)
     assert sum(kv_bytes(describe_memory(header), s) + recurrent_bytes(describe_memory(header), s) for s in shapes)
     _assert_exact(header, shapes, _load(model, shapes))
+
+
+_GRID = [CacheShape(n_ctx, n_seq, 512, kv) for n_ctx, kv, n_seq in product((2_048, 8_192, 32_768), _KV, (1, 4, 20))]
+
+
+def _fetched(model: Fetched) -> Path:
+    path = installed(model)
+    if path is None:
+        pytest.skip(f"{model.name} is not fetched: python -m tests.fetched_models")
+    return path
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("model", MODELS, ids=[model.name for model in MODELS])
+def test_fetched_models_are_exact_in_the_whole_grid(model: Fetched) -> None:
+    path = _fetched(model)
+    header = read_model(path)
+    _assert_exact(header, _GRID, _load(path, _GRID, load_mode="read"))
+
+
+@pytest.mark.models
+def test_the_starter_and_the_moe_are_exact_in_the_whole_grid(starter: Path, moe_model: Path) -> None:
+    for path in (starter, moe_model):
+        _assert_exact(read_model(path), _GRID, _load(path, _GRID, load_mode="read"))
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("model", MODELS, ids=[model.name for model in MODELS])
+def test_compute_buffers_of_fetched_models_are_projected(model: Fetched) -> None:
+    corners = [CacheShape(n_ctx, n_seq, 512, kv) for n_ctx, kv, n_seq in product((2_048, 32_768), _KV, (1, 20))]
+    _assert_compute_close(_fetched(model), corners)
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("name", sorted(_ALL_TINY))
+def test_compute_buffers_of_every_kind_are_projected(name: str, made_folder: Path) -> None:
+    model = make_tiny(_ALL_TINY[name], made_folder / f"tiny-{name}.gguf")
+    _assert_compute_close(model, _tiny_shapes(name, (2_048, 32_768), (4,)))
 
 
 def _assert_compute_close(model: Path, shapes: list[CacheShape]) -> None:
