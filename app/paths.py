@@ -46,7 +46,7 @@ class Paths:
     @property
     def kept_states(self) -> Path:
         """What the model remembers of past conversations, encrypted."""
-        return self.cache / "conversations"
+        return self.data / "kept"
 
     @property
     def log_file(self) -> Path:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from engine.llama.context import MemoryKind, State
+from engine.serving.kept import UNOWNED
 from engine.serving.kept_lane import KeptLane
 from engine.serving.kept_shelf import Kept, ShelfCounts, continues
 from engine.serving.kv import KvCache
@@ -242,7 +243,7 @@ class KeptPrefixes:
         began = time.monotonic()
         state = self._memory.save_state(prefix.slot, whole=True)
         self._pace.saved(n_bytes, time.monotonic() - began)
-        self._lane.keep(prefix.owner, prefix.tokens, state)
+        self._lane.keep(prefix.owner or UNOWNED, prefix.tokens, state)
         return True
 
     def _before_eviction(self, slot: int, tokens: list[int], owner: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 from engine.serving.kept import SUFFIX
 from engine.worker.spec import KeptStates
 from tests.engine.served import KEY, WorkerProcess, plan, serving, spec
+from tests.made_models import TINY_HYBRID, TINY_LATENT, TINY_RECURRENT, TINY_WINDOWED, Recipe, make_tiny
 
 pytestmark = [pytest.mark.native, pytest.mark.slow]
 
@@ -148,3 +149,30 @@ def test_a_worker_killed_while_it_writes_leaves_nothing_that_is_trusted(tmp_path
         again = say(after, messages)
         assert counted(after, "restored") == 0
     assert (again.text, again.cached_tokens) == (clean.text, 0)
+
+
+@pytest.mark.parametrize(
+    "recipe", [TINY_HYBRID, TINY_RECURRENT, TINY_WINDOWED, TINY_LATENT], ids=lambda r: r.architecture
+)
+def test_every_kind_of_memory_goes_on_with_the_same_tokens(
+    recipe: Recipe, made_folder: Path, tmp_path: Path, wait_for: Wait
+) -> None:
+    """Recurrent states and windows too: they are taken over whole, or not at all."""
+    model = make_tiny(recipe, made_folder / f"tiny-{recipe.architecture}.gguf")
+    begun = [3 + n * 7 % 250 for n in range(400)]
+    asked = [*begun, *range(10, 40)]
+
+    def complete(worker: WorkerProcess, prompt: list[int], tokens: int) -> tuple[str, int]:
+        body = {"prompt": prompt, "max_tokens": tokens, "temperature": 0, "ignore_eos": True}
+        found = json.loads(call(worker, "/v1/completions", body))
+        return found["choices"][0]["text"], found["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+    here = {"plan": plan(model_path=model, n_ctx_train=2048), "kept_states": keeping(tmp_path, idle_s=0.0)}
+    with serving(**here) as worker:
+        complete(worker, begun, 1)
+        wait_for(lambda: counted(worker, "written") == 1, 30.0)
+        uninterrupted = complete(worker, asked, 16)
+    with serving(**here) as worker:
+        assert complete(worker, asked, 16) == uninterrupted
+        assert counted(worker, "restored") == 1
+    assert uninterrupted[1] == len(begun)
