@@ -27,6 +27,7 @@ from ui.bridge import Bridge
 from ui.desk import Desk
 from ui.icons import Icons
 from ui.pages.models.page import ModelsPage
+from ui.pages.models.plan_panel import PlanPanel
 from ui.theme import ThemeStore
 
 pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -77,14 +78,47 @@ def page(qtbot: QtBot, qapp: QApplication, product: Product, tmp_path: Path) -> 
     themes.deleteLater()
 
 
-def _bytes_on(plan: Plan, kind: DeviceKind) -> int:
+def _experts_on(plan: Plan, kind: DeviceKind) -> int:
     return sum(device.experts_bytes for device in plan.devices if device.kind is kind)
 
 
 def test_a_remote_model_is_planned_fetched_split_and_measured(
     qtbot: QtBot, product: Product, page: ModelsPage, moe: Path
 ) -> None:
-    # the plan, before one weight is here
+    before = _plan_ahead(qtbot, page)
+    assert list(product.paths.models.rglob("*.gguf")) == []
+    assert _experts_on(before, DeviceKind.CPU) * _LAYERS == pytest.approx(
+        _LAYERS_IN_RAM * sum(device.experts_bytes for device in before.devices)
+    )
+
+    _fetch(qtbot, product, page, moe)
+    plan = _plan_here(qtbot, page)
+    assert [(d.name, d.weights_bytes, d.kv_bytes) for d in plan.devices] == [
+        (d.name, d.weights_bytes, d.kv_bytes) for d in before.devices
+    ]
+
+    state = _load(qtbot, product, page)
+    names = {name for name, what, size in state.buffers if what == "weights" and size > 0}
+    assert any(name.startswith("RPC0") for name in names)
+    assert any(not name.startswith("RPC0") for name in names)
+    command = product.run(product.services.models.command(plan))
+    assert "--rpc" in command
+    assert "--override-tensor" in command
+
+    page.detail.experts.watch.click()
+    qtbot.waitUntil(lambda: page.detail.experts.watch.isChecked() and _idle(page), timeout=_PATIENCE_MS)
+    _ask(qtbot, product, page)
+    qtbot.waitUntil(page.detail.experts.map.isVisible, timeout=_PATIENCE_MS)
+    assert "experts were never used" in page.detail.experts.map.accessibleDescription()
+    shown = page.detail.plan_panel.decode
+    qtbot.waitUntil(lambda: bool(shown.measured_words), timeout=_PATIENCE_MS)
+    assert shown.isVisible()
+    assert shown.predicted_words.startswith("predicted ")
+    assert shown.measured_words.endswith("(1 answer)")
+
+
+def _plan_ahead(qtbot: QtBot, page: ModelsPage) -> Plan:
+    """Search, and plan the result with some experts in main memory."""
     page.go("hub")
     page.lists.search.field.setText("4x135M")
     page.lists.search.button.click()
@@ -93,57 +127,50 @@ def test_a_remote_model_is_planned_fetched_split_and_measured(
     page.offer.plan_button.click()
     qtbot.waitUntil(lambda: page.offer.plan is not None or bool(page.offer.trouble), timeout=_PATIENCE_MS)
     assert page.offer.trouble == ""
-    page.offer.plan_panel.knobs.experts.set_value(_LAYERS_IN_RAM)
-    qtbot.waitUntil(lambda: _layers_in_ram(page.offer.plan_panel.plan) == _LAYERS_IN_RAM, timeout=_PATIENCE_MS)
-    before = page.offer.plan_panel.plan
-    assert before is not None
-    assert _bytes_on(before, DeviceKind.CPU) * _LAYERS == pytest.approx(
-        _LAYERS_IN_RAM * sum(device.experts_bytes for device in before.devices)
-    )
-    assert list(product.paths.models.rglob("*.gguf")) == []
+    return _with_experts_in_ram(qtbot, page.offer.plan_panel)
 
-    # the download
+
+def _with_experts_in_ram(qtbot: QtBot, panel: PlanPanel) -> Plan:
+    panel.knobs.experts.set_value(_LAYERS_IN_RAM)
+    qtbot.waitUntil(lambda: _layers_in_ram(panel.plan) == _LAYERS_IN_RAM, timeout=_PATIENCE_MS)
+    assert panel.plan is not None
+    return panel.plan
+
+
+def _fetch(qtbot: QtBot, product: Product, page: ModelsPage, moe: Path) -> None:
+    """Download it, and make it the current row of what is here."""
     page.offer.download_button.click()
-    qtbot.waitUntil(
-        lambda: any(d.state == "done" for d in product.services.downloads.downloads()), timeout=_PATIENCE_MS
-    )
+    downloads = product.services.downloads
+    qtbot.waitUntil(lambda: any(d.state == "done" for d in downloads.downloads()), timeout=_PATIENCE_MS)
     page.go("here")
     page.refresh()
     qtbot.waitUntil(lambda: moe.stem in [row.key for row in page.lists.rows()], timeout=_PATIENCE_MS)
     page.select(moe.stem)
 
-    # the load: what was planned for the remote file is planned for this one
-    page.detail.plan_panel.knobs.experts.set_value(_LAYERS_IN_RAM)
-    qtbot.waitUntil(lambda: _layers_in_ram(page.detail.plan_panel.plan) == _LAYERS_IN_RAM, timeout=_PATIENCE_MS)
-    plan = page.detail.plan_panel.plan
-    assert plan is not None
-    assert [(d.name, d.weights_bytes, d.kv_bytes) for d in plan.devices] == [
-        (d.name, d.weights_bytes, d.kv_bytes) for d in before.devices
-    ]
+
+def _plan_here(qtbot: QtBot, page: ModelsPage) -> Plan:
+    return _with_experts_in_ram(qtbot, page.detail.plan_panel)
+
+
+def _load(qtbot: QtBot, product: Product, page: ModelsPage) -> Ready:
     page.detail.load_button.click()
     models = product.services.models
     qtbot.waitUntil(lambda: isinstance(models.loaded().state, Ready | Failed), timeout=_PATIENCE_MS)
     state = models.loaded().state
     assert isinstance(state, Ready), state
-    names = {name for name, what, size in state.buffers if what == "weights" and size > 0}
-    assert any(name.startswith("RPC0") for name in names)
-    assert any(not name.startswith("RPC0") for name in names)
+    return state
 
-    # the answer, and what was measured beside what was predicted
+
+def _ask(qtbot: QtBot, product: Product, page: ModelsPage) -> None:
     heard: list[AnswerFinished] = []
-    bridge = page.detail._desk.bridge
-    bridge.answer_finished.connect(heard.append)
+    page.detail._desk.bridge.answer_finished.connect(heard.append)
     product.run(product.services.chat.send(None, "Tell me about the sea, in a few sentences."))
     qtbot.waitUntil(lambda: bool(heard), timeout=_PATIENCE_MS)
     assert heard[0].message.error == ""
-    shown = page.detail.plan_panel.decode
-    qtbot.waitUntil(lambda: bool(shown.measured_words), timeout=_PATIENCE_MS)
-    assert shown.isVisible()
-    assert shown.predicted_words.startswith("predicted ")
-    assert shown.measured_words.endswith("(1 answer)")
-    command = product.run(models.command(plan))
-    assert "--rpc" in command
-    assert "--override-tensor" in command
+
+
+def _idle(page: ModelsPage) -> bool:
+    return page.detail._desk.bridge.idle
 
 
 def _layers_in_ram(plan: Plan | None) -> int | None:

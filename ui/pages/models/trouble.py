@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
@@ -78,13 +79,19 @@ class TroubleFrame(QFrame):
                 widget.hide()
                 widget.deleteLater()
         for place, way in enumerate(self._shown):
-            act = button(way.words, lambda place=place: self._shown[place].run())  # type: ignore[misc]
+            name = f"{way.words}: {way.detail}" if way.detail else way.words
+            act = button(way.words, partial(self._take, place), name=name)
             line = QWidget()
-            detail = label(way.detail, self._themes.fonts.caption, "muted", wrap=True)
-            detail.setVisible(bool(way.detail))
-            inner = column(row(act, None), detail, spacing=2)
+            if way.detail:
+                inner = row(label(way.detail, self._themes.fonts.caption, wrap=True), act, spacing=12)
+                inner.setStretch(0, 1)
+            else:
+                inner = row(act, None)
             line.setLayout(inner)
             self._ways.addWidget(line)
+
+    def _take(self, place: int) -> None:
+        self._shown[place].run()
 
     def _toggle(self) -> None:
         self._evidence.setVisible(not self._evidence.isVisible())
