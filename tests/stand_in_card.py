@@ -18,7 +18,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
-_OWN_BYTES = 64 << 20
+_OWN_BYTES = 32 << 20
 """For the server itself, beyond the memory of the card."""
 _LISTENS = b"transport"
 """The server announces its transport last, right before it listens."""

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from engine.errors import WorkerError
-from engine.fit.plan import Plan
+from engine.fit.plan import DeviceBytes, Plan
+from engine.hardware.profile import DeviceKind
 from engine.worker.spec import Loading, Ready, Starting, Stopped, WorkerSpec
 from engine.worker.supervisor import Supervisor
 from engine.worker.watch import Patience
 from tests.engine.worker.test_supervisor import News, gone
+from tests.stand_in_card import stand_in_card
 
 pytestmark = [pytest.mark.native, pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")]
 
@@ -118,21 +120,51 @@ async def test_a_file_that_is_no_model_is_refused_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_want_of_memory_ends_in_a_smaller_plan_that_loads() -> None:
+async def test_want_of_main_memory_is_named_and_a_chosen_way_loads() -> None:
     """The address space is limited, so llama.cpp's own allocation fails: f16 would need 1.5 GB, q8_0 needs 0.8."""
     given = starter_spec()
-    spec = replace(given, plan=replace(given.plan, n_ctx=65_536))
+    host = DeviceBytes("CPU", DeviceKind.CPU, 8 << 30, 98_000_000, 1_509_949_440, 0, 50_000_000)
+    spec = replace(given, plan=replace(given.plan, n_ctx=65_536, devices=(host,)))
     limited = f"ulimit -v 1700000; OPENBLAS_NUM_THREADS=1 MALLOC_ARENA_MAX=2 exec {sys.executable} -P -m engine.worker"
     news = News()
     supervisor = Supervisor(spec, news, command=("/bin/sh", "-c", limited))
     supervisor.start()
     try:
+        with pytest.raises(WorkerError) as raised:
+            await supervisor.ready(2 * LIMIT_S)
+        assert raised.value.code == "out_of_memory"
+        assert "Main memory ran out when the cache for a context of 65,536 tokens was made" in raised.value.sentence
+        (failed,) = news.failures
+        assert "failed to allocate" in failed.evidence
+        assert len(failed.concessions) == 3
+        (quantized,) = [way for way in failed.concessions if way.kind == "kv_type"]
+        supervisor.start(quantized.plan(supervisor.plan))
         await supervisor.ready(2 * LIMIT_S)
         assert (supervisor.plan.kv_type, supervisor.plan.n_ctx) == ("q8_0", 65_536)
-        assert {failed.code for failed in news.failures} == {"out_of_memory"}
-        assert "failed to allocate" in news.failures[0].evidence
     finally:
         await supervisor.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the stand-in card's memory is limited by Linux")
+async def test_a_card_that_gives_less_than_it_told_is_named() -> None:
+    with stand_in_card(2 << 30, 30 << 20) as endpoint:
+        card = DeviceBytes("RPC0", DeviceKind.GPU, 2 << 30, 95_000_000, 23_592_960, 0, 20_000_000)
+        host = DeviceBytes("CPU", DeviceKind.CPU, 8 << 30, 30_000_000, 0, 0, 5_000_000)
+        given = starter_spec()
+        plan = replace(given.plan, n_gpu_layers=31, load_mode="read", devices=(card, host))
+        news = News()
+        supervisor = Supervisor(replace(given, plan=plan, rpc_endpoints=(endpoint,)), news)
+        supervisor.start()
+        try:
+            with pytest.raises(WorkerError, match="The memory of RPC0 ran out while the weights were read"):
+                await supervisor.ready(2 * LIMIT_S)
+            (failed,) = news.failures
+            assert [way.kind for way in failed.concessions] == ["batch", "kv_type", "layers"]
+            assert dict(failed.free)["RPC0"] == 2 << 30
+            assert news.names.count("Starting") == 1
+        finally:
+            await supervisor.stop()
 
 
 @pytest.mark.slow
