@@ -134,7 +134,7 @@ def _parse(arguments: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.serving", description="Measures beside llama-server.")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=[], metavar="ROW", help=" ".join(NAMES))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--receipts", type=int, default=40, help="how many; 0 for none")
+    parser.add_argument("--receipts", type=int, default=20, help="how many, a minute each; 0 for none")
     parser.add_argument("--receipts-folder", type=Path, default=None, help=f"else {RECEIPTS_VARIABLE} names it")
     parser.add_argument("--quick", action="store_true", help="small and few: shows that everything runs, no figures")
     parser.add_argument("--write", action="store_true", help="renew the table in README.md")

@@ -90,9 +90,11 @@ def _text(path: Path) -> str:
     return "\n".join("  ".join(word for _, word in sorted(line)) for _, line in lines)
 
 
-def request(receipt: Receipt) -> Body:
-    """Greedy, to the schema."""
+def request(receipt: Receipt, *, plain: bool = False) -> Body:
+    """Greedy, to the schema. ``plain`` asks our worker to decode token by token, as llama-server does."""
+    options = {"fast_forward": False, "lookup": False} if plain else {}
     return {
+        **options,
         "messages": [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": receipt.text}],
         "max_tokens": MAX_TOKENS,
         "temperature": 0,
@@ -104,14 +106,16 @@ def request(receipt: Receipt) -> Body:
     }
 
 
-async def extract(target: Target, receipts: Sequence[Receipt], at_a_time: int, into: Extracted) -> None:
+async def extract(
+    target: Target, receipts: Sequence[Receipt], at_a_time: int, into: Extracted, *, plain: bool = False
+) -> None:
     """Ask for all of them, never more than ``at_a_time`` at once; adds to ``into``."""
     left = list(reversed(receipts))
 
     async def asking() -> None:
         while left:
             receipt = left.pop()
-            answer = json.loads(await ask_plainly(target, CHAT, request(receipt)))
+            answer = json.loads(await ask_plainly(target, CHAT, request(receipt, plain=plain)))
             into.texts[receipt.name] = answer["choices"][0]["message"]["content"]
 
     began = time.perf_counter()
