@@ -121,13 +121,17 @@ class Source:
     def until(self, ends: Sequence[str], sink: Callable[[str], object]) -> Steps[str | None]:
         """Consume and pass to ``sink`` what comes before the first of ``ends``, consume that, and tell which it was;
         ``None`` when the text ends first."""
+        longest_first = sorted(ends, key=len, reverse=True)
+        whole = re.compile("|".join(map(re.escape, longest_first)))
+        beginnings = frozenset(end[:size] for end in ends for size in range(1, len(end)))
+        longest = len(longest_first[0]) - 1
         while True:
-            found = min((at, -len(end), end) for at, end in self._finds(ends))
-            safe = len(self._text) if self._ended else self._doubtful(ends)
-            if found[0] < safe:
-                sink(self._consume(found[0] - self._at))
-                self._consume(len(found[2]))
-                return found[2]
+            found = whole.search(self._text, self._at)
+            safe = len(self._text) if self._ended else self._doubtful(beginnings, longest)
+            if found is not None and found.start() < safe:
+                sink(self._consume(found.start() - self._at))
+                self._consume(found.end() - found.start())
+                return found[0]
             if safe > self._at:
                 sink(self._consume(safe - self._at))
             if self._ended:
@@ -174,15 +178,7 @@ class Source:
                 return False
             yield
 
-    def _finds(self, ends: Sequence[str]) -> list[tuple[int, str]]:
-        finds = [(at, end) for end in ends if (at := self._text.find(end, self._at)) >= 0]
-        return finds or [(len(self._text) + 1, "")]
-
-    def _doubtful(self, ends: Sequence[str]) -> int:
-        """Where the longest end of the text begins that may become one of ``ends``."""
-        longest = max(map(len, ends)) - 1
-        for start in range(max(self._at, len(self._text) - longest), len(self._text)):
-            rest = self._text[start:]
-            if any(len(end) > len(rest) and end.startswith(rest) for end in ends):
-                return start
-        return len(self._text)
+    def _doubtful(self, beginnings: frozenset[str], longest: int) -> int:
+        """Where the longest end of the text begins that may become something looked for."""
+        end = len(self._text)
+        return next((at for at in range(max(self._at, end - longest), end) if self._text[at:] in beginnings), end)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.serving.dialects.detect import detect
@@ -80,6 +80,7 @@ def test_an_answer_is_read(name: str, controls: bool) -> None:
 
 @pytest.mark.parametrize("controls", [False, True], ids=["text", "tokens"])
 @pytest.mark.parametrize("name", SAMPLES)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_the_cut_changes_nothing(name: str, controls: bool, data: st.DataObject) -> None:
     sample = SAMPLES[name]
@@ -125,6 +126,7 @@ def fragments(dialect: Dialect) -> st.SearchStrategy[list[str]]:
 
 
 @pytest.mark.parametrize("name", DIALECTS)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_nonsense_is_read_the_same_however_it_is_cut(name: str, data: st.DataObject) -> None:
     dialect = DIALECTS[name]
@@ -137,6 +139,7 @@ def test_nonsense_is_read_the_same_however_it_is_cut(name: str, data: st.DataObj
 
 
 @pytest.mark.parametrize("name", DIALECTS)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_without_tools_nothing_is_a_call_and_nothing_is_lost(name: str, data: st.DataObject) -> None:
     dialect = DIALECTS[name]
