@@ -10,9 +10,9 @@ import pytest
 from engine.llama.context import MemoryKind, State
 from engine.llama.sampler import Sampler, SamplingSettings
 from engine.serving.kv import KvCache
-from engine.serving.policy import Pace, prompt_rows
+from engine.serving.policy import MOST_YIELDS, Pace, Turns, prompt_rows
 from engine.serving.scheduler import Scheduler, Step
-from engine.serving.sequence import GenerationRequest, Sequence, Ticket
+from engine.serving.sequence import GenerationRequest, Priority, Sequence, Ticket
 from engine.serving.stop import TextStream
 
 Make = Callable[..., Scheduler]
@@ -48,8 +48,18 @@ def scheduler(
     return Scheduler(cache, n_batch=n_batch, n_ubatch=n_ubatch or n_batch, n_outputs_max=8)
 
 
-def sequence(tokens: list[int], *, submitted_at: float | None = None, reuse_prefix: bool = True) -> Sequence:
-    ticket = Ticket(GenerationRequest(tuple(tokens), SamplingSettings(), reuse_prefix=reuse_prefix), lambda delta: None)
+def sequence(
+    tokens: list[int],
+    *,
+    submitted_at: float | None = None,
+    reuse_prefix: bool = True,
+    priority: Priority = "interactive",
+    user: str = "",
+) -> Sequence:
+    request = GenerationRequest(
+        tuple(tokens), SamplingSettings(), reuse_prefix=reuse_prefix, priority=priority, user=user
+    )
+    ticket = Ticket(request, lambda delta: None)
     if submitted_at is not None:
         ticket.submitted_at = submitted_at
     return Sequence(ticket, 0, list(tokens), Sampler(SamplingSettings()), TextStream(), len(tokens), 10_000)
@@ -256,3 +266,156 @@ def test_no_more_run_than_there_are_slots() -> None:
     advance(made)
     assert len(made.active) == 2
     assert len(made.waiting) == 3
+
+
+def distinct(seed: int, n: int) -> list[int]:
+    """A prompt that begins like no other."""
+    return [1000 * seed + index for index in range(n)]
+
+
+def numbered(sequences: list[Sequence], ordered: list[Sequence]) -> list[int]:
+    return [sequences.index(one) for one in ordered]
+
+
+NOW = 1000.0
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        # (priority, user, prompt, seconds waited)
+        ([("interactive", "", 300, 0.0), ("interactive", "", 100, 0.0)], [1, 0]),
+        ([("interactive", "", 3000, 6.0), ("interactive", "", 100, 0.0)], [0, 1]),  # six seconds are 3,072 tokens
+        ([("batch", "", 10, 0.0), ("interactive", "", 3000, 0.0)], [1, 0]),
+        ([("batch", "", 10, 31.0), ("interactive", "", 3000, 0.0)], [0, 1]),  # batch work was passed over too long
+        ([("batch", "", 10, 29.0), ("interactive", "", 3000, 0.0)], [1, 0]),
+    ],
+)
+def test_who_comes_first(kinds: list[tuple[Priority, str, int, float]], expected: list[int]) -> None:
+    made = [sequence(distinct(1, n), priority=p, user=u, submitted_at=NOW - waited) for p, u, n, waited in kinds]
+    assert numbered(made, Turns(30.0).order(made, NOW)) == expected
+
+
+def test_users_take_turns_however_much_one_of_them_asks() -> None:
+    made = scheduler(n_slots=4, n_batch=64, n_cells=10_000)
+    greedy = [sequence(distinct(n, 40), user="greedy") for n in range(1, 7)]
+    modest = sequence(distinct(9, 400), user="modest")
+    made.add([*greedy, modest])
+    advance(made)
+    assert modest in made.active
+    assert sum(one in made.active for one in greedy) == 3
+
+
+def test_slices_of_prompts_go_round_the_users() -> None:
+    made = scheduler(n_slots=4, n_batch=64, n_cells=10_000)
+    first, second = sequence(distinct(1, 200), user="first"), sequence(distinct(2, 400), user="second")
+    made.add([first, second])
+    heads = [advance(made).slices[0].sequence for _ in range(4)]
+    assert heads == [first, second, first, second]
+
+
+def test_a_batch_sequence_gives_its_slot_to_an_interactive_one_and_goes_on_later() -> None:
+    made = scheduler(n_slots=2, n_batch=64, n_cells=10_000)
+    batch = [sequence(distinct(n, 20), priority="batch") for n in (1, 2)]
+    made.add(batch)
+    advance(made)
+    advance(made)
+    urgent = sequence(distinct(3, 20))
+    made.add([urgent])
+    advance(made)
+    assert urgent in made.active
+    assert len(made.waiting) == 1
+    (yielded,) = made.waiting
+    grown = list(yielded.tokens)
+    made.remove(urgent)
+    advance(made)
+    assert yielded in made.active
+    assert yielded.tokens[: len(grown)] == grown
+
+
+def test_batch_work_is_not_driven_from_its_slot_for_ever() -> None:
+    made = scheduler(n_slots=1, n_batch=64, n_cells=10_000)
+    batch = sequence(distinct(1, 20), priority="batch")
+    made.add([batch])
+    advance(made)
+    for n in range(MOST_YIELDS):
+        urgent = sequence(distinct(n + 2, 20))
+        made.add([urgent])
+        advance(made)
+        assert made.active == [urgent]
+        made.remove(urgent)
+        advance(made)
+        assert made.active == [batch]
+    made.add([sequence(distinct(9, 20))])
+    advance(made)
+    assert made.active == [batch]
+
+
+def test_batch_prompts_take_half_of_the_time_while_somebody_reads_along() -> None:
+    made = scheduler(n_slots=2, n_batch=512, n_cells=10_000)
+    made.add([reader := sequence(distinct(1, 20))])
+    advance(made)
+    made.pace.row_s, made.pace.decode_s = 0.001, 0.0499
+    made.add([sequence(distinct(2, 3000), priority="batch")])
+    step = advance(made)
+    assert [part.count for part in step.slices] == [1, 50]
+    made.remove(reader)
+    assert advance(made, 0.512).n_rows == 512
+
+
+def test_nobody_waits_for_a_batch_prompt_to_share_it() -> None:
+    made = scheduler(n_batch=64, n_cells=10_000)
+    document = distinct(1, 300)
+    made.add([slow := sequence([*document, 1], priority="batch")])
+    advance(made)
+    made.add([urgent := sequence([*document, 2])])
+    step = advance(made)
+    assert [part.sequence for part in step.slices] == [urgent]
+    assert slow.n_past == 64
+
+
+def test_no_more_wait_to_share_than_there_are_slots() -> None:
+    made = scheduler(n_slots=4, n_batch=64, n_cells=10_000)
+    document = distinct(1, 200)
+    others = [sequence([*document, n]) for n in range(50)]
+    made.add(others)
+    for _ in range(6):
+        advance(made)
+    assert len(made.active) == 4
+    assert sorted(one.cached_tokens for one in made.active) == [0, 192, 192, 192]  # eight more are not worth a wait
+
+
+def decoding(made: Scheduler, tokens: list[int]) -> Sequence:
+    """A sequence whose prompt is computed, with one token to go on from."""
+    one = sequence(tokens)
+    made.add([one])
+    while one.n_past < len(tokens):
+        advance(made)
+    return one
+
+
+def test_forced_text_and_guesses_run_in_one_step_with_logits_at_the_end() -> None:
+    made = scheduler()
+    one = decoding(made, distinct(1, 20))
+    one.tokens += [1, 2, 3, 4, 5]
+    one.n_draft, one.n_logits = 2, 3
+    step = made.schedule()
+    assert step is not None
+    assert [(part.start, part.count, part.n_logits) for part in step.slices] == [(20, 6, 3)]
+    made.on_done(step, 0.01)
+    del one.tokens[-2:]
+    one.n_draft, one.n_logits = 0, 1
+    made.rewind(one, 23)
+    assert one.n_past == 23
+    assert [part.count for part in advance(made).slices] == [1]
+
+
+def test_guesses_are_dropped_where_there_are_no_rows_of_logits_for_them() -> None:
+    made = scheduler()
+    one, other = decoding(made, distinct(1, 20)), decoding(made, distinct(2, 20))
+    one.tokens += list(range(10))
+    one.n_draft, one.n_logits = 10, 11  # there are eight rows, and the other needs one
+    step = made.schedule()
+    assert step is not None
+    assert {part.sequence: part.count for part in step.slices} == {one: 1, other: 1}
+    assert one.n_draft == 0
