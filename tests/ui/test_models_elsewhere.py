@@ -44,7 +44,8 @@ def page(qtbot: QtBot, house: House) -> ModelsPage:
 def settle(qtbot: QtBot, house: House, page: ModelsPage) -> Settle:
     def wait() -> None:
         panels = (page.detail.plan_panel, page.offer.plan_panel)
-        qtbot.waitUntil(lambda: house.desk.bridge.idle and not any(panel.planning for panel in panels))
+        quiet = lambda: house.desk.bridge.idle and not any(panel.planning for panel in panels)  # noqa: E731
+        qtbot.waitUntil(quiet, timeout=30_000)  # the catalogue is planned for, on a machine that does much else
 
     return wait
 
