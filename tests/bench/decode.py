@@ -205,7 +205,7 @@ async def _run(model: Path, threads: int, rounds: int) -> Rounds:
 
 def _take_turns(ready: Ready, token: str, model: Path, threads: int, rounds: int) -> Rounds:
     client, found = Client(ready.address, token), Rounds()
-    client.complete(fresh_prompt(PROMPT_TOKENS, -1), 16)  # llama-bench warms up by itself
+    client.complete(fresh_prompt(PROMPT_TOKENS, 900_000), 16)  # llama-bench warms up by itself
     for mark in range(rounds):
         found.decode.append(client.complete(fresh_prompt(4, 1_000 + mark), WRITTEN_TOKENS + 1))
         found.peer_decode.append(llama_bench(model, threads, 0, WRITTEN_TOKENS))
