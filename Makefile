@@ -31,6 +31,10 @@ check: setup ## The fast part of the tests, under two minutes
 	$(BIN)/mypy
 	$(BIN)/pytest -q -m "not native and not slow"
 
+test-models: setup ## Fetch larger models (1.9 GB, once, hash-checked) and test sizes on them
+	$(BIN)/python -m tests.fetched_models
+	$(BIN)/pytest -m models
+
 bench: setup ## Measure, side by side with llama.cpp's own tools, and renew the table in README.md
 	@$(BIN)/python -m tests.bench --write
 
@@ -39,6 +43,15 @@ bench-serving: setup ## Measure many sessions beside llama-server (40 minutes), 
 
 soak: setup ## Half an hour of careless clients on one worker, which may lose no memory and no cell
 	@$(BIN)/python -m tests.soak_serving --minutes 30 --sessions 20
+
+bench-serving: setup ## Measure many sessions beside llama-server and renew their table (about 40 minutes)
+	@$(BIN)/python -m tests.bench.serving --write
+
+soak: setup ## Half an hour of careless clients; ends with the same memory and no leaked cells
+	@$(BIN)/python -m tests.soak_serving --minutes 30 --sessions 20
+
+fuzz: setup ## 10,000 broken requests to a worker that must not care
+	@$(BIN)/python -m tests.fuzz_serving --requests 10000
 
 screenshots: setup ## Render every page into docs/screenshots
 	@$(BIN)/python -m ui.screenshots
