@@ -73,10 +73,9 @@ class Chat:
         return bool(self.tools) or any(message.tool_calls or message.role == "tool" for message in self.messages)
 
     def texts(self) -> Iterable[str]:
-        """All text of any length in it, for bounds."""
+        """What certainly becomes part of the prompt, for bounds. Reasoning does not: most templates drop it."""
         for message in self.messages:
             yield message.content
-            yield message.reasoning
             yield from (call.arguments for call in message.tool_calls)
 
 
