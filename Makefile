@@ -44,12 +44,6 @@ bench-serving: setup ## Measure many sessions beside llama-server (40 minutes), 
 soak: setup ## Half an hour of careless clients on one worker, which may lose no memory and no cell
 	@$(BIN)/python -m tests.soak_serving --minutes 30 --sessions 20
 
-bench-serving: setup ## Measure many sessions beside llama-server and renew their table (about 40 minutes)
-	@$(BIN)/python -m tests.bench.serving --write
-
-soak: setup ## Half an hour of careless clients; ends with the same memory and no leaked cells
-	@$(BIN)/python -m tests.soak_serving --minutes 30 --sessions 20
-
 fuzz: setup ## 10,000 broken requests to a worker that must not care
 	@$(BIN)/python -m tests.fuzz_serving --requests 10000
 
