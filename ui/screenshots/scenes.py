@@ -105,7 +105,8 @@ def _broken(stage: Stage) -> None:
 
 def _removed(stage: Stage) -> None:
     stage.select_model(sample.MOE.id)
-    stage.click("Delete · frees 17.3 GiB")
+    stage.models_page().detail.remove_button.click()
+    stage.settle()
 
 
 def _experts(stage: Stage) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QLabel, QSpinBox, QWidget
+from PySide6.QtWidgets import QComboBox, QLabel, QWidget
 
 from engine.fit.plan import KvType, Plan, Profile, Wish
 from ui import display
@@ -51,10 +51,9 @@ class Knobs(QWidget):
         self.profile = QComboBox()
         self.profile.addItem(self.tr("Chat"), "chat")
         self.profile.addItem(self.tr("Documents"), "documents")
-        self.used = QSpinBox()
-        for box in (self.kv_type, self.profile):
+        self.used = QComboBox()
+        for box in (self.kv_type, self.profile, self.used):
             box.currentIndexChanged.connect(lambda _place: self._moved())
-        self.used.valueChanged.connect(lambda _value: self._moved())
         self._used_field = self._field(self.tr("Experts per token"), self.used)
         fields = row(
             self._field(self.tr("Made for"), self.profile),
@@ -90,9 +89,11 @@ class Knobs(QWidget):
         self.experts.setVisible(self._with_cards and shape.n_expert > 0)
         self.kv_type.setCurrentIndex(max(0, self.kv_type.findData(wish.kv_type)))
         self.profile.setCurrentIndex(max(0, self.profile.findData(wish.profile)))
-        self.used.setRange(0, min(shape.n_expert, shape.n_expert_used * _EXPERTS_MOST))
-        self.used.setSpecialValueText(self.tr("%1 (its own)").replace("%1", str(shape.n_expert_used)))
-        self.used.setValue(wish.n_expert_used or 0)
+        self.used.clear()
+        self.used.addItem(self.tr("%1 (its own)").replace("%1", str(shape.n_expert_used)), None)
+        for count in range(1, min(shape.n_expert, shape.n_expert_used * _EXPERTS_MOST) + 1):
+            self.used.addItem(str(count), count)
+        self.used.setCurrentIndex(max(0, self.used.findData(wish.n_expert_used)))
         self._used_field.setVisible(shape.n_expert > 0)
         self._quiet = False
         self.say(None)
@@ -105,7 +106,7 @@ class Knobs(QWidget):
             kv_type=kv_type,
             profile=profile,
             experts_in_ram=self.experts.value if not self.experts.isHidden() else None,
-            n_expert_used=self.used.value() or None if self._shape.n_expert else None,
+            n_expert_used=self.used.currentData() if self._shape.n_expert else None,
         )
 
     def say(self, plan: Plan | None) -> None:
@@ -122,7 +123,7 @@ class Knobs(QWidget):
             if plan is not None and self.kv_type.currentData() is None
             else self.tr("Automatic"),
         )
-        self._used_note.setVisible(self._shape.n_expert > 0 and self.used.value() > 0)
+        self._used_note.setVisible(self._shape.n_expert > 0 and self.used.currentIndex() > 0)
 
     def _experts_words(self, plan: Plan | None) -> str:
         layers, chosen = self._shape.n_layer, self.experts.value
