@@ -7,7 +7,7 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: help setup run test check bench bench-serving soak screenshots doctor clean
+.PHONY: help setup run test check test-models bench bench-serving soak fuzz screenshots doctor clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
