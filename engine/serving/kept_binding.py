@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib.metadata import version
 from pathlib import Path
 
 from engine.fit.plan import Plan
@@ -32,12 +33,11 @@ def llama_build() -> str:
 
     Raises: ``OSError``.
     """
-    import llama_cpp
     from llama_cpp import llama_cpp as native
 
     library = Path(native._lib._name)
     digest = hashlib.sha256(library.read_bytes()).hexdigest()[:16]
-    return f"{native.llama_version().decode()} {llama_cpp.__version__} {digest}"
+    return f"{native.llama_version().decode()} {version('llama_cpp_python')} {digest}"
 
 
 def _files(path: Path) -> list[Path]:

@@ -141,6 +141,9 @@ class Worker:
     # Loading
 
     def _load_while_importing(self) -> _Loaded:
+        from engine.llama.lean import skip_high_level
+
+        skip_high_level()
         results: list[_Loaded | BaseException] = []
 
         def load() -> None:

@@ -61,11 +61,13 @@ async def measure(name: str, options: Options) -> list[Row]:
         return await rows.sessions(model or _moe(), scale, count)
     if name == "receipts":
         return await _receipts(options)
+    if name == "ready":
+        more = installed(QWEN)
+        return await rows.ready(MODEL, scale) + (await rows.ready(more, scale) if more else [])
     plain = {
         "single": rows.single,
         "document": rows.document,
         "gap": rows.gap,
-        "ready": rows.ready,
         "restart": rows.restart,
     }
     return await partial(plain[name], MODEL, scale)()

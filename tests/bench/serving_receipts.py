@@ -92,7 +92,7 @@ def _text(path: Path) -> str:
 
 def request(receipt: Receipt, *, plain: bool = False) -> Body:
     """Greedy, to the schema. ``plain`` asks our worker to decode token by token, as llama-server does."""
-    options = {"fast_forward": False, "lookup": False} if plain else {}
+    options = {"fast_forward": False, "prompt_lookup": False} if plain else {}
     return {
         **options,
         "messages": [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": receipt.text}],

@@ -176,8 +176,8 @@ async def ready(model: Path, scale: Scale) -> list[Row]:
         async with llama_server(setting) as side:
             peer.append(side.ready_s)
     mine, theirs = median(ours[1:]), median(peer[1:])
-    how = f"{model.stem}, {scale.rounds} warm starts, process to the first 200 on /health"
-    return [Row("Start to ready", mine, "s", theirs, "≤ 1.2 ×", mine <= 1.2 * theirs, how)]
+    how = f"{scale.rounds} warm starts, process to the first 200 on /health"
+    return [Row(f"Start to ready, {model.stem}", mine, "s", theirs, "≤ 1.2 ×", mine <= 1.2 * theirs, how)]
 
 
 async def restart(model: Path, scale: Scale) -> list[Row]:
