@@ -210,7 +210,7 @@ class Engine:
     def _take_in(self) -> bool:
         """Run what came in; sleep while there is nothing to do. ``False``: asked to stop."""
         while True:
-            resting = not self.busy
+            resting = not (self.busy or self._postprocessor.urgent)
             wait_s = self._kept.rest_s(time.monotonic()) if resting and self._kept is not None else None
             try:
                 command = self._inbox.get(block=resting, timeout=wait_s)
