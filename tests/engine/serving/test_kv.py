@@ -17,6 +17,7 @@ class Cells:
     def __init__(self, first: int = 0) -> None:
         self.cells: list[tuple[int, set[int]]] = []
         self._first = first
+        self.loads = True
 
     def append(self, sequence: int, positions: range) -> None:
         self.cells += [(position, {sequence}) for position in positions]
@@ -25,7 +26,7 @@ class Cells:
         for position, holders in self.cells:
             if source in holders and position < n_tokens:
                 holders.add(target)
-        return True
+        return self.loads or state is None
 
     def truncate(self, sequence: int, n_tokens: int) -> bool:
         for position, holders in self.cells:
@@ -41,7 +42,7 @@ class Cells:
         return np.zeros(10, np.uint8)
 
     def load_state(self, sequence: int, state: State) -> bool:
-        return True
+        return self.loads
 
     def length(self, sequence: int) -> int:
         return sum(sequence in holders for _, holders in self.cells)
