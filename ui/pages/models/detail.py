@@ -233,7 +233,7 @@ class DetailView(QFrame):
         self.load_button.setEnabled(possible and not waiting)
         again = self.tr("Load again") if isinstance(state, Ready) else self.tr("Load")
         self.load_button.setText(self.tr("Checking the fit…") if waiting else again)
-        self._deeds.setVisible(self.plan_panel.plan is not None)
+        self._deeds.setVisible(self.plan_panel.plan is not None and not card.fault)
         if held and self.remove_button.hasFocus():
             # Qt hands the keyboard of a button that goes to the next one; a second Enter must not remove the model.
             self.setFocus(Qt.FocusReason.OtherFocusReason)
