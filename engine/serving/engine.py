@@ -104,7 +104,7 @@ class Engine:
         self.tracer = Tracer()
         self.steps = 0
         self._may_interrupt = context.memory_kind in (MemoryKind.CELLS, MemoryKind.WINDOWED)
-        """A recurrent state that others' rows have moved could be lost by breaking off."""
+        """Not with recurrent states: llama.cpp moves those of others about while it computes, and would lose them."""
         self._decoded_at = 0.0
         """When the last decode ended; 0 after a rest."""
 
@@ -279,6 +279,8 @@ class Engine:
 
     def _recover(self, step: Step, result: int) -> None:
         if result == DecodeResult.INTERRUPTED:
+            if not self._may_interrupt:
+                self._cache.drop_idle()  # only at the end, which may write them to the disk
             self._scheduler.on_broken_off(step)
         elif result == DecodeResult.NO_CELLS:
             if not self._scheduler.on_full(step):

@@ -13,6 +13,7 @@ from engine.llama.context import DecodeResult, Logits
 from engine.serving.engine import Engine
 from engine.serving.sequence import StepRecord
 from tests.engine.serving.benched import Bench, ask_for
+from tests.made_models import TINY_HYBRID, make_tiny
 
 pytestmark = pytest.mark.native
 
@@ -93,3 +94,19 @@ def test_a_traced_request_is_shown_its_steps(bench: Bench) -> None:
     assert other.timings.steps == ()
     kept: tuple[StepRecord, ...] = bench.ask(Engine.trace)
     assert len(kept) >= len(steps)
+
+
+def test_states_that_a_broken_decode_may_have_moved_are_forgotten(
+    made_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hybrid = Bench(make_tiny(TINY_HYBRID, made_folder / "tiny-hybrid.gguf"), n_ctx=512, n_ctx_train=512, n_batch=128)
+    try:
+        expected = hybrid.run(ask_for(prompt(1), reuse=False))[0]
+        hybrid.run(ask_for(prompt(2)))
+        decode, broken = hybrid.context.decode, [DecodeResult.INTERRUPTED]
+        monkeypatch.setattr(hybrid.context, "decode", lambda n: int(broken.pop()) if broken else decode(n))
+        (again,) = hybrid.run(ask_for(prompt(1)))
+        assert again.tokens == expected.tokens
+        assert hybrid.ask(Engine.state).idle_prefixes == 1
+    finally:
+        hybrid.close()
