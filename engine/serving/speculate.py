@@ -19,13 +19,11 @@ LONG_PROMPT_TOKENS: Final = 256
 _LONGEST_MATCH: Final = 4
 _MOST_PLACES: Final = 16
 """So many of the latest places where the last token stood are compared further."""
-_PRIOR: Final = (0.3, 0.55, 0.75, 0.85)
+_PRIOR: Final = (0.35, 0.4, 0.8, 0.9)
 """How likely the next token is the one that followed before, by how many tokens match. Measured on receipts."""
-_PRIOR_WEIGHT: Final = 4.0
+_PRIOR_WEIGHT: Final = 8.0
 _MEMORY: Final = 0.95
 """Of what is known about a match length, so much counts after the next observation."""
-_MARGIN: Final = 1.05
-"""Guessing must promise so much more than not guessing."""
 _ASSUMED_ROW: Final = 0.25
 """Of a step of one row, what a further row costs, until it has been measured."""
 
@@ -133,7 +131,7 @@ def best_length(chance: float, costs: StepCosts, n_rows: int, most: int) -> int:
     plain_s = costs.seconds(n_rows)
     if plain_s <= 0.0:
         return 0
-    best, best_rate = 0, _MARGIN / plain_s
+    best, best_rate = 0, 1.0 / plain_s
     expected, reached = 1.0, 1.0
     for length in range(1, most + 1):
         reached *= chance
