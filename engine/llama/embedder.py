@@ -23,6 +23,10 @@ from engine.llama.parameters import context_parameters
 
 Vector = NDArray[np.float32]
 
+_LOGITS_BYTES: Final = 128 << 20
+_LEAST_ROWS: Final = 64
+"""llama.cpp computes and keeps the logits of every row of an embedding batch, 8 bytes a token of the vocabulary,
+though nobody reads them. Models that can take a text in pieces get batches for which that is no more than this."""
 MAX_SEQUENCES: Final = 64
 """Texts in one computation."""
 
@@ -54,10 +58,15 @@ def find_pooling(model: Model) -> Pooling | None:
             return Pooling(int(stated or ""))
         except ValueError as error:
             raise WorkerError("unsupported", f"The model pools in a way {stated!r} that is not known here.") from error
-    looks_ahead = model.metadata(f"{architecture}.attention.causal") == "false"
-    if not native.llama_model_is_diffusion(model.handle) and (looks_ahead or not model.has_decoder):
+    if not native.llama_model_is_diffusion(model.handle) and (_looks_ahead(model) or not model.has_decoder):
         return Pooling.MEAN
     return None
+
+
+def _looks_ahead(model: Model) -> bool:
+    """Whether a token sees those after it, as in an encoder."""
+    architecture = model.metadata("general.architecture") or ""
+    return model.metadata(f"{architecture}.attention.causal") == "false"
 
 
 class Embedder:
@@ -68,6 +77,8 @@ class Embedder:
         self._stop = StopWord()
         self.pooling = pooling
         self.n_rows = max(1, min(plan.n_ubatch, plan.n_ctx))
+        if pooling in (Pooling.LAST, Pooling.RANK) and not _looks_ahead(model):
+            self.n_rows = min(self.n_rows, max(_LEAST_ROWS, _LOGITS_BYTES // (8 * model.vocabulary.n_tokens)))
         n_sequences = plan.n_seq_max if model.recurrent else min(MAX_SEQUENCES, self.n_rows)
         parameters = context_parameters(
             n_ctx=plan.n_ctx,

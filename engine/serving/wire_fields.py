@@ -128,7 +128,7 @@ def parse_object(body: bytes) -> Fields:
     except RecursionError as error:
         raise RequestError("invalid_json", "The body is JSON nested too deeply.") from error
     except ValueError as error:
-        raise RequestError("invalid_json", f"The body is not JSON: {str(error)[:200]}") from error
+        raise RequestError("invalid_json", f"The body is not JSON: {str(error)[:200]}.") from error
     if not isinstance(value, dict):
         raise RequestError("invalid_json", "The body must be a JSON object.")
     return Fields(value)

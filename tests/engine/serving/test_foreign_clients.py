@@ -1,4 +1,4 @@
-"""Programs that nobody here wrote: OpenAI's and Anthropic's packages with tools and schemas, and the ``llm`` command."""
+"""Programs that nobody here wrote: OpenAI's and Anthropic's packages with tools and schemas, the ``llm`` command."""
 
 from __future__ import annotations
 
