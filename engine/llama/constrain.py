@@ -203,13 +203,6 @@ class Matcher:
             raise RequestError("constraint_failed", f"The constraint became too complex for this text: {message}")
 
 
-def embedded_schema(schema: Any) -> str:
-    """A schema as a term of a Lark grammar: the JSON text of a value, written in our style."""
-    if not isinstance(schema, dict):
-        return "%json " + json.dumps(schema)
-    return "%json " + json.dumps({**schema, "x-guidance": _JSON_STYLE}, ensure_ascii=False)
-
-
 def lark_literal(text: str) -> str:
     """A text as a term of a Lark grammar."""
     return json.dumps(text, ensure_ascii=False)
