@@ -28,7 +28,7 @@ from engine.hardware.detect import detect
 from engine.hardware.profile import Disk, Gpu, Machine
 from engine.hub.library import LocalModel, scan
 from engine.records import to_plain
-from engine.serving.kept import SUFFIX
+from engine.serving.kept.form import SUFFIX
 
 _LABEL_WIDTH: Final = 13
 _TEXT_WIDTH: Final = 100

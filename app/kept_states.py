@@ -61,7 +61,7 @@ class KeptConversations:
 
 
 def _remove(folder: Path, key: bytes, conversation_id: str) -> None:
-    from engine.serving.kept import remove_owned
+    from engine.serving.kept.form import remove_owned
 
     try:
         remove_owned(folder, key, conversation_id)

@@ -2,7 +2,7 @@
 
 A :class:`Constraint` says what is wanted; :class:`GrammarCompiler` makes a :class:`Grammar` of it, in a thread that
 prepares requests; each sequence takes a :class:`Matcher` from there, for the engine's thread. Which schemas and
-expressions are accepted at all is ``engine/serving/structured.py``'s decision, and when a token is drawn the
+expressions are accepted at all is ``engine/serving/openai/structured.py``'s decision, and when a token is drawn the
 sampler's.
 
 The order that costs least: a token is drawn as if there were no constraint and only that one token is checked, in a few

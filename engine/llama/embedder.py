@@ -1,7 +1,7 @@
 """Vectors of whole texts: a context of llama.cpp that pools what a model makes of each text into one row.
 
 Which models do that, how long a text may be and how many go into one computation is decided here, from the file and
-the plan; who waits for what is ``engine.serving.embedding``'s. Owned by one thread.
+the plan; who waits for what is ``engine.serving.vectors.engine``'s. Owned by one thread.
 """
 
 from __future__ import annotations

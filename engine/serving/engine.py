@@ -16,9 +16,9 @@ from typing import Any, Final
 from engine.errors import RequestError, WorkerError
 from engine.llama.context import Context, DecodeResult, MemoryKind, State
 from engine.llama.model import Model
-from engine.serving.kept_lane import KeptLane
-from engine.serving.kept_prefixes import KeptPrefixes
-from engine.serving.kept_shelf import Kept
+from engine.serving.kept.lane import KeptLane
+from engine.serving.kept.prefixes import KeptPrefixes
+from engine.serving.kept.shelf import Kept
 from engine.serving.kv import KvCache
 from engine.serving.metrics import Metrics
 from engine.serving.postprocess import Outgoing, Postprocessor, open_sequences

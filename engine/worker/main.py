@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from engine.llama.embedder import Embedder
     from engine.llama.model import Model
     from engine.llama.template import ChatTemplate
-    from engine.serving.frontend import Offer
+    from engine.serving.http.frontend import Offer
 
 _HEARTBEAT_S: Final = 1.0
 _PROGRESS_STEP: Final = 0.02
@@ -154,8 +154,8 @@ class Worker:
 
         thread = threading.Thread(target=load, name="load")
         thread.start()
-        import engine.serving.api
-        import engine.serving.server  # noqa: F401  imported for the wait's sake
+        import engine.serving.http.api
+        import engine.serving.http.server  # noqa: F401  imported for the wait's sake
 
         thread.join()
         if isinstance(results[0], BaseException):
@@ -221,7 +221,7 @@ class Worker:
     # Serving
 
     def _serve(self, loaded: _Loaded) -> int:
-        from engine.serving.server import listen
+        from engine.serving.http.server import listen
 
         listening = listen(self._spec.host, self._spec.port)
         try:
@@ -248,11 +248,11 @@ class Worker:
                 os._exit(1)  # it hangs in native code; freeing memory under it would only add a crash
 
     def _host_writer(self, writer: _Writer) -> tuple[_Api, _Engine]:
-        from engine.serving.api import Api
         from engine.serving.engine import Engine
         from engine.serving.expert_watch import ExpertWatch
-        from engine.serving.kept_binding import make_lane
-        from engine.serving.mailbox import poster
+        from engine.serving.http.api import Api
+        from engine.serving.http.mailbox import poster
+        from engine.serving.kept.binding import make_lane
 
         model = writer.model
         post = poster(asyncio.get_running_loop())
@@ -264,8 +264,8 @@ class Worker:
         return Api(self._offer(writer), engine, model.vocabulary, writer.template, watch), engine
 
     def _host_pooler(self, pooler: _Pooler) -> tuple[_Api, _Engine]:
-        from engine.serving.embedding import EmbeddingEngine
-        from engine.serving.embedding_api import EmbeddingApi, EmbeddingOffer
+        from engine.serving.vectors.api import EmbeddingApi, EmbeddingOffer
+        from engine.serving.vectors.engine import EmbeddingEngine
 
         model, embedder = pooler.model, pooler.context
         engine = EmbeddingEngine(embedder, on_broken=self._on_broken)
@@ -285,7 +285,7 @@ class Worker:
         """Answer requests until :meth:`stop`."""
         from engine.llama.buffers import parse_buffers
         from engine.llama.devices import buffer_owners, free_bytes
-        from engine.serving.server import Server, address_of
+        from engine.serving.http.server import Server, address_of
 
         loop = asyncio.get_running_loop()
         told = asyncio.Event()
@@ -323,8 +323,8 @@ class Worker:
     def _offer(self, writer: _Writer) -> Offer:
         from llama_cpp import llama_cpp as native
 
-        from engine.serving.frontend import Offer
-        from engine.serving.wire_options import defaults_from_metadata
+        from engine.serving.http.frontend import Offer
+        from engine.serving.openai.wire_options import defaults_from_metadata
 
         model = writer.model
         names = ("temp", "top_k", "top_p", "min_p")

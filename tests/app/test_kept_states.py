@@ -16,7 +16,7 @@ from app.paths import Paths
 from app.secrets import KEY_FILE
 from app.settings import RANGES, Settings, SettingsValues
 from engine.errors import WorkerError
-from engine.serving.kept import Binding, Names, seal
+from engine.serving.kept.form import Binding, Names, seal
 from tests.app.chat.doubles import ENDPOINT, ScriptedProvider
 
 

@@ -17,7 +17,7 @@ from engine.llama.chat import Tool
 from engine.llama.constrain import Constraint, lark_literal
 from engine.serving.dialects.dialect import Dialect
 from engine.serving.dialects.hermes import HERMES
-from engine.serving.structured import check_schema
+from engine.serving.openai.structured import check_schema
 
 MOST_CALLS: Final = 8
 """In one answer that must hold some; small models would never end."""

@@ -12,7 +12,8 @@ from engine.llama.chat import Abilities, Chat, ChatMessage, PastCall, Tool
 from engine.llama.template import ChatTemplate
 
 HERMES = (
-    "{% if tools %}[sys]{{ messages[0].content if messages[0].role == 'system' }}{% for t in tools %}{{ '\n' }}{{ t | tojson }}"
+    "{% if tools %}[sys]{{ messages[0].content if messages[0].role == 'system' }}"
+    "{% for t in tools %}{{ '\n' }}{{ t | tojson }}"
     "{% endfor %}[/sys]{% endif %}{% for m in messages %}[{{ m.role }}]"
     "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}"
     '{% for c in m.tool_calls %}<tool_call>{"name": "{{ c.function.name }}", "arguments": '

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from engine.llama.embedder import Vector
-from engine.serving.embedding import EmbeddingTicket, choose
-from engine.serving.embedding_api import fill_template
-from engine.serving.embedding_wire import cut
+from engine.serving.vectors.api import fill_template
+from engine.serving.vectors.engine import EmbeddingTicket, choose
+from engine.serving.vectors.wire import cut
 
 ROW: Vector = np.zeros(1, np.float32)
 

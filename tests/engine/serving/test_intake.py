@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from engine.errors import RequestError
-from engine.serving.intake import Intake
-from engine.serving.state_api import MAX_TOKENIZE_CHARS
+from engine.serving.http.intake import Intake
+from engine.serving.http.state_api import MAX_TOKENIZE_CHARS
 
 
 async def test_a_client_that_stops_in_the_middle_of_its_body_is_given_up() -> None:

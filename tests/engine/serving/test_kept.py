@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.serving import kept_shelf
-from engine.serving.kept import (
+from engine.serving.kept import shelf as kept_shelf
+from engine.serving.kept.form import (
     CHUNK_BYTES,
     Binding,
     KeptFault,
@@ -25,7 +25,7 @@ from engine.serving.kept import (
     seal,
     unseal,
 )
-from engine.serving.kept_shelf import KeptShelf
+from engine.serving.kept.shelf import KeptShelf
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 BINDING = Binding("build 1", "model 1", "f16")

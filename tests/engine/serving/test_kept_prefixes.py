@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from engine.llama.context import MemoryKind, State
-from engine.serving.kept import Binding
-from engine.serving.kept_lane import KeptLane
-from engine.serving.kept_prefixes import KeptPrefixes
-from engine.serving.kept_shelf import Kept, KeptShelf
+from engine.serving.kept.form import Binding
+from engine.serving.kept.lane import KeptLane
+from engine.serving.kept.prefixes import KeptPrefixes
+from engine.serving.kept.shelf import Kept, KeptShelf
 from engine.serving.kv import KvCache
 
 ROW_S = 0.01

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from engine.serving.kept import SUFFIX
+from engine.serving.kept.form import SUFFIX
 from engine.worker.spec import KeptStates
 from tests.engine.served import KEY, WorkerProcess, plan, serving, spec
 from tests.made_models import TINY_HYBRID, TINY_LATENT, TINY_RECURRENT, TINY_WINDOWED, Recipe, make_tiny

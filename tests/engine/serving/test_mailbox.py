@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import RequestError
-from engine.serving.mailbox import MAX_WAITING_DELTAS, Mailbox, deliver
+from engine.serving.http.mailbox import MAX_WAITING_DELTAS, Mailbox, deliver
 from engine.serving.sequence import Delta
 
 

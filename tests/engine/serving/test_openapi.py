@@ -8,8 +8,8 @@ import httpx2
 import pytest
 from openai import OpenAI
 
-from engine.serving.openapi import describe_pooler, describe_writer
-from engine.serving.openapi_requests import Limits
+from engine.serving.http.openapi import describe_pooler, describe_writer
+from engine.serving.http.openapi_requests import Limits
 
 LIMITS = Limits("a-model", n_vocab=1000, n_choices=4, width=64)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.serving.pace import LEAST_WAIT_S, MOST_WAIT_S, Pace
+from engine.serving.http.pace import LEAST_WAIT_S, MOST_WAIT_S, Pace
 
 
 def _busy(n_open: int, ends: list[float]) -> Pace:

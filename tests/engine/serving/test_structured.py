@@ -10,8 +10,8 @@ import pytest
 from engine.errors import RequestError
 from engine.llama.constrain import Constraint
 from engine.llama.repetition import repeated_chars, repeated_terms
-from engine.serving.structured import MAX_CONSTRAINT_CHARS, schema_constraint, take_constraint
-from engine.serving.wire_fields import Fields
+from engine.serving.openai.structured import MAX_CONSTRAINT_CHARS, schema_constraint, take_constraint
+from engine.serving.openai.wire_fields import Fields
 
 STRING = {"type": "string"}
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from engine.errors import RequestError
 from engine.llama.sampler import SamplingSettings
 from engine.llama.template import ChatMessage
-from engine.serving import wire
-from engine.serving.wire_options import Options, defaults_from_metadata
+from engine.serving.openai import wire
+from engine.serving.openai.wire_options import Options, defaults_from_metadata
 
 DEFAULTS = SamplingSettings()
 MESSAGES = [{"role": "user", "content": "hi"}]

@@ -10,9 +10,9 @@ import pytest
 from engine.errors import RequestError
 from engine.llama.chat import ChatMessage, PastCall, Tool
 from engine.llama.sampler import SamplingSettings
-from engine.serving import wire
-from engine.serving.chat_preparation import template_variables
-from engine.serving.wire_tools import TemplateOptions, ToolUse
+from engine.serving.openai import wire
+from engine.serving.openai.chat_preparation import template_variables
+from engine.serving.openai.wire_tools import TemplateOptions, ToolUse
 
 DEFAULTS = SamplingSettings()
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}

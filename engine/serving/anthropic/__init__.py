@@ -1,0 +1,1 @@
+"""Anthropic's protocol, carried by the same calls and events."""

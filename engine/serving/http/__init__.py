@@ -1,0 +1,1 @@
+"""The HTTP side: reading requests within bounds, answering them, and who may ask."""

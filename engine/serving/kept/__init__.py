@@ -1,0 +1,1 @@
+"""Memories of past conversations on disk: their form, their folder, their thread."""

@@ -1,0 +1,1 @@
+"""OpenAI's protocol: requests as records, answers in its shapes."""

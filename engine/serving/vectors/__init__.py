@@ -1,0 +1,1 @@
+"""Models that make vectors and scores: their engine, wire and API."""
