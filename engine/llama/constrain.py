@@ -200,7 +200,7 @@ class Matcher:
     def _check(self) -> None:
         if self._matcher.is_error():
             message = _first_line(self._matcher.get_error())
-            raise RequestError("constraint_failed", f"The constraint became too complex for this text: {message}")
+            raise RequestError("constraint_failed", f"The constraint cannot be followed any further: {message}")
 
 
 def lark_literal(text: str) -> str:
