@@ -31,6 +31,10 @@ _PARTIAL_ONLY: Final = 1
 """Source: ``LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY`` in llama.h."""
 
 
+_CPU_TILE_ROWS: Final = 64
+"""Source: ``GGML_FA_TILE_Q`` in ggml-cpu/common.h."""
+
+
 class DecodeResult(IntEnum):
     """What ``llama_decode`` answers; anything below -1 is fatal. Source: llama.h."""
 
@@ -88,6 +92,8 @@ class Context:
         cards = [device.name for device in plan.devices if device.kind is not DeviceKind.CPU]
         self.device = "+".join(cards) if cards and plan.n_gpu_layers else "CPU"
         """Where the model computes, by ggml's names."""
+        self.tile_rows = 0 if cards and plan.n_gpu_layers else _CPU_TILE_ROWS
+        """From so many rows on, attention works on tiles of them; 0 where it skips what a row does not see."""
         self.n_ctx = int(native.llama_n_ctx(self.handle))
         self.n_batch = int(native.llama_n_batch(self.handle))
         self.n_ubatch = int(native.llama_n_ubatch(self.handle))

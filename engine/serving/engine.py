@@ -79,7 +79,11 @@ class Engine:
             window_tokens=model.window_tokens,
         )
         self._scheduler = Scheduler(
-            self._cache, n_batch=context.n_batch, n_ubatch=context.n_ubatch, n_outputs_max=context.n_outputs_max
+            self._cache,
+            n_batch=context.n_batch,
+            n_ubatch=context.n_ubatch,
+            n_outputs_max=context.n_outputs_max,
+            tile_rows=context.tile_rows,
         )
         self._lane = kept
         self._kept = KeptPrefixes(self._cache, context, kept) if kept is not None else None

@@ -7,7 +7,9 @@ goes first once. Room in the cache is not known here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Items
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final
 
 from engine.serving.sequence import Sequence
@@ -21,6 +23,8 @@ ALONE_BUDGET_S: Final = 1.0
 LEAST_SLICE: Final = 16
 AGEING_TOKENS_PER_S: Final = 512.0
 """Short prompts go first, but waiting counts as being shorter."""
+LEAST_TILED: Final = 32
+"""A prompt shorter than this is computed in a small step, where attention works on tiles."""
 MOST_YIELDS: Final = 2
 """So often a batch sequence gives its slot to an interactive one; after that it stays."""
 _MOST_USERS: Final = 1000
@@ -54,6 +58,30 @@ def prompt_rows(pace: Pace, n_decoding: int, n_batch: int, least: int = LEAST_SL
     if pace.row_s <= 0.0:
         return min(n_batch, 128) if n_decoding else n_batch
     return min(n_batch, max(least, int(budget_s / pace.row_s)))
+
+
+class Manner(Enum):
+    """How the decoding rows and the prompts of a step go together."""
+
+    TOGETHER = auto()
+    SMALL = auto()
+    """Together, but fewer than a tile of attention."""
+    APART = auto()
+    """By turns, each in steps of its own."""
+
+
+def how_together(n_decoding: int, prompts: Items[int], budget: int, tile_rows: int) -> Manner:
+    """For so many decoding rows and prompts of these lengths, the first of which comes first.
+
+    llama.cpp's attention on the processor works on tiles of 64 rows, and a tile looks at every cell that any of its
+    rows looks at. Twenty decoding rows of twenty sequences among a hundred of a prompt take twice as long as both apart
+    (measured: 2.2 s and 1.0 s). ``tile_rows`` is 0 where that is not so.
+    """
+    if not prompts or not tile_rows or n_decoding + min(budget, sum(prompts)) < tile_rows:
+        return Manner.TOGETHER
+    if prompts[0] < LEAST_TILED and n_decoding < tile_rows - LEAST_TILED:
+        return Manner.SMALL
+    return Manner.APART
 
 
 @dataclass(slots=True)

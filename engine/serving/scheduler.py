@@ -19,8 +19,11 @@ from engine.serving.kv import NO_MATCH, KvCache, Match, common_prefix
 from engine.serving.policy import (
     BATCH_SHARE,
     LEAST_SLICE,
+    LEAST_TILED,
+    Manner,
     Pace,
     Turns,
+    how_together,
     is_batch,
     prompt_rows,
     who_yields,
@@ -69,8 +72,12 @@ class Step:
 class Scheduler:
     """Waiting and active sequences of one context."""
 
-    def __init__(self, cache: KvCache, *, n_batch: int, n_ubatch: int, n_outputs_max: int) -> None:
+    def __init__(self, cache: KvCache, *, n_batch: int, n_ubatch: int, n_outputs_max: int, tile_rows: int = 0) -> None:
+        """``tile_rows``: from so many rows on, attention works on tiles of them; 0 where that makes no difference."""
         self._cache = cache
+        self._tile_rows = tile_rows
+        self._prompts_turn = False
+        """The last of the steps that decoding rows and prompts take by turns was the prompts'."""
         self._n_batch = n_batch
         self._n_ubatch = n_ubatch
         self._n_outputs_max = n_outputs_max
@@ -277,12 +284,22 @@ class Scheduler:
     def _fill(self, rows: int, now: float) -> Step:
         slices = self._decoding_slices(rows)
         n_decoding = n_rows = sum(part.count for part in slices)
-        outputs = self._n_outputs_max - sum(part.n_logits for part in slices)
         prompts = self._slices_given.order([sequence for sequence in self.active if not sequence.decoding], now)
         # A micro-batch is computed best whole, and cut only where somebody waits for the cut.
         least = self._n_ubatch if len(prompts) == 1 and not (n_decoding or self.waiting) else LEAST_SLICE
         budget = min(rows - n_rows, prompt_rows(self.pace, n_decoding, self._n_batch, least))
         kept_free = budget - max(LEAST_SLICE, int(budget * BATCH_SHARE)) if self._disturbs(prompts) else 0
+        manner = how_together(n_rows, [sequence.pending for sequence in prompts], budget, self._tile_rows)
+        if manner is Manner.SMALL:
+            budget = min(budget, self._tile_rows - 1 - n_rows)
+        elif manner is Manner.APART:
+            self._prompts_turn = not self._prompts_turn or not slices
+            if self._prompts_turn:
+                slices, n_decoding, n_rows = [], 0, 0
+                prompts = prompts[:1] + [sequence for sequence in prompts[1:] if sequence.pending >= LEAST_TILED]
+            else:
+                prompts = []
+        outputs = self._n_outputs_max - sum(part.n_logits for part in slices)
         for sequence in prompts:
             part = cut_slice(sequence, budget - (kept_free if is_batch(sequence) else 0), outputs)
             if part.count > 0:

@@ -10,7 +10,7 @@ import pytest
 from engine.llama.context import MemoryKind, State
 from engine.llama.sampler import Sampler, SamplingSettings
 from engine.serving.kv import KvCache
-from engine.serving.policy import MOST_YIELDS, Pace, Turns, prompt_rows
+from engine.serving.policy import MOST_YIELDS, Manner, Pace, Turns, how_together, prompt_rows
 from engine.serving.scheduler import Scheduler, Step
 from engine.serving.sequence import GenerationRequest, Priority, Sequence, Ticket
 from engine.serving.stop import TextStream
@@ -41,11 +41,17 @@ class Memory:
 
 
 def scheduler(
-    *, n_cells: int = 1000, n_slots: int = 4, n_batch: int = 64, n_ubatch: int = 0, cuttable: bool = True
+    *,
+    n_cells: int = 1000,
+    n_slots: int = 4,
+    n_batch: int = 64,
+    n_ubatch: int = 0,
+    cuttable: bool = True,
+    tile_rows: int = 0,
 ) -> Scheduler:
     kind = MemoryKind.CELLS if cuttable else MemoryKind.STATE
     cache = KvCache(Memory(cuttable=cuttable), n_cells=n_cells, n_slots=n_slots, kind=kind)
-    return Scheduler(cache, n_batch=n_batch, n_ubatch=n_ubatch or n_batch, n_outputs_max=8)
+    return Scheduler(cache, n_batch=n_batch, n_ubatch=n_ubatch or n_batch, n_outputs_max=8, tile_rows=tile_rows)
 
 
 def sequence(
@@ -419,3 +425,39 @@ def test_guesses_are_dropped_where_there_are_no_rows_of_logits_for_them() -> Non
     assert step is not None
     assert {part.sequence: part.count for part in step.slices} == {one: 1, other: 1}
     assert one.n_draft == 0
+
+
+@pytest.mark.parametrize(
+    ("n_decoding", "prompts", "budget", "tile_rows", "expected"),
+    [
+        (4, [500], 50, 64, Manner.TOGETHER),  # few rows: each row for itself
+        (4, [500], 100, 0, Manner.TOGETHER),  # no tiles
+        (4, [500], 100, 64, Manner.APART),
+        (0, [500], 500, 64, Manner.APART),
+        (4, [10, 500], 100, 64, Manner.SMALL),  # the short one comes first, and does not wait for a turn
+        (40, [10, 500], 100, 64, Manner.APART),
+        (70, [], 100, 64, Manner.TOGETHER),
+    ],
+)
+def test_tiles_do_not_span_many_sequences(
+    n_decoding: int, prompts: list[int], budget: int, tile_rows: int, expected: Manner
+) -> None:
+    assert how_together(n_decoding, prompts, budget, tile_rows) is expected
+
+
+def test_large_prompts_and_decoding_rows_take_turns() -> None:
+    made = scheduler(n_batch=128, n_cells=10_000, tile_rows=64)
+    decoding(made, distinct(1, 20))
+    made.pace.row_s = made.pace.decode_s = 0.001
+    made.add([sequence(distinct(2, 600)), sequence(distinct(3, 5))])
+    steps = [advance(made, 0.1) for _ in range(6)]
+    # A short prompt rides along; then steps of prompts alternate with steps that only decode.
+    assert [step.n_decoding for step in steps] == [1, 0, 2, 0, 2, 0]
+    assert steps[0].n_rows == 63
+    assert [step.n_rows - step.n_decoding >= 64 for step in steps[1:]] == [True, False, True, False, True]
+
+
+def test_prompts_alone_take_every_step() -> None:
+    made = scheduler(n_batch=128, n_cells=10_000, tile_rows=64)
+    made.add([sequence(distinct(2, 300))])
+    assert [advance(made, 0.1).n_rows for _ in range(3)] == [128, 128, 44]
