@@ -43,6 +43,7 @@ class Api:
     ) -> None:
         self._frontend = Frontend(offer, engine, vocabulary, template)
         self._experts = ExpertsApi(self._frontend, watch)
+        self._counts_experts = watch is not None
         self._completions = CompletionsApi(self._frontend)
         self._responses = ResponsesApi(self._frontend)
         self._messages = MessagesApi(self._frontend)
@@ -55,7 +56,7 @@ class Api:
         limits = Limits(name, self._frontend.vocabulary.n_tokens, offer.n_slots)
         return Starlette(
             routes=[
-                document_route(describe_writer(limits)),
+                document_route(describe_writer(limits, counts_experts=self._counts_experts)),
                 *self._state.routes(),
                 *self._experts.routes(),
                 *self._completions.routes(),

@@ -13,8 +13,7 @@ from engine.fit.routed import RoutedExperts
 from engine.serving.expert_watch import ExpertWatch
 from engine.serving.http.frontend import Frontend
 from engine.serving.http.respond import json_response
-
-_MAX_BODY_BYTES = 1024
+from engine.serving.openai.wire_fields import parse_object, refuse
 
 
 class ExpertsApi:
@@ -39,24 +38,20 @@ class ExpertsApi:
     async def switch(self, request: Request) -> Response:
         """``POST /experts/watch`` with ``{"watching": true}``: counts from nothing; ``false`` stops."""
         assert self._watch is not None
-        watch, watching = self._watch, await _read_switch(request)
-        answer = await self._frontend.ask(lambda engine: watch.switch(engine, watching))
+        watch = self._watch
+        async with self._frontend.read(request, _parse_switch) as watching:
+            answer = await self._frontend.ask(lambda engine: watch.switch(engine, watching))
         if isinstance(answer, RequestError):
             raise answer
         return json_response(routed_object(answer))
 
 
-async def _read_switch(request: Request) -> bool:
-    refusal = RequestError("invalid_request", 'The body must be {"watching": true} or {"watching": false}.')
-    if int(request.headers.get("content-length") or 0) > _MAX_BODY_BYTES:
-        raise refusal
-    try:
-        body: Any = await request.json()
-    except ValueError:
-        raise refusal from None
-    watching = body.get("watching") if isinstance(body, dict) else None
+def _parse_switch(body: bytes) -> bool:
+    fields = parse_object(body)
+    watching = fields.take("watching")
     if not isinstance(watching, bool):
-        raise refusal
+        refuse("watching", "must be true or false")
+    fields.finish()
     return watching
 
 

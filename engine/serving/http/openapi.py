@@ -28,6 +28,7 @@ _REFUSALS: Final = {
     403: "The host or the origin is a stranger's.",
     404: "The model is not served here.",
     408: "The body did not arrive in time.",
+    409: "The model that is loaded has nothing of the kind.",
     413: "The body is too large.",
     429: "As many requests as this worker takes are waiting; Retry-After says when to come back.",
     499: "The caller hung up.",
@@ -49,10 +50,7 @@ class _Call:
     anthropic: bool = False
     bare: bool = False
     """The body may be left out."""
-
-
-def _drop(limits: Limits) -> JsonObject:
-    return {"type": "object", "properties": {"prompt_cache_key": text(maxLength=256)}}
+    refusals: tuple[int, ...] = (400, 401, 403, 404, 408, 413, 429, 499, 500, 503)
 
 
 _SCHEMAS: Final = {
@@ -72,11 +70,12 @@ _SCHEMAS: Final = {
     "Content": answers.CONTENT,
     "Dropped": answers.DROPPED,
     "Trace": answers.TRACE,
+    "Experts": answers.EXPERTS,
 }
 
 _BOTH: Final = (
     _Call("/detokenize", "Tokens to text", requests.detokenize, "Content"),
-    _Call("/cache/drop", "Forget past conversations", _drop, "Dropped", bare=True),
+    _Call("/cache/drop", "Forget past conversations", requests.drop, "Dropped", bare=True),
 )
 _WRITING: Final = (
     _Call("/v1/chat/completions", "Answer a chat", requests.chat, "Chat", streams=True),
@@ -86,6 +85,13 @@ _WRITING: Final = (
     _Call("/v1/messages/count_tokens", "Count a prompt's tokens", requests.count, "Counted", anthropic=True),
     _Call("/tokenize", "Text or a chat to tokens", requests.tokenize, "Tokens"),
     *_BOTH,
+)
+_WATCH: Final = _Call(
+    "/experts/watch",
+    "Count the routers' picks from nothing, or stop",
+    requests.watch,
+    "Experts",
+    refusals=(400, 401, 403, 408, 409, 413, 429, 503),
 )
 _TEXTS: Final = _Call("/tokenize", "Text to tokens", requests.tokenize_text, "Tokens")
 _POOLING: Final = (
@@ -100,9 +106,13 @@ _RANKING: Final = (
 )
 
 
-def describe_writer(limits: Limits) -> JsonObject:
-    """The document of a worker whose model writes."""
-    return _document(limits, _WRITING, {"/trace": _read("The engine's last steps", "Trace")})
+def describe_writer(limits: Limits, *, counts_experts: bool = False) -> JsonObject:
+    """The document of a worker whose model writes. ``counts_experts``: it has experts to count."""
+    reading = {"/trace": _read("The engine's last steps", "Trace")}
+    if not counts_experts:
+        return _document(limits, _WRITING, reading)
+    reading["/experts"] = _read("Which experts the routers picked", "Experts")
+    return _document(limits, (*_WRITING, _WATCH), reading)
 
 
 def describe_pooler(limits: Limits, *, ranks: bool) -> JsonObject:
@@ -157,7 +167,7 @@ def _write(call: _Call, limits: Limits) -> JsonObject:
         "summary": call.summary,
         "operationId": call.path.strip("/").replace("/", "_"),
         "requestBody": body,
-        "responses": {"200": {"description": "Done.", "content": good}} | _refusals(tuple(_REFUSALS), call.anthropic),
+        "responses": {"200": {"description": "Done.", "content": good}} | _refusals(call.refusals, call.anthropic),
     }
 
 

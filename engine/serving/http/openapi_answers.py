@@ -190,4 +190,15 @@ HEALTH: Final = answered({"status": one_of("ok"), "model": text(), "busy": flag(
 TOKENS: Final = answered({"tokens": listed(_COUNT), "count": _COUNT})
 CONTENT: Final = answered({"content": text()})
 DROPPED: Final = answered({"dropped": _COUNT})
+EXPERTS: Final = answered(
+    {
+        "watching": flag(),
+        "n_experts": _COUNT,
+        "n_used": _COUNT,
+        "tokens": _COUNT,
+        "hottest_share": number(0, 1),
+        "never_used": _COUNT,
+        "layers": listed(_OBJECT),
+    }
+)
 TRACE: Final = answered({"object": one_of("list"), "data": listed(_OBJECT)})

@@ -156,13 +156,14 @@ def _messages() -> JsonObject:
         **name,
     }
     result = {"role": one_of("tool"), "content": _CONTENT, "tool_call_id": _CALL_ID, **name}
+    thought = {**answer, "content": maybe(_CONTENT), "reasoning_content": text(minLength=1)}
     silent = {**answer, "content": maybe(_CONTENT), "tool_calls": listed(_PAST_CALL, least=1, most=128)}
     return listed(
         either(
             record(asked, required=("role", "content")),
             record(answer, required=("role", "content")),
             record(silent, required=("role", "tool_calls")),
-            record({**silent, "reasoning_content": text(minLength=1)}, required=("role", "reasoning_content")),
+            record(thought, required=("role", "reasoning_content")),
             record(result, required=("role", "content", "tool_call_id")),
         ),
         least=1,
@@ -303,6 +304,17 @@ def tokenize(limits: Limits) -> JsonObject:
 def tokenize_text(limits: Limits) -> JsonObject:
     """``POST /tokenize`` of a model that makes vectors."""
     return record(_extras(all_maybe({"content": text(), "add_special": flag()})), closed=True)
+
+
+def drop(limits: Limits) -> JsonObject:
+    """``POST /cache/drop``: one conversation by its name, or all of them."""
+    key = text(maxLength=wire_options.MAX_CACHE_KEY_CHARS)
+    return record(_extras(all_maybe({"prompt_cache_key": key})), closed=True)
+
+
+def watch(limits: Limits) -> JsonObject:
+    """``POST /experts/watch``."""
+    return record(_extras({"watching": flag()}), required=("watching",), closed=True)
 
 
 def detokenize(limits: Limits) -> JsonObject:

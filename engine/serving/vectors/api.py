@@ -30,7 +30,7 @@ from engine.serving.http.openapi import describe_pooler, document_route
 from engine.serving.http.openapi_requests import Limits
 from engine.serving.http.pace import Pace
 from engine.serving.http.respond import json_response, unless_gone
-from engine.serving.openai.wire import check_tokens, parse_detokenize
+from engine.serving.openai.wire import check_tokens, parse_detokenize, parse_drop
 from engine.serving.vectors.engine import EmbeddingEngine, EmbeddingTicket
 from engine.serving.vectors.wire import (
     RerankCall,
@@ -252,7 +252,8 @@ class EmbeddingApi:
 
     async def drop_cache(self, request: Request) -> Response:
         """``POST /cache/drop``: nothing is kept between two texts."""
-        return json_response({"dropped": 0})
+        async with self._intake.read(request, parse_drop):
+            return json_response({"dropped": 0})
 
     async def tokenize(self, request: Request) -> Response:
         """``POST /tokenize``."""
