@@ -15,7 +15,7 @@ from typing import Final
 from engine.serving.sequence import Sequence
 
 STEP_BUDGET_S: Final = 0.150
-"""A step takes no longer while anyone decodes."""
+"""A step takes no longer while anyone decodes whose tokens are watched."""
 BATCH_SHARE: Final = 0.5
 """Prompts of batch work get so much of it while an interactive answer is being written."""
 ALONE_BUDGET_S: Final = 1.0
@@ -52,11 +52,12 @@ def _blend(known: float, seen: float) -> float:
     return seen if known == 0.0 else known * 0.7 + seen * 0.3
 
 
-def prompt_rows(pace: Pace, n_decoding: int, n_batch: int, least: int = LEAST_SLICE) -> int:
-    """How many rows of prompts a step may take, so that it keeps its time; but at least ``least``."""
-    budget_s = STEP_BUDGET_S - pace.decode_s if n_decoding else ALONE_BUDGET_S
+def prompt_rows(pace: Pace, n_watched: int, n_batch: int, least: int = LEAST_SLICE) -> int:
+    """How many rows of prompts a step may take beside ``n_watched`` rows of answers that somebody reads as they are
+    written, so that it keeps its time; but at least ``least``."""
+    budget_s = STEP_BUDGET_S - pace.decode_s if n_watched else ALONE_BUDGET_S
     if pace.row_s <= 0.0:
-        return min(n_batch, 128) if n_decoding else n_batch
+        return min(n_batch, 128) if n_watched else n_batch
     return min(n_batch, max(least, int(budget_s / pace.row_s)))
 
 
@@ -120,6 +121,11 @@ class Turns:
 def is_batch(sequence: Sequence) -> bool:
     """Whether nobody sits and waits for it."""
     return sequence.ticket.request.priority == "batch"
+
+
+def is_watched(sequence: Sequence) -> bool:
+    """Whether somebody reads its tokens as they come: a pause between two is felt."""
+    return sequence.ticket.request.streamed and not is_batch(sequence)
 
 
 def youngest(active: list[Sequence]) -> Sequence:

@@ -25,6 +25,7 @@ from engine.serving.policy import (
     Turns,
     how_together,
     is_batch,
+    is_watched,
     prompt_rows,
     who_yields,
     youngest,
@@ -287,7 +288,8 @@ class Scheduler:
         prompts = self._slices_given.order([sequence for sequence in self.active if not sequence.decoding], now)
         # A micro-batch is computed best whole, and cut only where somebody waits for the cut.
         least = self._n_ubatch if len(prompts) == 1 and not (n_decoding or self.waiting) else LEAST_SLICE
-        budget = min(rows - n_rows, prompt_rows(self.pace, n_decoding, self._n_batch, least))
+        n_watched = sum(part.count for part in slices if is_watched(part.sequence))
+        budget = min(rows - n_rows, prompt_rows(self.pace, n_watched, self._n_batch, least))
         kept_free = budget - max(LEAST_SLICE, int(budget * BATCH_SHARE)) if self._disturbs(prompts) else 0
         manner = how_together(n_rows, [sequence.pending for sequence in prompts], budget, self._tile_rows)
         if manner is Manner.SMALL:

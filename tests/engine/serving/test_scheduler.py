@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,9 +62,15 @@ def sequence(
     reuse_prefix: bool = True,
     priority: Priority = "interactive",
     user: str = "",
+    streamed: bool = True,
 ) -> Sequence:
     request = GenerationRequest(
-        tuple(tokens), SamplingSettings(), reuse_prefix=reuse_prefix, priority=priority, user=user
+        tuple(tokens),
+        SamplingSettings(),
+        reuse_prefix=reuse_prefix,
+        priority=priority,
+        user=user,
+        streamed=streamed,
     )
     ticket = Ticket(request, lambda delta: None)
     if submitted_at is not None:
@@ -461,3 +468,20 @@ def test_prompts_alone_take_every_step() -> None:
     made = scheduler(n_batch=128, n_cells=10_000, tile_rows=64)
     made.add([sequence(distinct(2, 300))])
     assert [advance(made, 0.1).n_rows for _ in range(3)] == [128, 128, 44]
+
+
+@pytest.mark.parametrize(
+    ("answer", "rows_of_prompt"),
+    [({}, 16), ({"streamed": False}, 90), ({"priority": "batch"}, 90)],
+)
+def test_a_prompt_takes_small_steps_only_beside_an_answer_that_somebody_watches(
+    answer: dict[str, Any], rows_of_prompt: int
+) -> None:
+    made = scheduler(n_batch=512)
+    made.add([sequence(list(range(20)), **answer)])
+    advance(made)
+    made.add([sequence(list(range(500, 900)))])
+    made.pace.row_s, made.pace.decode_s = 1.0 / 90.5, 0.1
+    step = made.schedule()
+    assert step is not None
+    assert step.n_rows - step.n_decoding == rows_of_prompt
