@@ -85,6 +85,8 @@ class Context:
             self.close()
             raise WorkerError("not_generative", f"{plan.model_name} is not a model that writes text.")
         self._n_vocab = model.vocabulary.n_tokens
+        self._threads = self.threads = plan.threads
+        """As planned."""
         self._windowed = model.window_tokens > 0
         self.memory_kind = (
             MemoryKind.STATE if model.recurrent else MemoryKind.WINDOWED if self._windowed else MemoryKind.CELLS
@@ -158,6 +160,12 @@ class Context:
             view = np.frombuffer(row_type.from_address(address), np.float32)
             self._views[address] = view
         return view
+
+    def set_threads(self, count: int) -> None:
+        """How many threads compute the next decodes."""
+        if count != self._threads:
+            self._threads = count
+            native.llama_set_n_threads(self.handle, count, count)
 
     def interrupt(self) -> None:
         """Make a running decode on the CPU return ``INTERRUPTED`` at its next operation. Any thread."""

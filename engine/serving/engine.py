@@ -24,6 +24,7 @@ from engine.serving.metrics import Metrics
 from engine.serving.postprocess import Outgoing, Postprocessor, open_sequences
 from engine.serving.scheduler import Scheduler, Step
 from engine.serving.sequence import Sequence, StepRecord, Ticket
+from engine.serving.threads import Threads
 from engine.serving.trace import Tracer
 
 __all__ = ["Engine", "EngineState", "Outgoing"]
@@ -109,6 +110,7 @@ class Engine:
         self.steps = 0
         self._may_interrupt = context.memory_kind in (MemoryKind.CELLS, MemoryKind.WINDOWED)
         """Not with recurrent states: llama.cpp moves those of others about while it computes, and would lose them."""
+        self._threads = Threads(context.threads, adapts=context.tile_rows > 0)
         self._decoded_at = 0.0
         """When the last decode ended; 0 after a rest."""
 
@@ -246,6 +248,8 @@ class Engine:
         self._write_batch(step)
         self._context.allow()
         self._running = frozenset(part.sequence.ticket for part in step.slices)
+        only_decodes = step.n_rows == step.n_decoding
+        self._context.set_threads(self._threads.count if only_decodes else self._threads.most)
         began = time.perf_counter()
         result = self._context.decode(step.n_rows)
         ended = time.perf_counter()
@@ -254,6 +258,8 @@ class Engine:
         if result == DecodeResult.OK:
             python_s = began - self._decoded_at if self._decoded_at else 0.0
             self._scheduler.on_done(step, ended - began)
+            if only_decodes:
+                self._threads.note(step.n_rows, ended - began)
             self.metrics.note_step(step.n_rows, step.n_decoding, ended - began, python_s)
             self._postprocessor.note_cost(step, ended - began)
             scheduler = self._scheduler
