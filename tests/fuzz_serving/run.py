@@ -32,7 +32,7 @@ GROWTH_BYTES: Final = 256 << 20
 WITNESS_DEADLINE_S: Final = 60.0
 SENTENCE: Final = "The gate is open, the lamp is lit, and somebody is reading on."
 _HEADERS: Final = {"Authorization": f"Bearer {KEY}"}
-_COVERAGE: Final = 2_000
+_COVERAGE: Final = 4_500
 """About so many requests are schemathesis' deterministic ones."""
 _OPERATIONS: Final = 10
 """About so many operations take more than one example."""
@@ -53,7 +53,7 @@ class Report:
 
 
 def fuzz(n_requests: int, *, seed: int, folder: Path) -> Report:
-    """Send ``n_requests``, a quarter by schemathesis, to a random model of 260 kB that is made in ``folder``."""
+    """Send ``n_requests``, half by schemathesis, to a random model of 260 kB that is made in ``folder``."""
     model = make_tiny(TINY_LLAMA, folder / "tiny-llama.gguf")
     small = plan(model_path=model, n_ctx=N_CTX, n_ubatch=N_CTX, n_batch=N_CTX, n_seq_max=SLOTS)
     report = Report()
@@ -63,7 +63,7 @@ def fuzz(n_requests: int, *, seed: int, folder: Path) -> Report:
         with witness:
             asyncio.run(_attack(worker, Random(seed), max(1, n_requests // 20), report))
             before = process.memory_info().rss
-            _schemathesis(worker, n_requests // 4, seed, report)
+            _schemathesis(worker, n_requests // 2, seed, report)
             asyncio.run(_attack(worker, Random(seed + 1), n_requests - report.requests.total(), report))
         report.growth_bytes = process.memory_info().rss - before
         _check_quiet(worker, report)
