@@ -7,7 +7,6 @@ the scheduler's decision.
 from __future__ import annotations
 
 import ctypes
-import sys
 from enum import Enum, IntEnum, auto
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from engine.errors import WorkerError
 from engine.fit.plan import Plan
 from engine.hardware.profile import DeviceKind
 from engine.llama.bindings import bind
+from engine.llama.interruption import StopWord
 from engine.llama.model import Model
 from engine.llama.parameters import context_parameters
 
@@ -63,8 +63,7 @@ class Context:
     def __init__(self, model: Model, plan: Plan) -> None:
         """Raises: ``WorkerError`` when llama.cpp cannot make the context."""
         self._views: dict[int, Logits] = {}
-        self._stop_word = ctypes.create_string_buffer(b"", 2)
-        self._stop_callback = _length_of_text()
+        self._stop = StopWord()
         parameters = context_parameters(
             n_ctx=plan.n_ctx,
             n_batch=plan.n_batch,
@@ -75,8 +74,7 @@ class Context:
             threads=plan.threads,
         )
         parameters.no_perf = True
-        parameters.abort_callback = self._stop_callback
-        parameters.abort_callback_data = ctypes.addressof(self._stop_word)
+        self._stop.attach(parameters)
         self._parameters = parameters
         self._model_handle = model.handle
         self._refusal = f"llama.cpp could not make a context of {plan.n_ctx:,} tokens for {plan.model_name}."
@@ -169,11 +167,11 @@ class Context:
 
     def interrupt(self) -> None:
         """Make a running decode on the CPU return ``INTERRUPTED`` at its next operation. Any thread."""
-        self._stop_word[0] = b"!"
+        self._stop.say()
 
     def allow(self) -> None:
         """Take back :meth:`interrupt`; before each decode."""
-        self._stop_word[0] = b"\0"
+        self._stop.take_back()
 
     def warm_up(self, token: int) -> None:
         """Decode once, so that the first request does not pay for paging and for building the graph."""
@@ -251,13 +249,3 @@ def _pointer(array: NDArray[Any], kind: Any) -> Any:
 
 def _bytes(state: State) -> Any:
     return ctypes.cast(state.ctypes.data, ctypes.POINTER(ctypes.c_uint8))
-
-
-def _length_of_text() -> Any:
-    """``strlen`` as llama.cpp's abort callback: it returns 0 for the empty text and 1 for ``!``.
-
-    The callback runs between any two operations of a graph, hundreds of times a token. A Python function there would
-    need the GIL each time.
-    """
-    library = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
-    return ctypes.cast(library.strlen, native.ggml_abort_callback)
