@@ -33,6 +33,8 @@ _NO_TICKETS: Final[frozenset[Ticket]] = frozenset()
 
 _FAREWELL_S: Final = 1.5
 """For copying and writing idle prefixes at the end; the supervisor is patient for twice as long."""
+_LISTING_S: Final = 1.0
+"""So long the first request waits for the list of kept states, which is there in milliseconds as a rule."""
 _HAND_OVER_S: Final = 0.025
 """Tokens in the middle of an answer are handed over no more often than this. Waking the HTTP side takes a processor
 away from llama.cpp's threads, which wait for each other; at a hundred tokens a second that costs several per cent."""
@@ -194,6 +196,8 @@ class Engine:
             "engine_failed", "The engine stopped because of a mistake of ours.", "The log has the details."
         )
         orderly = False
+        if self._lane is not None:
+            self._lane.wait_listed(_LISTING_S)
         try:
             while self._take_in():
                 if self._any_cancelled:

@@ -44,12 +44,23 @@ class KeptLane:
         """What is being written now is not wanted any more."""
         self._closing = False
         self._pending_bytes = 0
+        self._listed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="kept states", daemon=True)
 
     def start(self) -> None:
         """Begin, with looking into the folder."""
-        self._urgent.append(self._shelf.open)
+        self._urgent.append(self._list)
         self._thread.start()
+
+    def wait_listed(self, timeout_s: float) -> bool:
+        """Wait until the folder was looked into; the first request after a start should find its state there."""
+        return self._listed.wait(timeout_s)
+
+    def _list(self) -> None:
+        try:
+            self._shelf.open()
+        finally:
+            self._listed.set()
 
     @property
     def entries(self) -> tuple[Kept, ...]:
