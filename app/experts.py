@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import printer
+from app.models.expert_counts import ask_worker, read_experts, switch_experts
 from app.providers.provider import Endpoint
-from engine.errors import GatehouseError, WorkerError
+from engine.errors import GatehouseError
 from engine.fit.plan import Wish
-from engine.fit.routed import LayerRouting, RoutedExperts
-from engine.records import RecordFault, from_plain
+from engine.fit.routed import LayerRouting, routed_object
 
 if TYPE_CHECKING:
     from app.bootstrap import Product
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from app.services import ModelsApi
 
 _MAX_PROMPT_BYTES = 8 << 20
-_ANSWER_S = 3600.0
 _SHADES = " ·░▒▓█"
 
 
@@ -93,24 +92,13 @@ async def _report(product: Product, name: str, text: str, max_tokens: int, count
     routed = await read_experts(endpoint)
     await switch_experts(endpoint, watching=False)
     effects = await try_counts(product.models, models, chosen, text, max_tokens, counts) if counts else ()
+    counted = routed_object(routed)
+    del counted["watching"]
     return {
         "model": chosen,
         "prompt_tokens": watched.prompt_tokens,
         "completion_tokens": watched.completion_tokens,
-        "n_experts": routed.n_experts,
-        "n_used": routed.n_used,
-        "tokens": routed.tokens,
-        "hottest_share": round(routed.hottest_share, 4),
-        "never_used": routed.never_used,
-        "layers": [
-            {
-                "layer": layer.layer,
-                "counts": list(layer.counts),
-                "hottest_share": round(layer.hottest_share, 4),
-                "never_used": list(layer.never_used),
-            }
-            for layer in routed.layers
-        ],
+        **counted,
         "cost": {"decode_tok_s": plain.decode_tok_s, "decode_tok_s_watching": watched.decode_tok_s},
         "counts": [
             {
@@ -149,8 +137,8 @@ def _same_beginning(first: str, second: str) -> float:
 async def answer(endpoint: Endpoint, text: str, max_tokens: int) -> Answered:
     """Read and go on with a text, greedily and past its end, so that answers compare. Raises ``GatehouseError``."""
     body = {"prompt": text, "max_tokens": max_tokens, "temperature": 0, "ignore_eos": True}
-    await _ask(endpoint, "/cache/drop", {})  # or the second answer would find the first one's prefix
-    fields = await _ask(endpoint, "/v1/completions", body)
+    await ask_worker(endpoint, "/cache/drop", {})  # or the second answer would find the first one's prefix
+    fields = await ask_worker(endpoint, "/v1/completions", body)
     timings, usage = fields.get("timings", {}), fields.get("usage", {})
     return Answered(
         text=str(fields["choices"][0]["text"]),
@@ -159,52 +147,6 @@ async def answer(endpoint: Endpoint, text: str, max_tokens: int) -> Answered:
         prefill_tok_s=_rate(timings.get("prompt_per_second")),
         decode_tok_s=_rate(timings.get("predicted_per_second")),
     )
-
-
-async def switch_experts(endpoint: Endpoint, *, watching: bool) -> RoutedExperts:
-    """Begin or end counting; forgets prefixes. Raises ``GatehouseError`` while somebody is answered."""
-    return _routed(await _ask(endpoint, "/experts/watch", {"watching": watching}))
-
-
-async def read_experts(endpoint: Endpoint) -> RoutedExperts:
-    """What was counted so far. Raises ``GatehouseError``."""
-    return _routed(await _ask(endpoint, "/experts", None))
-
-
-async def _ask(endpoint: Endpoint, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-    import httpx2
-
-    from app.providers.loopback import client
-
-    headers = {"Authorization": f"Bearer {endpoint.api_key}"}
-    try:
-        async with client() as http:
-            url = endpoint.address + path
-            wait = httpx2.Timeout(_ANSWER_S, connect=2.0)
-            told = await (
-                http.get(url, headers=headers, timeout=wait)
-                if body is None
-                else http.post(url, headers=headers, json=body, timeout=wait)
-            )
-            fields = told.json()
-    except (httpx2.HTTPError, ValueError) as error:
-        raise WorkerError("worker_lost", "The model's process does not answer.") from error
-    if told.status_code != 200:
-        fault = fields.get("error", {}) if isinstance(fields, dict) else {}
-        raise WorkerError(str(fault.get("code") or "refused")[:64], str(fault.get("message", "It was refused."))[:500])
-    if not isinstance(fields, dict):
-        raise WorkerError("bad_answer", "The model's process answered in an unknown form.")
-    return fields
-
-
-def _routed(fields: dict[str, Any]) -> RoutedExperts:
-    kept = {name: fields.get(name) for name in ("watching", "n_experts", "n_used", "tokens")}
-    layers = fields.get("layers")
-    rows = [{"layer": row.get("layer"), "counts": row.get("counts")} for row in layers or [] if isinstance(row, dict)]
-    try:
-        return from_plain(RoutedExperts, {**kept, "layers": rows}, "experts")
-    except RecordFault as error:
-        raise WorkerError("bad_answer", f"The model's process counted experts in an unknown form: {error}") from error
 
 
 def _rate(value: object) -> float | None:

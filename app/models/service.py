@@ -168,13 +168,13 @@ class ModelsService:
         return server_command(plan, architecture=architecture, rpc_endpoints=endpoints)
 
     async def watch_experts(self, watching: bool) -> RoutedExperts | None:
-        from app.experts import switch_experts
+        from app.models.expert_counts import switch_experts
 
         endpoint = self.endpoint()
         return await switch_experts(endpoint, watching=watching) if endpoint is not None else None
 
     async def experts(self) -> RoutedExperts | None:
-        from app.experts import read_experts
+        from app.models.expert_counts import read_experts
 
         endpoint = self.endpoint()
         routed = await read_experts(endpoint) if endpoint is not None else None

@@ -7,6 +7,7 @@ A layer is drawn as one row of a heat map: :attr:`LayerRouting.shares` are its c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 HOTTEST_RATIO = 0.1
 """The hottest tenth of a layer's experts is what its share is told of."""
@@ -70,3 +71,24 @@ class RoutedExperts:
 def hottest_count(n_experts: int) -> int:
     """How many experts the hottest tenth is: rounded up, so that there is always one."""
     return -(-n_experts // round(1 / HOTTEST_RATIO))
+
+
+def routed_object(routed: RoutedExperts) -> dict[str, Any]:
+    """The counts with what follows from them, as JSON's types: the worker's answer, and part of the command's."""
+    return {
+        "watching": routed.watching,
+        "n_experts": routed.n_experts,
+        "n_used": routed.n_used,
+        "tokens": routed.tokens,
+        "hottest_share": round(routed.hottest_share, 4),
+        "never_used": routed.never_used,
+        "layers": [
+            {
+                "layer": layer.layer,
+                "counts": list(layer.counts),
+                "hottest_share": round(layer.hottest_share, 4),
+                "never_used": list(layer.never_used),
+            }
+            for layer in routed.layers
+        ],
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.serving.dialects.dialect import Dialect, Setting, begin_call, end_call, tagged
+from engine.serving.dialects.dialect import Dialect, Setting, begin_call, end_call, section, tagged
 from engine.serving.dialects.json_calls import MAX_NAME_CHARS, nested
 from engine.serving.dialects.pieces import Out
 from engine.serving.dialects.source import NotACall, Source, Steps
@@ -18,17 +18,7 @@ _SEPARATOR: Final = "<｜tool▁sep｜>"
 
 
 def _read(source: Source, out: Out, setting: Setting, opening: str) -> Steps[None]:
-    begin = setting.tag(_BEGIN)
-    yield from source.space()
-    yield from source.expect(begin)
-    following: str | None = begin
-    while following == begin:
-        yield from _call(source, out, setting)
-        yield from source.space()
-        yield from source.accept(setting.tag(_END))
-        yield from source.space()
-        following = yield from source.accept(begin, setting.tag(_ALL_END))
-    source.hold()
+    yield from section(source, setting, _BEGIN, _END, _ALL_END, lambda: _call(source, out, setting))
 
 
 def _call(source: Source, out: Out, setting: Setting) -> Steps[None]:

@@ -107,6 +107,23 @@ def attempt(source: Source, out: Out, setting: Setting, read_call: ReadCall, ope
         source.release()
 
 
+def section(
+    source: Source, setting: Setting, begin: str, end: str, last: str, read_one: Callable[[], Steps[None]]
+) -> Steps[None]:
+    """Calls one after the other, each between ``begin`` and ``end``, up to the tag that is ``last``."""
+    opening = setting.tag(begin)
+    yield from source.space()
+    yield from source.expect(opening)
+    following: str | None = opening
+    while following == opening:
+        yield from read_one()
+        yield from source.space()
+        yield from source.accept(setting.tag(end))
+        yield from source.space()
+        following = yield from source.accept(opening, setting.tag(last))
+    source.hold()
+
+
 def begin_call(source: Source, out: Out, name: str, call_id: str = "") -> None:
     """From here on it is a call, whatever follows."""
     source.release()

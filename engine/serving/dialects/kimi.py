@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.serving.dialects.dialect import Dialect, Setting, begin_call, end_call, tagged
+from engine.serving.dialects.dialect import Dialect, Setting, begin_call, end_call, section, tagged
 from engine.serving.dialects.json_calls import MAX_NAME_CHARS, nested
 from engine.serving.dialects.pieces import Out
 from engine.serving.dialects.source import NotACall, Source, Steps
@@ -17,25 +17,19 @@ _END: Final = "<|tool_call_end|>"
 
 
 def _read(source: Source, out: Out, setting: Setting, opening: str) -> Steps[None]:
-    begin = setting.tag(_BEGIN)
+    yield from section(source, setting, _BEGIN, _END, _SECTION_END, lambda: _call(source, out, setting))
+
+
+def _call(source: Source, out: Out, setting: Setting) -> Steps[None]:
+    call_id, _ = yield from source.taken_until(setting.tag(_ARGUMENTS), most=MAX_NAME_CHARS)
+    call_id = call_id.strip()
+    name = call_id.removeprefix("functions.").rpartition(":")[0]
     yield from source.space()
-    yield from source.expect(begin)
-    following: str | None = begin
-    while following == begin:
-        call_id, _ = yield from source.taken_until(setting.tag(_ARGUMENTS), most=MAX_NAME_CHARS)
-        call_id = call_id.strip()
-        name = call_id.removeprefix("functions.").rpartition(":")[0]
-        yield from source.space()
-        if not name or (yield from source.peek()) != "{":
-            raise NotACall
-        begin_call(source, out, name, call_id)
-        yield from nested(source, out.arguments)
-        end_call(source, out)
-        yield from source.space()
-        yield from source.accept(setting.tag(_END))
-        yield from source.space()
-        following = yield from source.accept(begin, setting.tag(_SECTION_END))
-    source.hold()
+    if not name or (yield from source.peek()) != "{":
+        raise NotACall
+    begin_call(source, out, name, call_id)
+    yield from nested(source, out.arguments)
+    end_call(source, out)
 
 
 KIMI = Dialect(

@@ -57,6 +57,15 @@ def timings_object(timings: Timings) -> JsonObject:
     }
 
 
+def stream_end(chunk_head: bytes, total: Timings) -> bytes:
+    """The last event of OpenAI's streams where the counts are wanted, and the end mark.
+
+    ``chunk_head`` is a chunk up to the opening bracket of its choices.
+    """
+    usage, times = dumps(usage_object(total)), dumps(timings_object(total))
+    return chunk_head + b'],"usage":' + usage + b',"timings":' + times + b"}\n\n" + DONE
+
+
 def _saved(timings: Timings) -> JsonObject:
     """Tokens that took no step of their own, where there were any; guesses by llama-server's names."""
     saved: JsonObject = {}

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from engine.errors import RequestError
-from engine.fit.routed import RoutedExperts
+from engine.fit.routed import routed_object
 from engine.serving.expert_watch import ExpertWatch
 from engine.serving.http.frontend import Frontend
 from engine.serving.http.respond import json_response
@@ -53,24 +51,3 @@ def _parse_switch(body: bytes) -> bool:
         refuse("watching", "must be true or false")
     fields.finish()
     return watching
-
-
-def routed_object(routed: RoutedExperts) -> dict[str, Any]:
-    """The counts with what follows from them, as JSON's types."""
-    return {
-        "watching": routed.watching,
-        "n_experts": routed.n_experts,
-        "n_used": routed.n_used,
-        "tokens": routed.tokens,
-        "hottest_share": round(routed.hottest_share, 4),
-        "never_used": routed.never_used,
-        "layers": [
-            {
-                "layer": layer.layer,
-                "counts": list(layer.counts),
-                "hottest_share": round(layer.hottest_share, 4),
-                "never_used": list(layer.never_used),
-            }
-            for layer in routed.layers
-        ],
-    }

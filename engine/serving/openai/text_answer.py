@@ -8,7 +8,16 @@ import time
 from collections.abc import Sequence
 
 from engine.errors import RequestError
-from engine.serving.http.answers import DONE, JsonObject, dumps, error_event, readable, timings_object, usage_object
+from engine.serving.http.answers import (
+    DONE,
+    JsonObject,
+    dumps,
+    error_event,
+    readable,
+    stream_end,
+    timings_object,
+    usage_object,
+)
 from engine.serving.http.events import ContentDelta, Event, Finished, Outcome, total_timings
 from engine.serving.sequence import ShownLogprob, Timings
 
@@ -50,11 +59,7 @@ class TextEncoder:
 
     def end(self) -> bytes:
         """The counts, if they are wanted, and the end mark."""
-        if not self._include_usage:
-            return DONE
-        total = self._total()
-        usage, times = dumps(usage_object(total)), dumps(timings_object(total))
-        return self._chunk_head + b'],"usage":' + usage + b',"timings":' + times + b"}\n\n" + DONE
+        return stream_end(self._chunk_head, self._total()) if self._include_usage else DONE
 
     def failure(self, error: RequestError) -> bytes:
         """An error in the middle of a stream."""
