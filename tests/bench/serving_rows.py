@@ -216,6 +216,8 @@ async def receipts(model: Path, scale: Scale, documents: list[Receipt]) -> list[
                 await extract(side.target, [receipt], 1, alone if side is pair.ours else alone_peer)
             await extract(pair.ours.target, [receipt], 1, plain, plain=True)  # not timed: its prompt is in memory
             _say(f"receipt {mark + 1} of {len(documents)}")
+    # Anew: llama-server keeps every past prompt in main memory and would answer the same documents from there.
+    async with both(Setting(model, AT_A_TIME, AT_A_TIME * 4096)) as pair:
         batch = AT_A_TIME * 2
         for start in range(0, len(documents), batch):
             for side in pair.turns(start // batch):
