@@ -1,0 +1,1 @@
+"""Facts out of documents: schemas, asking the local model, proof in the source, confidence."""
