@@ -32,6 +32,9 @@ QFrame[kind="notice"] {{ background: {t.raised}; border: 1px solid {t.border_str
 QFrame[kind="palette"] {{ background: {t.surface}; border: 1px solid {t.border_strong}; border-radius: 8px; }}
 QFrame[kind="warning"] {{ background: {t.warning_soft}; border: 1px solid {t.warning}; border-radius: 8px; }}
 QFrame[kind="danger"] {{ background: {t.danger_soft}; border: 1px solid {t.danger}; border-radius: 8px; }}
+QFrame[kind="outside"] {{ background: {t.outside_soft}; border: 1px solid {t.outside}; border-radius: 8px; }}
+QFrame[kind="success"] {{ background: {t.success_soft}; border: 1px solid {t.success}; border-radius: 8px; }}
+QFrame[kind="sheet"] {{ background: {t.surface}; border: 1px solid {t.border_strong}; border-radius: 12px; }}
 QFrame[kind="line"] {{ background: {t.border}; border: none; max-height: 1px; min-height: 1px; }}
 QLabel {{ background: transparent; }}
 QLabel[tone="muted"] {{ color: {t.muted}; }}
@@ -40,6 +43,7 @@ QLabel[tone="accent"] {{ color: {t.accent}; }}
 QLabel[tone="danger"] {{ color: {t.danger}; }}
 QLabel[tone="warning"] {{ color: {t.warning}; }}
 QLabel[tone="success"] {{ color: {t.success}; }}
+QLabel[tone="outside"] {{ color: {t.outside}; }}
 QSplitter::handle {{ background: {t.border}; }}
 QSplitter::handle:horizontal {{ width: 1px; }}
 QSplitter::handle:vertical {{ height: 1px; }}
@@ -60,6 +64,10 @@ QPushButton[kind="primary"] {{ background: {t.accent}; color: {t.accent_text}; b
 QPushButton[kind="primary"]:hover {{ background: {t.accent_hover}; border-color: {t.accent_hover}; }}
 QPushButton[kind="primary"]:focus {{ border: 2px solid {t.text}; }}
 QPushButton[kind="primary"]:disabled {{ background: {t.pressed}; color: {t.faint}; border-color: {t.pressed}; }}
+QPushButton[kind="outside"] {{ background: {t.outside}; color: {t.surface}; border-color: {t.outside}; }}
+QPushButton[kind="outside"]:hover {{ border-color: {t.text}; }}
+QPushButton[kind="outside"]:focus {{ border: 2px solid {t.text}; }}
+QPushButton[kind="outside"]:disabled {{ background: {t.pressed}; color: {t.faint}; border-color: {t.pressed}; }}
 QPushButton[kind="choice"]:checked {{ background: {t.accent_soft}; color: {t.accent}; border-color: {t.accent}; }}
 QPushButton[kind="danger"] {{ color: {t.danger}; border-color: {t.danger}; }}
 QPushButton[kind="quiet"] {{ background: transparent; border: 1px solid transparent; color: {t.muted}; }}
@@ -80,6 +88,10 @@ QToolButton:pressed {{ background: {t.pressed}; }}
 QToolButton:checked {{ background: {t.accent_soft}; color: {t.accent}; }}
 QToolButton:focus {{ border: 2px solid {t.focus}; }}
 QToolButton:disabled {{ color: {t.faint}; }}
+QToolButton[gate="ask"] {{ color: {t.accent}; }}
+QToolButton[gate="open"] {{ background: {t.outside_soft}; color: {t.outside}; }}
+QToolButton[gate="open"]:hover {{ color: {t.text}; }}
+QPushButton[kind="status"][gate="open"] {{ background: {t.outside_soft}; color: {t.outside}; }}
 QToolButton::menu-indicator {{ image: none; }}
 """
 

@@ -79,6 +79,9 @@ class Theme:
     warning_soft: str
     success: str
     success_soft: str
+    outside: str
+    """Whatever leaves this machine or came from outside: an open gate, a cloud's answer. Nothing else has it."""
+    outside_soft: str
     # states
     selection: str
     hover: str
@@ -126,6 +129,8 @@ LIGHT = Theme(
     warning_soft="#fbf0db",
     success="#2c6e33",
     success_soft="#e6f2e6",
+    outside="#6541b0",
+    outside_soft="#efe9fa",
     selection="#daebeb",
     hover="#ebebe7",
     pressed="#e1e1dc",
@@ -166,6 +171,8 @@ DARK = Theme(
     warning_soft="#352b1b",
     success="#81c784",
     success_soft="#1f3022",
+    outside="#bda6f4",
+    outside_soft="#2b2440",
     selection="#1f393d",
     hover="#282c2f",
     pressed="#303438",
