@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import sqlite3
 import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
 from app.store import database, faults
+from app.store.database import Connection, Error
 from engine.errors import StoreError
 
 T = TypeVar("T")
@@ -77,21 +77,22 @@ class CoreThread:
 class StoreLane:
     """One thread that writes and one that reads, each with its own connection; a search never waits for a write."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: bytes | None = None) -> None:
         self._path = path
+        self._key = key
         self._writes = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._reads = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="store-read")
-        self._writer: sqlite3.Connection | None = None
-        self._reader: sqlite3.Connection | None = None
+        self._writer: Connection | None = None
+        self._reader: Connection | None = None
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in the writing thread inside one transaction. Raises ``StoreError``; then nothing was changed.
 
         Work once handed over is done even when the caller is cancelled.
         """
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._writes, self._write, work))
 
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in the reading thread on one snapshot. Raises ``StoreError``."""
         return await asyncio.get_running_loop().run_in_executor(self._reads, self._read, work)
 
@@ -106,12 +107,12 @@ class StoreLane:
         self._writes.submit(self._close_writer)
         self._writes.shutdown(wait=True)
 
-    def _writing(self) -> sqlite3.Connection:
+    def _writing(self) -> Connection:
         if self._writer is None:
-            self._writer = database.open_writer(self._path)
+            self._writer = database.open_writer(self._path, self._key)
         return self._writer
 
-    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _write(self, work: Callable[[Connection], T]) -> T:
         connection = self._writing()
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -121,16 +122,16 @@ class StoreLane:
             finally:
                 if connection.in_transaction:  # not committed; SQLite itself rolls back on some errors
                     connection.execute("ROLLBACK")
-        except (sqlite3.Error, OSError) as error:
+        except (Error, OSError) as error:
             raise faults.explain(error, self._path) from error
         return result
 
-    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _read(self, work: Callable[[Connection], T]) -> T:
         if self._reader is None:
             if self._writer is None:
                 # The schema must be there first; the writer's thread makes it.
                 self._writes.submit(self._writing).result()
-            self._reader = database.open_reader(self._path)
+            self._reader = database.open_reader(self._path, self._key)
         connection = self._reader
         try:
             connection.execute("BEGIN")
@@ -139,7 +140,7 @@ class StoreLane:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-        except (sqlite3.Error, OSError) as error:
+        except (Error, OSError) as error:
             raise faults.explain(error, self._path) from error
 
     def _close_reader(self) -> None:
@@ -152,7 +153,7 @@ class StoreLane:
             return
         try:
             self._writer.execute("PRAGMA optimize")
-        except sqlite3.Error as error:
+        except Error as error:
             raise StoreError("store_failed", f"The conversations could not be tidied at closing: {error}.") from error
         finally:
             self._writer.close()

@@ -7,13 +7,12 @@ lists, tables and code.
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.chat.records import AnswerStats, Conversation, Message, MessageStatus, Role
-from app.store import conversations, messages
+from app.store import conversations, driver, messages
 
 MODEL_ID = "SmolLM2-135M-Instruct-Q4_1"
 BEGINNING_S = 1_760_000_000.0
@@ -104,7 +103,7 @@ def conversation(
     return head, tuple(line)
 
 
-def fill(connection: sqlite3.Connection, conversation_count: int, messages_each: int, seed: int = 1) -> None:
+def fill(connection: driver.Connection, conversation_count: int, messages_each: int, seed: int = 1) -> None:
     """Write conversations through the store's own statements, inside the caller's transaction."""
     for number, topic in enumerate(topics(conversation_count, seed)):
         head, line = conversation(topic, messages_each, number, seed)

@@ -13,10 +13,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 FORBIDDEN = {
-    "engine": {"app", "ui", "PySide6", "sqlite3", "sqlite_utils", "keyring", "openai"},
+    "engine": {"app", "ui", "PySide6", "sqlite3", "sqlcipher3", "sqlite_utils", "keyring", "openai"},
     "app": {"ui", "PySide6", "llama_cpp", "numpy", "jinja2", "uvicorn"},
     "ui": {
         "sqlite3",
+        "sqlcipher3",
         "sqlite_utils",
         "llama_cpp",
         "numpy",

@@ -6,7 +6,6 @@ Runs in the core thread. Nothing is dropped: what could not be written stays her
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,6 +14,7 @@ from app.chat.records import Message
 from app.events import NoticeRaised
 from app.lanes import StoreLane
 from app.store import conversations, messages
+from app.store.database import Connection
 from engine.errors import StoreError
 
 SAVE_EVERY_S = 0.75
@@ -92,7 +92,7 @@ class AnswerSaver:
             self._raise_notice(NoticeRaised("error", error.code, error.sentence, error.hint))
 
 
-def _write(connection: sqlite3.Connection, batch: Sequence[Message]) -> None:
+def _write(connection: Connection, batch: Sequence[Message]) -> None:
     for message in batch:
         messages.save_answer(connection, message)
         if message.stats is not None:

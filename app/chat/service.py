@@ -6,7 +6,6 @@ All coroutines run in the core thread. Which model answers is ``app.models``'s, 
 
 from __future__ import annotations
 
-import sqlite3
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -37,6 +36,7 @@ from app.lanes import StoreLane
 from app.providers.provider import PromptMessage, Provider
 from app.settings import Settings
 from app.store import conversations, messages, search
+from app.store.database import Connection
 from engine.errors import GatehouseError, RequestError
 
 LEFT_BEHIND = "Gatehouse ended while this was being written."
@@ -82,7 +82,7 @@ class ChatService:
         return await self._lane.read(conversations.every)
 
     async def open(self, conversation_id: str) -> Transcript:
-        def work(connection: sqlite3.Connection) -> Transcript:
+        def work(connection: Connection) -> Transcript:
             conversation = conversations.get(connection, conversation_id)
             return Transcript(conversation, messages.branch(connection, conversation_id))
 
@@ -150,7 +150,7 @@ class ChatService:
         answer = _message(conversation.id, question.id, "assistant", "", MessageStatus.PENDING)
         title = title_from(text) if not branch and conversation.title == DEFAULT_TITLE else None
 
-        def work(connection: sqlite3.Connection) -> tuple[Conversation, tuple[Message, ...]]:
+        def work(connection: Connection) -> tuple[Conversation, tuple[Message, ...]]:
             if conversation_id is None:
                 conversations.insert(connection, conversation)
             if title is not None:
@@ -186,7 +186,7 @@ class ChatService:
         await self._answers.stop(message_id)
 
     async def choose_branch(self, message_id: str, step: int = 0) -> None:
-        def work(connection: sqlite3.Connection) -> str:
+        def work(connection: Connection) -> str:
             return messages.choose(connection, messages.sibling(connection, message_id, step))
 
         conversation_id = await self._lane.write(work)
@@ -220,7 +220,7 @@ class ChatService:
         await self._refuse_overflow(self._build(current, (*above, *added)))
         answer = _message(conversation_id, parent_id, "assistant", "", MessageStatus.PENDING)
 
-        def work(connection: sqlite3.Connection) -> tuple[Conversation, Message]:
+        def work(connection: Connection) -> tuple[Conversation, Message]:
             if not added and above:
                 messages.choose(connection, above[-1].id)
             inserted = messages.insert(connection, (*added, answer))

@@ -1,24 +1,46 @@
 """Opening the database: connections, their settings, the schema's version, a check after a crash.
 
-The hot path is plain ``sqlite3``; ``app.store.migrations`` (and with it sqlite-utils) is imported only when the schema
-is not current, because it costs more memory than everything else in the store.
+A store is sealed (SQLCipher, under a raw key of 32 bytes) or plain (no key). Which one it is to be, and where the key
+comes from, is ``app.vault``'s affair. Everybody in ``app.store`` takes connections, rows and errors from here.
+
+``app.store.migrations`` (and with it sqlite-utils) is imported only when the schema is not current, because it costs
+more memory than everything else in the store.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 from app.store import faults
+from app.store.driver import Connection, Cursor, DatabaseError, Error, IntegrityError, OperationalError, Row, connect
 from app.version import version
 from engine.errors import StoreError
 
-SCHEMA_VERSION = 1
+__all__ = [
+    "KEY_BYTES",
+    "SCHEMA_VERSION",
+    "Connection",
+    "Cursor",
+    "DatabaseError",
+    "Error",
+    "IntegrityError",
+    "OperationalError",
+    "Row",
+    "connect_to",
+    "is_sealed",
+    "open_reader",
+    "open_writer",
+]
+
+SCHEMA_VERSION = 2
 """The number of the last migration in ``app.store.migrations``."""
+
+KEY_BYTES = 32
+_PLAIN_HEAD = b"SQLite format 3\0"
 
 _BUSY_MS = 5_000
 """How long a write waits for another process, e.g. the command line beside the window."""
@@ -26,22 +48,23 @@ _SETUP_MS = 60_000
 """How long a start waits for another one that makes or upgrades the schema."""
 
 
-def open_writer(database: Path) -> sqlite3.Connection:
+def open_writer(database: Path, key: bytes | None = None) -> Connection:
     """The one connection that writes; creates or migrates the schema first. Raises ``StoreError``."""
     try:
         database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_wrong_seal(database, key)
         crashed = _was_left_open(database)  # seen only until somebody opens it
-        with _alone(database) if _is_outdated(database) else nullcontext():
-            return _open_writer(database, check=crashed)
-    except (sqlite3.Error, OSError) as error:
+        with alone(database) if _is_outdated(database, key) else nullcontext():
+            return _open_writer(database, key, check=crashed)
+    except (Error, OSError) as error:
         raise faults.explain(error, database) from error
     except UnicodeDecodeError as error:  # Python's, of SQLite's complaint about a schema that is no text any more
         raise faults.damaged("its schema cannot be read", database) from error
 
 
-def _open_writer(database: Path, *, check: bool) -> sqlite3.Connection:
-    _touch_private(database)
-    connection = _connect(database)
+def _open_writer(database: Path, key: bytes | None, *, check: bool) -> Connection:
+    touch_private(database)
+    connection = connect_to(database, key)
     try:
         _refuse_newer(connection, database)
         if check:
@@ -51,27 +74,31 @@ def _open_writer(database: Path, *, check: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA journal_size_limit = 16777216")
         connection.execute("PRAGMA secure_delete = ON")  # what the person deleted is overwritten, not only unlinked
-        if _schema_version(connection) < SCHEMA_VERSION:
-            _migrate(connection, database)
+        if schema_version(connection) < SCHEMA_VERSION:
+            _migrate(connection, database, key)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def open_reader(database: Path) -> sqlite3.Connection:
+def open_reader(database: Path, key: bytes | None = None) -> Connection:
     """A connection that cannot write. The schema must be current. Raises ``StoreError``."""
     try:
-        connection = _connect(database)
+        _refuse_wrong_seal(database, key)
+        connection = connect_to(database, key)
         connection.execute("PRAGMA query_only = ON")
-    except sqlite3.Error as error:
+    except (Error, OSError) as error:
         raise faults.explain(error, database) from error
     return connection
 
 
-def _connect(database: Path) -> sqlite3.Connection:
+def connect_to(database: Path | str, key: bytes | None) -> Connection:
+    """A connection with our settings, under ``key`` if there is one. Nothing is read yet. Raises ``Error``."""
     # isolation_level None: transactions are begun and ended by the lane, never behind our back.
-    connection = sqlite3.connect(database, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False)
+    connection = connect(database, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False)
+    if key is not None:
+        connection.execute(f"PRAGMA key = {key_literal(key)}")  # first of all, on every connection
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -8192")
@@ -79,23 +106,52 @@ def _connect(database: Path) -> sqlite3.Connection:
     return connection
 
 
-def _is_outdated(database: Path) -> bool:
+def key_literal(key: bytes) -> str:
+    """``key`` as SQL: a raw key, which SQLCipher takes as it is. A PRAGMA takes no parameters; hex needs no escape."""
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"a key of {len(key)} bytes")
+    return f"\"x'{key.hex()}'\""
+
+
+def is_sealed(database: Path) -> bool | None:
+    """Whether the file is encrypted (or no database at all); ``None`` when there is nothing in it yet.
+
+    Raises ``OSError``.
+    """
+    try:
+        with database.open("rb") as file:
+            head = file.read(len(_PLAIN_HEAD))
+    except FileNotFoundError:
+        return None
+    return head != _PLAIN_HEAD if head else None
+
+
+def _refuse_wrong_seal(database: Path, key: bytes | None) -> None:
+    """A plain store under a key, or a sealed one without: SQLite would call both damaged."""
+    sealed = is_sealed(database)
+    if key is not None and sealed is False:
+        raise StoreError(
+            "store_plain", f"The store in {database} is not encrypted yet, though there is a key for it.", ""
+        )
+
+
+def _is_outdated(database: Path, key: bytes | None) -> bool:
     """Whether the schema has to be made or upgraded."""
     if not database.exists() or database.stat().st_size == 0:
         return True
-    with closing(_connect(database)) as connection:
-        return _schema_version(connection) < SCHEMA_VERSION
+    with closing(connect_to(database, key)) as connection:
+        return schema_version(connection) < SCHEMA_VERSION
 
 
 @contextmanager
-def _alone(database: Path) -> Iterator[None]:
+def alone(database: Path) -> Iterator[None]:
     """One process at a time makes or upgrades the schema: a window and a command may be started together.
 
     The lock is that of an empty database beside ours: SQLite waits for it, and the system frees it with its holder.
     """
     path = database.with_name(database.name + "-setup")
-    _touch_private(path)
-    lock = sqlite3.connect(path, isolation_level=None, timeout=_SETUP_MS / 1000)
+    touch_private(path)
+    lock = connect(path, isolation_level=None, timeout=_SETUP_MS / 1000)
     try:
         lock.execute("BEGIN EXCLUSIVE")
         yield
@@ -103,7 +159,7 @@ def _alone(database: Path) -> Iterator[None]:
         lock.close()
 
 
-def _touch_private(database: Path) -> None:
+def touch_private(database: Path) -> None:
     """Create the file so that only its owner can read it; SQLite's side files inherit the mode."""
     if not database.exists():
         os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))
@@ -118,17 +174,17 @@ def _was_left_open(database: Path) -> bool:
         return False
 
 
-def _schema_version(connection: sqlite3.Connection) -> int:
+def schema_version(connection: Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _refuse_newer(connection: sqlite3.Connection, database: Path) -> None:
-    found = _schema_version(connection)
+def _refuse_newer(connection: Connection, database: Path) -> None:
+    found = schema_version(connection)
     if found <= SCHEMA_VERSION:
         return
     try:
         row = connection.execute("SELECT value FROM facts WHERE name = 'written_by'").fetchone()
-    except sqlite3.Error:
+    except Error:
         row = None  # the future may have renamed it; the schema's number is enough
     writer = f"Gatehouse {row[0]}" if row else "a newer Gatehouse"
     raise StoreError(
@@ -139,13 +195,13 @@ def _refuse_newer(connection: sqlite3.Connection, database: Path) -> None:
     )
 
 
-def _check_integrity(connection: sqlite3.Connection, database: Path) -> None:
+def _check_integrity(connection: Connection, database: Path) -> None:
     fault = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
     if fault != "ok":
         raise faults.damaged(fault, database)
 
 
-def _migrate(connection: sqlite3.Connection, database: Path) -> None:
+def _migrate(connection: Connection, database: Path, key: bytes | None) -> None:
     # sqlite-utils takes numpy along where it finds it; ``None`` says that there is none. That saves 20 MB here.
     hide = "numpy" not in sys.modules
     if hide:
@@ -155,4 +211,4 @@ def _migrate(connection: sqlite3.Connection, database: Path) -> None:
     finally:
         if hide:
             del sys.modules["numpy"]
-    migrate(connection, database)
+    migrate(connection, database, key)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import shutil
-import sqlite3
 from pathlib import Path
 
+from app.store import driver
 from engine.errors import StoreError
 
 DISK_FULL = "disk_full"
@@ -17,18 +17,18 @@ _PRIMARY = 0xFF
 """The low byte of an extended result code. Source: https://www.sqlite.org/rescode.html"""
 
 
-def explain(error: sqlite3.Error | OSError, database: Path) -> StoreError:
+def explain(error: driver.Error | OSError, database: Path) -> StoreError:
     """The error of the store that a person should read for ``error``."""
     if _is_disk_full(error, database):
         return _disk_full(database)
     match _primary(error):
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+        case driver.SQLITE_CORRUPT | driver.SQLITE_NOTADB:
             return damaged(str(error), database)
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+        case driver.SQLITE_BUSY | driver.SQLITE_LOCKED:
             return StoreError(
                 "store_busy", "Another program is writing to the conversations.", "Try again in a moment."
             )
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+        case driver.SQLITE_READONLY | driver.SQLITE_PERM:
             sentence = f"The conversations in {database} cannot be written."
             return StoreError("store_readonly", sentence, "Check the folder's permissions.")
         case _:
@@ -61,9 +61,9 @@ def _is_disk_full(error: Exception, database: Path) -> bool:
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     primary = _primary(error)
-    if primary in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+    if primary in (driver.SQLITE_IOERR, driver.SQLITE_CANTOPEN):
         return _nearly_full(database)
-    return primary == sqlite3.SQLITE_FULL
+    return primary == driver.SQLITE_FULL
 
 
 def _nearly_full(database: Path) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 import statistics
 from collections.abc import Sequence
 
 from app.models.records import Measured
+from app.store.database import Connection
 
 _ANSWERS = 20
 """The latest ones: drivers, plans and habits change."""
@@ -14,7 +14,7 @@ _LEAST_TOKENS = 16
 """A shorter answer or prompt says more about the start than about the speed."""
 
 
-def of(connection: sqlite3.Connection, model_id: str) -> Measured | None:
+def of(connection: Connection, model_id: str) -> Measured | None:
     """Medians of a model's latest answers; ``None`` without any that is long enough."""
     rows = connection.execute(
         "SELECT completion_tokens, decode_tok_s, prompt_tokens, cached_tokens, ttft_s FROM messages"

@@ -5,13 +5,13 @@ Imported only while migrating. ``PRAGMA user_version`` always holds the number o
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
+from app.store.database import Connection, connect_to, touch_private
 from app.version import version
 
 _KEPT_BACKUPS = 3
@@ -19,14 +19,14 @@ _KEPT_BACKUPS = 3
 _MIGRATIONS = Migrations("gatehouse")
 
 
-def migrate(connection: sqlite3.Connection, database: Path) -> None:
+def migrate(connection: Connection, database: Path, key: bytes | None = None) -> None:
     """Bring the schema up to date, after a backup when there is something to lose.
 
-    Raises ``sqlite3.Error`` and ``OSError``; the schema is then at the last migration that succeeded.
+    Raises ``Error`` and ``OSError``; the schema is then at the last migration that succeeded.
     """
     before = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if before > 0:
-        _back_up(connection, database, before)
+        _back_up(connection, database, key, before)
     _MIGRATIONS.apply(Database(connection))
     with connection:
         connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES ('written_by', ?)", (version(),))
@@ -37,13 +37,14 @@ def names() -> tuple[str, ...]:
     return tuple(step.name for step in _MIGRATIONS.pending(Database(memory=True)))
 
 
-def _back_up(connection: sqlite3.Connection, database: Path, schema: int) -> None:
+def _back_up(connection: Connection, database: Path, key: bytes | None, schema: int) -> None:
     folder = database.parent / "backups"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     unfinished = folder / f"schema-{schema:03d}-{stamp}.partial"
     unfinished.unlink(missing_ok=True)
-    target = sqlite3.connect(unfinished)
+    touch_private(unfinished)
+    target = connect_to(unfinished, key)
     try:
         connection.backup(target)
     finally:
@@ -164,5 +165,133 @@ _M001 = (
         INSERT INTO messages_text (rowid, text)
             SELECT new.seq, new.text WHERE new.status NOT IN ('pending', 'streaming');
     END
+    """,
+)
+
+
+@_step
+def m002_open_gate(db: Database) -> None:
+    """Labels, gate modes, flags, placeholders, providers, the ledger, budgets, the glossary, retention."""
+    for statement in _M002:
+        db.conn.execute(statement)
+
+
+_LABELS = "('public', 'internal', 'confidential', 'restricted')"
+
+_M002 = (
+    # Workspaces (without a parent) and folders. A place is not destroyed under what lies in it: that would take its
+    # label away from it.
+    f"""
+    CREATE TABLE places (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        parent_id TEXT REFERENCES places (id),
+        name TEXT NOT NULL,
+        label TEXT NOT NULL DEFAULT 'internal' CHECK (label IN {_LABELS}),
+        created_at REAL NOT NULL
+    ) STRICT
+    """,
+    f"ALTER TABLE conversations ADD COLUMN label TEXT NOT NULL DEFAULT 'internal' CHECK (label IN {_LABELS})",
+    "ALTER TABLE conversations ADD COLUMN gate TEXT NOT NULL DEFAULT 'local' CHECK (gate IN ('local', 'ask', 'open'))",
+    "ALTER TABLE conversations ADD COLUMN place_id TEXT REFERENCES places (id)",
+    # Kept whatever the retention of its label says.
+    "ALTER TABLE conversations ADD COLUMN held INTEGER NOT NULL DEFAULT 0",
+    f"ALTER TABLE messages ADD COLUMN label TEXT CHECK (label IS NULL OR label IN {_LABELS})",
+    "ALTER TABLE messages ADD COLUMN flag_tier TEXT",
+    "ALTER TABLE messages ADD COLUMN flag_reasons TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE messages ADD COLUMN flag_kept INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE messages ADD COLUMN cost_usd REAL",
+    "ALTER TABLE messages ADD COLUMN provider TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE messages ADD COLUMN request_id TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX conversations_by_place ON conversations (place_id) WHERE place_id IS NOT NULL",
+    # Which string each placeholder of a conversation stands for.
+    """
+    CREATE TABLE placeholders (
+        conversation_id TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+        placeholder TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (conversation_id, placeholder)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # Strings that must never leave, e.g. planted in what is restricted; the check of the final bytes looks for them.
+    "CREATE TABLE canaries (text TEXT PRIMARY KEY, note TEXT NOT NULL DEFAULT '') STRICT, WITHOUT ROWID",
+    """
+    CREATE TABLE glossary (
+        id INTEGER PRIMARY KEY,
+        text TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL,
+        added_at REAL NOT NULL
+    ) STRICT
+    """,
+    # Keys are not in here, but where app.secrets keeps them.
+    """
+    CREATE TABLE providers (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL UNIQUE,
+        base_url TEXT NOT NULL,
+        model TEXT NOT NULL,
+        trust TEXT NOT NULL CHECK (trust IN ('cloud', 'team')),
+        n_ctx INTEGER,
+        input_usd_per_mtok REAL,
+        output_usd_per_mtok REAL,
+        created_at REAL NOT NULL,
+        used_at REAL
+    ) STRICT
+    """,
+    "CREATE TABLE budgets (period TEXT PRIMARY KEY CHECK (period IN ('day', 'month')), limit_usd REAL) STRICT",
+    # One row before a request's first byte leaves, one after it. No reference to conversations: rows outlive them.
+    """
+    CREATE TABLE ledger (
+        seq INTEGER PRIMARY KEY,
+        request_id TEXT NOT NULL,
+        part TEXT NOT NULL CHECK (part IN ('begun', 'ended')),
+        at REAL NOT NULL,
+        purpose TEXT NOT NULL,
+        host TEXT NOT NULL,
+        conversation_id TEXT,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        label TEXT,
+        mode TEXT,
+        consent TEXT NOT NULL,
+        bytes_out INTEGER NOT NULL,
+        bytes_in INTEGER NOT NULL,
+        prompt_tokens INTEGER,
+        completion_tokens INTEGER,
+        redactions TEXT NOT NULL,
+        cost_usd REAL,
+        body_sha256 TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        mac TEXT NOT NULL,
+        UNIQUE (request_id, part)
+    ) STRICT
+    """,
+    "CREATE INDEX ledger_by_time ON ledger (at)",
+    """
+    CREATE TRIGGER ledger_is_not_changed BEFORE UPDATE ON ledger BEGIN
+        SELECT RAISE(ABORT, 'The ledger is append-only.');
+    END
+    """,
+    """
+    CREATE TRIGGER ledger_is_not_deleted BEFORE DELETE ON ledger BEGIN
+        SELECT RAISE(ABORT, 'The ledger is append-only.');
+    END
+    """,
+    f"""
+    CREATE TABLE retention (
+        label TEXT PRIMARY KEY CHECK (label IN {_LABELS}),
+        keep_days INTEGER CHECK (keep_days IS NULL OR keep_days > 0)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # What retention removed: that it was there, never what it said. A restored copy is cleaned of it again.
+    f"""
+    CREATE TABLE tombstones (
+        id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        label TEXT NOT NULL CHECK (label IN {_LABELS}),
+        removed_at REAL NOT NULL
+    ) STRICT, WITHOUT ROWID
     """,
 )

@@ -5,10 +5,10 @@ The person's words are never parsed as a query language: each is quoted, all mus
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 from app.chat.records import SearchHit
+from app.store.database import Connection
 
 _OPEN, _CLOSE = "\x02", "\x03"
 """Mark a match inside what SQLite returns; control characters, which no person types."""
@@ -33,7 +33,7 @@ _TITLES = f"""
 """  # noqa: S608
 
 
-def search(connection: sqlite3.Connection, words: str, limit: int) -> tuple[SearchHit, ...]:
+def search(connection: Connection, words: str, limit: int) -> tuple[SearchHit, ...]:
     """Titles first, then messages, each the newest first; nothing for words without a letter or a figure."""
     query = match_expression(words)
     if query is None or limit <= 0:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 from pathlib import Path
 
 import pytest
 
 from app.lanes import CoreThread, StoreLane
+from app.store import driver
 from engine.errors import StoreError
 
 
@@ -53,7 +53,7 @@ def test_stop_cancels_what_runs_and_joins() -> None:
 
 
 async def test_failed_write_changes_nothing(lane: StoreLane) -> None:
-    def half(connection: sqlite3.Connection) -> None:
+    def half(connection: driver.Connection) -> None:
         connection.execute("INSERT INTO facts VALUES ('half', 'done')")
         raise ValueError("no")
 
@@ -68,7 +68,7 @@ async def test_reading_does_not_wait_for_a_write(lane: StoreLane) -> None:
     release = threading.Event()
     writing = threading.Event()
 
-    def slow(connection: sqlite3.Connection) -> None:
+    def slow(connection: driver.Connection) -> None:
         connection.execute("INSERT INTO facts VALUES ('slow', 'write')")
         writing.set()
         assert release.wait(10)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -19,7 +18,7 @@ from app.chat.service import LEFT_BEHIND, ChatService
 from app.lanes import StoreLane
 from app.paths import Paths
 from app.settings import Settings
-from app.store import messages
+from app.store import driver, messages
 from tests.app.chat.doubles import ReadyHost, ScriptedProvider
 
 
@@ -28,7 +27,7 @@ def test_saving_keeps_the_promised_second() -> None:
 
 
 def _text_in(database: Path, message_id: str) -> str:
-    with closing(sqlite3.connect(database, timeout=10)) as connection:
+    with closing(driver.connect(database, timeout=10)) as connection:
         return str(connection.execute("SELECT text FROM messages WHERE id = ?", (message_id,)).fetchone()[0])
 
 

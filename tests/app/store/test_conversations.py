@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import pytest
 
 from app.lanes import StoreLane
 from app.paths import Paths
-from app.store import conversations, messages, search
+from app.store import conversations, driver, messages, search
 from engine.errors import StoreError
 from tests.app.written import conversation, message
 
 
 async def _add(lane: StoreLane, conversation_id: str, updated_at: float, *texts: str) -> None:
-    def work(connection: sqlite3.Connection) -> None:
+    def work(connection: driver.Connection) -> None:
         head = conversation(f"Title {conversation_id}", conversation_id, updated_at)
         conversations.insert(connection, head)
         parent = None
@@ -67,7 +65,7 @@ async def test_purge_takes_messages_and_words_along(lane: StoreLane) -> None:
     await lane.write(lambda connection: conversations.delete(connection, "gone", 9.0))
     assert await lane.write(conversations.purge) == 1
 
-    def look(connection: sqlite3.Connection) -> tuple[list[str], int]:
+    def look(connection: driver.Connection) -> tuple[list[str], int]:
         texts = [row[0] for row in connection.execute("SELECT text FROM messages")]
         words = connection.execute("SELECT count(*) FROM messages_text WHERE messages_text MATCH 'walrus'").fetchone()
         return texts, words[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import stat
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from app.store import database, migrations
+from app.store import database, driver, migrations
 from engine.errors import StoreError
 
 
@@ -40,7 +39,7 @@ def test_reader_cannot_write(tmp_path: Path) -> None:
     _make(path)
     with (
         closing(database.open_reader(path)) as connection,
-        pytest.raises(sqlite3.OperationalError, match="readonly"),
+        pytest.raises(driver.OperationalError, match="readonly"),
     ):
         connection.execute("DELETE FROM messages")
 
@@ -69,7 +68,7 @@ def test_first_start_brings_no_numpy_along(tmp_path: Path) -> None:
 def test_future_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     _make(path)
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with closing(driver.connect(path)) as connection, connection:
         connection.execute("PRAGMA user_version = 41")
         connection.execute("UPDATE facts SET value = '7.3.0' WHERE name = 'written_by'")
     before = path.read_bytes()
@@ -83,7 +82,7 @@ def test_future_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
 
 def test_future_without_a_name_is_refused_too(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(driver.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 41")
     with pytest.raises(StoreError, match="a newer Gatehouse"):
         database.open_writer(path)
@@ -100,7 +99,7 @@ def test_foreign_file_is_named(tmp_path: Path) -> None:
 def test_damage_is_found_after_a_crash(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     _make(path)
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with closing(driver.connect(path)) as connection, connection:
         connection.executemany(
             "INSERT INTO conversations (id, title, created_at, updated_at) VALUES (?, ?, 1, 1)",
             [(f"{number:040}", "title " * 20) for number in range(500)],
@@ -130,25 +129,26 @@ def _leave_open(path: Path) -> None:
 def test_migration_backs_up_first_and_fails_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.db"
     _make(path)
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with closing(driver.connect(path)) as connection, connection:
         connection.execute("INSERT INTO conversations (id, title, created_at, updated_at) VALUES ('c', 'kept', 1, 1)")
     steps = list(migrations._MIGRATIONS._migrations)
     monkeypatch.setattr(migrations._MIGRATIONS, "_migrations", steps)
-    monkeypatch.setattr(database, "SCHEMA_VERSION", 2)
+    before = database.SCHEMA_VERSION
+    monkeypatch.setattr(database, "SCHEMA_VERSION", before + 1)
 
-    def m002_break_things(db: Database) -> None:
+    def m999_break_things(db: Database) -> None:
         db.conn.execute("ALTER TABLE conversations ADD COLUMN colour TEXT")
         db.conn.execute("INSERT INTO no_such_table VALUES (1)")
 
-    migrations._step(m002_break_things)
+    migrations._step(m999_break_things)
     with pytest.raises(StoreError, match="no_such_table"):
         database.open_writer(path)
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    with closing(driver.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (before,)
         columns = [row[1] for row in connection.execute("PRAGMA table_info(conversations)")]
         assert "colour" not in columns
-    (backup,) = (tmp_path / "backups").glob("schema-001-*.db")
-    with closing(sqlite3.connect(backup)) as connection:
+    (backup,) = (tmp_path / "backups").glob(f"schema-{before:03d}-*.db")
+    with closing(driver.connect(backup)) as connection:
         assert connection.execute("SELECT title FROM conversations").fetchall() == [("kept",)]
 
 

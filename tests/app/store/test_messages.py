@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import replace
 
 import pytest
 
 from app.chat.records import AnswerStats, Message, MessageStatus
 from app.lanes import StoreLane
-from app.store import conversations, messages
+from app.store import conversations, driver, messages
 from engine.errors import StoreError
 from tests.app.written import conversation, message
 
@@ -25,7 +24,7 @@ async def _texts(lane: StoreLane, conversation_id: str = "c") -> list[str]:
 async def tree(lane: StoreLane) -> StoreLane:
     """q1 - a1 - q2 - a2, and a second answer a1b to q1, which is chosen."""
 
-    def work(connection: sqlite3.Connection) -> None:
+    def work(connection: driver.Connection) -> None:
         conversations.insert(connection, conversation(conversation_id="c"))
         line = [
             message("c", "q1", message_id="q1"),
@@ -68,7 +67,7 @@ async def test_path_ignores_choices(tree: StoreLane) -> None:
 
 
 async def test_roots_of_two_conversations_are_not_siblings(tree: StoreLane) -> None:
-    def work(connection: sqlite3.Connection) -> tuple[Message, ...]:
+    def work(connection: driver.Connection) -> tuple[Message, ...]:
         conversations.insert(connection, conversation(conversation_id="other"))
         return messages.insert(connection, [message("other", "hello")])
 
@@ -93,7 +92,7 @@ async def test_answer_keeps_everything(tree: StoreLane) -> None:
 
 
 async def test_unfinished_answers_are_interrupted_with_their_text(tree: StoreLane) -> None:
-    def work(connection: sqlite3.Connection) -> None:
+    def work(connection: driver.Connection) -> None:
         for status in (MessageStatus.PENDING, MessageStatus.STREAMING, MessageStatus.COMPLETE):
             child = message(
                 "c", f"so far {status}", parent="a1b", message_id=status.value, role="assistant", status=status

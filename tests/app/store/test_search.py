@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.chat.records import MessageStatus
 from app.lanes import StoreLane
-from app.store import conversations, messages, search
+from app.store import conversations, driver, messages, search
 from tests.app.written import conversation, message
 
 
 @pytest.fixture
 async def library(lane: StoreLane) -> StoreLane:
-    def work(connection: sqlite3.Connection) -> None:
+    def work(connection: driver.Connection) -> None:
         conversations.insert(connection, conversation("Holidays in Zürich", "zurich"))
         messages.insert(
             connection,
@@ -73,7 +71,7 @@ async def test_spans_mark_the_words_in_a_plain_line(library: StoreLane) -> None:
 
 
 async def test_newest_first_and_limited(lane: StoreLane) -> None:
-    def work(connection: sqlite3.Connection) -> None:
+    def work(connection: driver.Connection) -> None:
         conversations.insert(connection, conversation(conversation_id="c"))
         for number in range(5):
             messages.insert(connection, [message("c", f"walrus {number}", message_id=str(number))])
@@ -92,7 +90,7 @@ async def test_renamed_title_is_found_by_its_new_words_only(library: StoreLane) 
 async def test_streaming_answer_is_found_once_it_ended(lane: StoreLane) -> None:
     streaming = message("c", "the walrus", message_id="a", status=MessageStatus.STREAMING)
 
-    def begin(connection: sqlite3.Connection) -> None:
+    def begin(connection: driver.Connection) -> None:
         conversations.insert(connection, conversation(conversation_id="c"))
         messages.insert(connection, [streaming])
 
@@ -109,7 +107,7 @@ async def test_streaming_answer_is_found_once_it_ended(lane: StoreLane) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
 @given(words=st.text(max_size=40))
 def test_no_text_breaks_the_query(words: str) -> None:
-    connection = sqlite3.connect(":memory:")
+    connection = driver.connect(":memory:")
     try:
         connection.execute("CREATE VIRTUAL TABLE t USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2')")
         connection.execute("INSERT INTO t VALUES (?)", (words.encode("utf-8", "replace").decode(),))
