@@ -47,6 +47,13 @@ class Bridge(QObject):
     download_finished = Signal(object)
     download_failed = Signal(object)
     bundle_progressed = Signal(object)
+    gate_changed = Signal(object)
+    offline_changed = Signal(object)
+    providers_changed = Signal(object)
+    glossary_changed = Signal(object)
+    budget_changed = Signal(object)
+    answer_flagged = Signal(object)
+    ledger_grew = Signal(object)
     notice_raised = Signal(object)
     crashed = Signal(object)
     """An exception that is a bug of ours."""
@@ -175,6 +182,13 @@ class Bridge(QObject):
             events.DownloadFinished: self.download_finished,
             events.DownloadFailed: self.download_failed,
             events.BundleProgressed: self.bundle_progressed,
+            events.GateChanged: self.gate_changed,
+            events.OfflineChanged: self.offline_changed,
+            events.ProvidersChanged: self.providers_changed,
+            events.GlossaryChanged: self.glossary_changed,
+            events.BudgetChanged: self.budget_changed,
+            events.AnswerFlagged: self.answer_flagged,
+            events.LedgerGrew: self.ledger_grew,
             events.NoticeRaised: self.notice_raised,
         }
         signals[type(event)].emit(event)

@@ -66,6 +66,32 @@ def speed_band(low: float, high: float, locale: QLocale | None = None) -> str:
     return f"{speed(low, locale).removesuffix(f'{NBSP}tok/s')}–{speed(high, locale)}"
 
 
+def usd(amount: float, locale: QLocale | None = None) -> str:
+    """``$0``, ``$0.0041``, ``$0.23``: to the hundredth of a cent below ten cents, whole cents above."""
+    if amount <= 0:
+        return "$0"
+    if amount < 0.00005:
+        return _tr("below $0.0001")
+    return f"${_number(amount, 4 if amount < 0.0995 else 2, locale)}"
+
+
+def usd_per_mtok(amount: float | None, locale: QLocale | None = None) -> str:
+    """The price of a million tokens: ``$0.25``; a dash when unknown."""
+    return "—" if amount is None else f"${_number(amount, 2, locale)}"
+
+
+def provider(name: str, model: str) -> str:
+    """Who answers elsewhere, with the model: ``OpenAI · gpt-5-mini``."""
+    return " · ".join(part for part in (name, model) if part)
+
+
+def moment(then: float, locale: QLocale | None = None) -> str:
+    """Exactly when: ``29 Dec 2025, 15:55:02``."""
+    at = dt.datetime.fromtimestamp(then)  # noqa: DTZ006 - local time is meant
+    month = (locale or QLocale()).monthName(at.month, QLocale.FormatType.ShortFormat)
+    return f"{at.day} {month} {at.year}, {at:%H:%M:%S}"
+
+
 def duration(seconds: float, locale: QLocale | None = None) -> str:
     """``80 ms``, ``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
     if seconds < 0.0995:

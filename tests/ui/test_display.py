@@ -133,3 +133,23 @@ def test_ago(then: tuple[int, ...], words: str) -> None:
 )
 def test_day_groups(then: tuple[int, ...], heading: str) -> None:
     assert display.day_group(_moment(*then), _moment(2026, 3, 12, 15, 0, 0)) == heading
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [
+        (0, "$0"),
+        (0.00001, "below $0.0001"),
+        (0.00413, "$0.0041"),
+        (0.0999, "$0.10"),
+        (0.234, "$0.23"),
+        (1204, "$1,204.00"),
+    ],
+)
+def test_usd(amount: float, words: str) -> None:
+    assert display.usd(amount, ENGLISH) == words
+
+
+def test_a_provider_is_named_with_its_model() -> None:
+    assert display.provider("OpenAI", "gpt-5-mini") == "OpenAI · gpt-5-mini"
+    assert display.provider("", "gpt-5-mini") == "gpt-5-mini"

@@ -19,6 +19,8 @@ from engine.fit.routed import RoutedExperts
 from engine.hardware.profile import Machine
 from engine.worker.spec import Ready
 from ui.screenshots import sample
+from ui.screenshots.double_documents import SampleDocuments, SampleShelf
+from ui.screenshots.double_gate import SampleGate
 from ui.screenshots.double_hub import SampleBundles, SampleDownloads, SampleHub
 
 
@@ -199,6 +201,8 @@ class SampleHouse:
     hub: SampleHub
     downloads: SampleDownloads
     bundles: SampleBundles
+    gate: SampleGate
+    documents: SampleDocuments
 
 
 def sample_house(
@@ -209,6 +213,7 @@ def sample_house(
     conversations: Sequence[Conversation] = sample.CONVERSATIONS,
     messages: Sequence[Message] = sample.MESSAGES,
     downloads: Sequence[Download] = (),
+    shelf: SampleShelf | None = None,
 ) -> SampleHouse:
     """The whole product as doubles."""
     bus = Bus()
@@ -216,6 +221,8 @@ def sample_house(
     chat.models = models
     queue = SampleDownloads(bus, downloads)
     hub, bundles = SampleHub(queue), SampleBundles()
+    documents = SampleDocuments(bus, shelf)
+    gate = SampleGate(bus, chat.items, lambda: chat.messages)
     services = Services(
         bus=bus,
         chat=chat,
@@ -224,8 +231,10 @@ def sample_house(
         downloads=queue,
         bundles=bundles,
         settings=Settings(settings_file),
+        gate=gate,
+        documents=documents,
     )
-    return SampleHouse(services, chat, models, hub, queue, bundles)
+    return SampleHouse(services, chat, models, hub, queue, bundles, gate, documents)
 
 
 def sample_services(
