@@ -36,7 +36,7 @@ __all__ = [
     "open_writer",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The number of the last migration in ``app.store.migrations``."""
 
 KEY_BYTES = 32
@@ -98,7 +98,8 @@ def connect_to(database: Path | str, key: bytes | None) -> Connection:
     # isolation_level None: transactions are begun and ended by the lane, never behind our back.
     connection = connect(database, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False)
     if key is not None:
-        connection.execute(f"PRAGMA key = {key_literal(key)}")  # first of all, on every connection
+        connection.execute("PRAGMA cipher_log_level = NONE")  # it would write to standard error
+        connection.execute(f"PRAGMA key = {key_literal(key)}")  # before anything is read, on every connection
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -8192")

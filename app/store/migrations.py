@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
+from app.store import migration_documents
 from app.store.database import Connection, connect_to, touch_private
 from app.version import version
 
@@ -295,3 +296,10 @@ _M002 = (
     ) STRICT, WITHOUT ROWID
     """,
 )
+
+
+@_step
+def m003_keep_documents(db: Database) -> None:
+    """Documents with their readings, batches, values with evidence, people's decisions, passages, attachments."""
+    for statement in migration_documents.STATEMENTS:
+        db.conn.execute(statement)
