@@ -6,10 +6,11 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from app.bus import Bus
 from app.chat.service import ChatService
+from app.documents.api import DocumentsApi
 from app.kept_states import KeptConversations
 from app.lanes import CoreThread, StoreLane
 from app.models.bundles import Bundles
@@ -25,7 +26,7 @@ from app.models.shelf import Shelf
 from app.models.stand_ins import usable_endpoints
 from app.paths import Paths
 from app.providers.local import LocalProvider
-from app.services import Services
+from app.services import GateApi, Services
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -158,5 +159,7 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None) -> P
         downloads=elsewhere.downloads,
         bundles=elsewhere.bundles,
         settings=settings,
+        gate=cast(GateApi, None),  # until app.gate.service is there
+        documents=cast(DocumentsApi, None),  # until app.documents.service is there
     )
     return Product(paths, core, services, chat, models, elsewhere.downloads, elsewhere.recorder, provider, lane)

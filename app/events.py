@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.chat.records import Conversation, Message
+from app.documents.batch_records import Batch, BatchFile
+from app.documents.review_records import AttachedDocument, ReviewedValue
+from app.gate.records import LedgerRow
 from app.models.records import Download, LoadedModel
 
 
@@ -114,6 +117,100 @@ class BundleProgressed:
 
 
 @dataclass(frozen=True, slots=True)
+class GateChanged:
+    """A conversation's mode or label changed (``ConversationChanged`` follows), or, with ``None``, a place's label."""
+
+    conversation_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineChanged:
+    """The whole product went offline or may ask others again."""
+
+    offline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProvidersChanged:
+    """A provider was added, changed or removed, or got or lost its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class GlossaryChanged:
+    """The words that are always hidden changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetChanged:
+    """A budget was set, or money was spent; ask for it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFlagged:
+    """An answer got its first flag, another reason, or lost its flag; maybe while it is being written."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerGrew:
+    """A request begins to leave this machine, or has ended."""
+
+    row: LedgerRow
+
+
+@dataclass(frozen=True, slots=True)
+class BatchChanged:
+    """A batch was made, renamed, moved, restored, changed its state, or came further: at most four times a second."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRemoved:
+    """A batch was hidden; ``DocumentsApi.restore`` brings it back."""
+
+    batch_id: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilesAdded:
+    """Files joined a batch, or changed their order; ask for all of them again."""
+
+    batch_id: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileChanged:
+    """A file of a batch came further, failed, or was reviewed."""
+
+    file: BatchFile
+
+
+@dataclass(frozen=True, slots=True)
+class ValueChanged:
+    """A person decided about a value, or took it back."""
+
+    file_id: str
+    value: ReviewedValue
+
+
+@dataclass(frozen=True, slots=True)
+class SchemasChanged:
+    """A schema was saved or removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentChanged:
+    """A document was attached to a conversation, was read, failed, or (``removed``) was taken off."""
+
+    attachment: AttachedDocument
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NoticeRaised:
     """Something the person should know, with what can be done."""
 
@@ -137,5 +234,19 @@ Event = (
     | DownloadFinished
     | DownloadFailed
     | BundleProgressed
+    | GateChanged
+    | OfflineChanged
+    | ProvidersChanged
+    | GlossaryChanged
+    | BudgetChanged
+    | AnswerFlagged
+    | LedgerGrew
+    | BatchChanged
+    | BatchRemoved
+    | FilesAdded
+    | FileChanged
+    | ValueChanged
+    | SchemasChanged
+    | AttachmentChanged
     | NoticeRaised
 )

@@ -1,7 +1,8 @@
 """What the window and the command line may ask of the product.
 
 All coroutines run in the core thread. Errors of the environment are raised as ``engine.errors.GatehouseError``.
-The implementations are ``app.chat.service`` and ``app.models.service``; tests of the window use doubles of them.
+The implementations are ``app.chat.service``, ``app.models.service`` and ``app.gate.service``; tests of the window use
+doubles of them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,24 @@ from typing import Protocol
 
 from app.bus import Bus
 from app.chat.records import ContextUse, Conversation, SearchHit, Transcript
+from app.documents.api import DocumentsApi
+from app.gate.label import GateMode, Label
+from app.gate.records import (
+    Ask,
+    Budget,
+    BytesLeft,
+    Finding,
+    LedgerCheck,
+    LedgerPage,
+    Offers,
+    Place,
+    Preview,
+    PreviewChange,
+    Provider,
+    ProviderTest,
+    Routed,
+    Term,
+)
 from app.models.bundles import Piece
 from app.models.offers import Choice, Offer, Query, Suggestion
 from app.models.records import Copied, Download, LoadedModel, Measured, ModelCard, RemotePlan, Removed
@@ -177,6 +196,101 @@ class BundlesApi(Protocol):
         """Verify and copy every model of a bundle. Raises ``HubError`` when it is none."""
 
 
+class GateApi(Protocol):
+    """What may leave, what would leave, what left. Only :meth:`send`, :meth:`ask` and :meth:`test_provider` send."""
+
+    async def set_mode(self, conversation_id: str, mode: GateMode) -> None: ...
+
+    async def set_label(self, conversation_id: str, label: Label) -> None: ...
+
+    async def places(self) -> Sequence[Place]:
+        """Workspaces, each followed by its folders."""
+
+    async def add_place(self, name: str, label: Label, parent_id: str | None = None) -> Place: ...
+
+    async def change_place(self, place_id: str, name: str | None = None, label: Label | None = None) -> None: ...
+
+    async def remove_place(self, place_id: str) -> None:
+        """Take a place away; what lay in it keeps at least the label that it had there."""
+
+    async def move(self, conversation_id: str, place_id: str | None) -> None:
+        """Put a conversation into a place, or into none."""
+
+    async def route(self, text: str, conversation_id: str | None = None) -> Routed:
+        """What a prompt seems to need, before anybody answers it. Asks nobody."""
+
+    async def offers(self, message_id: str) -> Offers:
+        """What can be chosen under an answer, flagged or not."""
+
+    async def ask_larger(self, message_id: str) -> str:
+        """A sibling of the answer by the larger local model; returns its id. Raises ``GatehouseError``."""
+
+    async def keep(self, message_id: str) -> None:
+        """The person keeps a flagged answer: the line under it goes."""
+
+    async def preview(self, ask: Ask) -> Preview:
+        """Exactly what would leave. What policy forbids comes as its verdict; a fault of a detector is raised."""
+
+    async def change(self, preview_id: str, change: PreviewChange) -> Preview:
+        """Scan, redact and judge again after a change in the sheet."""
+
+    async def send(self, preview_id: str, body_sha256: str) -> str:
+        """Consent to these bytes and send them; returns the new sibling answer's id.
+
+        Raises ``GatehouseError`` when policy forbids it by now, or when the preview's body is another one.
+        """
+
+    async def discard(self, preview_id: str) -> None:
+        """Forget a preview."""
+
+    async def ask(self, ask: Ask) -> str:
+        """Preview and send in one, for conversations that are open; returns the answer's id.
+
+        Raises ``GatehouseError`` ``needs_sheet`` for all others.
+        """
+
+    async def providers(self) -> Sequence[Provider]: ...
+
+    async def save_provider(self, provider: Provider, key: str | None = None) -> Provider:
+        """Add (with an empty id) or change one; ``key`` is stored where keys are, ``None`` leaves it."""
+
+    async def remove_provider(self, provider_id: str) -> None:
+        """With its key."""
+
+    async def set_key(self, provider_id: str, key: str | None) -> None:
+        """``None`` forgets it. Raises ``GatehouseError`` when no place can keep it safe."""
+
+    async def test_provider(self, provider_id: str) -> ProviderTest:
+        """Ask it for one token: this leaves the machine and stands in the ledger."""
+
+    async def scan(self, text: str) -> Sequence[Finding]:
+        """What the detectors find in a text. Raises ``GatehouseError``."""
+
+    async def glossary(self) -> Sequence[Term]: ...
+
+    async def add_term(self, text: str, kind: str) -> Term: ...
+
+    async def remove_term(self, term_id: int) -> None: ...
+
+    async def ledger(self, before: int | None = None, limit: int = 100) -> LedgerPage: ...
+
+    async def verify_ledger(self) -> LedgerCheck: ...
+
+    async def export_ledger(self, path: Path) -> int:
+        """Write it as JSON lines; returns how many rows."""
+
+    async def bytes_left(self) -> BytesLeft: ...
+
+    async def budget(self) -> Budget: ...
+
+    async def set_budget(self, day_usd: float | None, month_usd: float | None) -> None: ...
+
+    def offline(self) -> bool: ...
+
+    async def set_offline(self, offline: bool) -> None:
+        """The switch for the whole product: while it is on, nothing asks anybody but this machine."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The wired product."""
@@ -188,3 +302,5 @@ class Services:
     downloads: DownloadsApi
     bundles: BundlesApi
     settings: Settings
+    gate: GateApi
+    documents: DocumentsApi

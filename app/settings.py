@@ -37,6 +37,8 @@ class SettingsValues:
     rpc_endpoints: tuple[str, ...] = ()
     """For experts: ``HOST:PORT`` of ggml RPC servers on this machine that count as cards. Whoever listens there sees
     weights and activations, so other machines are refused (``app.models.stand_ins``)."""
+    offline: bool = False
+    """While it is set, nothing of the product asks anybody but this machine."""
     welcome_done: bool = False
     window_geometry: str = ""
     """Qt's saved geometry, base64."""

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from app.gate.label import DEFAULT_LABEL, DEFAULT_MODE, GateMode, Label
+from app.gate.records import Flag
+
 Role = Literal["system", "user", "assistant"]
 
 
@@ -38,6 +41,12 @@ class AnswerStats:
     device: str
     """In words, e.g. ``CPU``."""
     route: Literal["local", "team", "cloud"]
+    cost_usd: float | None = None
+    """What the provider charges for it; ``None`` for local ones and without prices."""
+    provider: str = ""
+    """The name of who answered elsewhere."""
+    request_id: str = ""
+    """Its rows in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,10 @@ class Message:
     branch_index: int
     """0-based place among its siblings."""
     branch_count: int
+    label: Label | None = None
+    """Of what was attached or quoted here, or of what an answer was made from; the conversation's counts as well."""
+    flag: Flag | None = None
+    """Why this answer may not be good enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,13 @@ class Conversation:
     message_count: int
     preview: str
     """The beginning of the last message, one line."""
+    label: Label = DEFAULT_LABEL
+    """The strictest of its own and those of the folders and the workspace that it lies in."""
+    gate: GateMode = DEFAULT_MODE
+    own_label: Label = DEFAULT_LABEL
+    """What the person set for it."""
+    place_id: str | None = None
+    """The workspace or folder that it lies in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 from app.chat.records import Conversation
+from app.gate.label import GateMode, Label, strictest
+from app.store.database import Connection
 from engine.errors import StoreError
 
 _PREVIEW_CHARACTERS = 160
@@ -14,12 +15,19 @@ _SELECT = """
     SELECT c.id, c.title, c.created_at, c.updated_at, c.pinned, c.model_id, c.system_prompt,
         (SELECT count(*) FROM messages AS m WHERE m.conversation_id = c.id),
         (SELECT substr(m.text, 1, 600) FROM messages AS m
-            WHERE m.conversation_id = c.id AND m.chosen = 1 AND m.text <> '' ORDER BY m.seq DESC LIMIT 1)
+            WHERE m.conversation_id = c.id AND m.chosen = 1 AND m.text <> '' ORDER BY m.seq DESC LIMIT 1),
+        c.label, c.gate, c.place_id,
+        CASE WHEN c.place_id IS NULL THEN NULL ELSE (
+            WITH RECURSIVE above (id, parent_id, label) AS (
+                SELECT p.id, p.parent_id, p.label FROM places AS p WHERE p.id = c.place_id
+                UNION SELECT p.id, p.parent_id, p.label FROM places AS p JOIN above ON p.id = above.parent_id
+            ) SELECT group_concat(label) FROM above
+        ) END
     FROM conversations AS c
 """
 
 
-def every(connection: sqlite3.Connection) -> tuple[Conversation, ...]:
+def every(connection: Connection) -> tuple[Conversation, ...]:
     """All that are not deleted: pinned first, then the latest first."""
     rows = connection.execute(
         _SELECT + " WHERE c.deleted_at IS NULL ORDER BY c.pinned DESC, c.updated_at DESC, c.seq DESC"
@@ -27,7 +35,7 @@ def every(connection: sqlite3.Connection) -> tuple[Conversation, ...]:
     return tuple(_conversation(row) for row in rows)
 
 
-def get(connection: sqlite3.Connection, conversation_id: str) -> Conversation:
+def get(connection: Connection, conversation_id: str) -> Conversation:
     """One that is not deleted. Raises ``StoreError`` when there is none."""
     row = connection.execute(_SELECT + " WHERE c.id = ? AND c.deleted_at IS NULL", (conversation_id,)).fetchone()
     if row is None:
@@ -35,10 +43,10 @@ def get(connection: sqlite3.Connection, conversation_id: str) -> Conversation:
     return _conversation(row)
 
 
-def insert(connection: sqlite3.Connection, conversation: Conversation) -> None:
+def insert(connection: Connection, conversation: Conversation) -> None:
     connection.execute(
-        "INSERT INTO conversations (id, title, created_at, updated_at, pinned, model_id, system_prompt)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO conversations (id, title, created_at, updated_at, pinned, model_id, system_prompt, label, gate,"
+        " place_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             conversation.id,
             conversation.title,
@@ -47,26 +55,44 @@ def insert(connection: sqlite3.Connection, conversation: Conversation) -> None:
             int(conversation.pinned),
             conversation.model_id,
             conversation.system_prompt,
+            conversation.own_label.value,
+            conversation.gate.value,
+            conversation.place_id,
         ),
     )
 
 
-def rename(connection: sqlite3.Connection, conversation_id: str, title: str) -> Conversation:
+def rename(connection: Connection, conversation_id: str, title: str) -> Conversation:
     connection.execute("UPDATE conversations SET title = ? WHERE id = ?", (title, conversation_id))
     return get(connection, conversation_id)
 
 
-def pin(connection: sqlite3.Connection, conversation_id: str, pinned: bool) -> Conversation:
+def pin(connection: Connection, conversation_id: str, pinned: bool) -> Conversation:
     connection.execute("UPDATE conversations SET pinned = ? WHERE id = ?", (int(pinned), conversation_id))
     return get(connection, conversation_id)
 
 
-def set_system_prompt(connection: sqlite3.Connection, conversation_id: str, text: str) -> Conversation:
+def set_system_prompt(connection: Connection, conversation_id: str, text: str) -> Conversation:
     connection.execute("UPDATE conversations SET system_prompt = ? WHERE id = ?", (text, conversation_id))
     return get(connection, conversation_id)
 
 
-def touch(connection: sqlite3.Connection, conversation_id: str, now: float, model_id: str | None = None) -> None:
+def set_gate(connection: Connection, conversation_id: str, mode: GateMode) -> Conversation:
+    connection.execute("UPDATE conversations SET gate = ? WHERE id = ?", (mode.value, conversation_id))
+    return get(connection, conversation_id)
+
+
+def set_label(connection: Connection, conversation_id: str, label: Label) -> Conversation:
+    connection.execute("UPDATE conversations SET label = ? WHERE id = ?", (label.value, conversation_id))
+    return get(connection, conversation_id)
+
+
+def move(connection: Connection, conversation_id: str, place_id: str | None) -> Conversation:
+    connection.execute("UPDATE conversations SET place_id = ? WHERE id = ?", (place_id, conversation_id))
+    return get(connection, conversation_id)
+
+
+def touch(connection: Connection, conversation_id: str, now: float, model_id: str | None = None) -> None:
     """Note activity, and the model that was used."""
     connection.execute(
         "UPDATE conversations SET updated_at = max(updated_at, ?), model_id = ifnull(?, model_id) WHERE id = ?",
@@ -74,14 +100,14 @@ def touch(connection: sqlite3.Connection, conversation_id: str, now: float, mode
     )
 
 
-def delete(connection: sqlite3.Connection, conversation_id: str, now: float) -> str:
+def delete(connection: Connection, conversation_id: str, now: float) -> str:
     """Hide it until ``undelete`` or ``purge``; returns its title."""
     title = get(connection, conversation_id).title
     connection.execute("UPDATE conversations SET deleted_at = ? WHERE id = ?", (now, conversation_id))
     return title
 
 
-def undelete(connection: sqlite3.Connection, conversation_id: str) -> Conversation:
+def undelete(connection: Connection, conversation_id: str) -> Conversation:
     connection.execute("UPDATE conversations SET deleted_at = NULL WHERE id = ?", (conversation_id,))
     return get(connection, conversation_id)
 
@@ -101,7 +127,7 @@ _REWRITE_INDEX = (
 )
 
 
-def purge(connection: sqlite3.Connection) -> int:
+def purge(connection: Connection) -> int:
     """Destroy what was deleted, with its messages and its words in the index; returns how many conversations."""
     for statement in _EMPTY:
         connection.execute(statement)
@@ -128,4 +154,8 @@ def _conversation(row: tuple[Any, ...]) -> Conversation:
         system_prompt=row[6],
         message_count=row[7],
         preview=preview(row[8] or ""),
+        label=strictest((Label(row[9]), *(Label(name) for name in (row[12] or "").split(",") if name))),
+        gate=GateMode(row[10]),
+        own_label=Label(row[9]),
+        place_id=row[11],
     )

@@ -5,23 +5,27 @@ Functions run in the store lane's threads; what an answer is while it streams is
 
 from __future__ import annotations
 
-import sqlite3
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from app.chat.records import AnswerStats, Message, MessageStatus
+from app.gate.label import Label
+from app.gate.records import Flag, Tier
+from app.store.database import Connection
 from engine.errors import StoreError
 
 _COLUMNS = (
     "id, conversation_id, parent_id, role, text, reasoning, status, created_at, model_id, error, prompt_tokens,"
-    " cached_tokens, completion_tokens, ttft_s, decode_tok_s, total_s, finish_reason, device, route, chosen"
+    " cached_tokens, completion_tokens, ttft_s, decode_tok_s, total_s, finish_reason, device, route, cost_usd,"
+    " provider, request_id, label, flag_tier, flag_reasons, flag_kept, chosen"
 )
-_CHOSEN = 19
+_STATS, _LABEL, _FLAG, _CHOSEN = 10, 22, 23, 26
 _STATUSES = {status.value: status for status in MessageStatus}
 _PARENT = 2
 
-_INSERT = f"INSERT INTO messages ({_COLUMNS}) VALUES ({', '.join('?' * 20)})"  # noqa: S608 - our own column names
+_INSERT = f"INSERT INTO messages ({_COLUMNS}) VALUES ({', '.join('?' * (_CHOSEN + 1))})"  # noqa: S608 - our own column names
 _SELECT = f"SELECT {_COLUMNS} FROM messages"  # noqa: S608
 _LINE = f"""
     WITH RECURSIVE line (message_id, above) AS (
@@ -32,7 +36,7 @@ _LINE = f"""
 """  # noqa: S608
 
 
-def branch(connection: sqlite3.Connection, conversation_id: str) -> tuple[Message, ...]:
+def branch(connection: Connection, conversation_id: str) -> tuple[Message, ...]:
     """The chosen branch of a conversation, oldest first."""
     rows = connection.execute(_SELECT + " WHERE conversation_id = ? ORDER BY seq", (conversation_id,)).fetchall()
     counts: dict[str | None, int] = {}
@@ -52,7 +56,7 @@ def branch(connection: sqlite3.Connection, conversation_id: str) -> tuple[Messag
     return tuple(messages)
 
 
-def get(connection: sqlite3.Connection, message_id: str) -> Message:
+def get(connection: Connection, message_id: str) -> Message:
     """Raises ``StoreError`` when there is none."""
     row = connection.execute(_SELECT + " WHERE id = ?", (message_id,)).fetchone()
     if row is None:
@@ -65,19 +69,19 @@ def get(connection: sqlite3.Connection, message_id: str) -> Message:
     return _message(row, index, count)
 
 
-def path_to(connection: sqlite3.Connection, message_id: str) -> tuple[Message, ...]:
+def path_to(connection: Connection, message_id: str) -> tuple[Message, ...]:
     """The message and its ancestors, oldest first; whichever branch is chosen."""
     rows = connection.execute(_LINE, (message_id,))
     return tuple(_message(row, 0, 1) for row in rows)
 
 
-def leaf(connection: sqlite3.Connection, conversation_id: str) -> Message | None:
+def leaf(connection: Connection, conversation_id: str) -> Message | None:
     """The last message of the chosen branch, or ``None`` in an empty conversation."""
     messages = branch(connection, conversation_id)
     return messages[-1] if messages else None
 
 
-def insert(connection: sqlite3.Connection, messages: Iterable[Message]) -> tuple[Message, ...]:
+def insert(connection: Connection, messages: Iterable[Message]) -> tuple[Message, ...]:
     """Add messages, each becoming the chosen one among its siblings; returns them with their places."""
     ids = []
     for message in messages:
@@ -87,18 +91,19 @@ def insert(connection: sqlite3.Connection, messages: Iterable[Message]) -> tuple
     return tuple(get(connection, message_id) for message_id in ids)
 
 
-def insert_line(connection: sqlite3.Connection, line: Iterable[Message]) -> None:
+def insert_line(connection: Connection, line: Iterable[Message]) -> None:
     """Add messages to a conversation that has none yet, each the only child of the one before."""
     connection.executemany(_INSERT, ((*_values(message), 1) for message in line))
 
 
-def save_answer(connection: sqlite3.Connection, message: Message) -> None:
+def save_answer(connection: Connection, message: Message) -> None:
     """Write what an answer has become. Does nothing when its conversation was purged meanwhile."""
     stats = message.stats
     connection.execute(
         "UPDATE messages SET text = ?, reasoning = ?, status = ?, model_id = ?, error = ?, prompt_tokens = ?,"
         " cached_tokens = ?, completion_tokens = ?, ttft_s = ?, decode_tok_s = ?, total_s = ?, finish_reason = ?,"
-        " device = ?, route = ? WHERE id = ?",
+        " device = ?, route = ?, cost_usd = ?, provider = ?, request_id = ?, label = ?, flag_tier = ?,"
+        " flag_reasons = ?, flag_kept = ? WHERE id = ?",
         (
             message.text,
             message.reasoning,
@@ -106,12 +111,13 @@ def save_answer(connection: sqlite3.Connection, message: Message) -> None:
             message.model_id,
             message.error,
             *_stats_values(stats),
+            *_gate_values(message),
             message.id,
         ),
     )
 
 
-def choose(connection: sqlite3.Connection, message_id: str) -> str:
+def choose(connection: Connection, message_id: str) -> str:
     """Put a message, and so all its ancestors, on the chosen branch; returns the conversation's id."""
     line = path_to(connection, message_id)
     if not line:
@@ -122,7 +128,7 @@ def choose(connection: sqlite3.Connection, message_id: str) -> str:
     return line[0].conversation_id
 
 
-def sibling(connection: sqlite3.Connection, message_id: str, step: int) -> str:
+def sibling(connection: Connection, message_id: str, step: int) -> str:
     """The id of the sibling ``step`` places on, or of the first or last when there are not so many."""
     rows = connection.execute(
         "SELECT m.id FROM messages AS me JOIN messages AS m ON m.conversation_id = me.conversation_id"
@@ -135,7 +141,7 @@ def sibling(connection: sqlite3.Connection, message_id: str, step: int) -> str:
     return ids[min(max(ids.index(message_id) + step, 0), len(ids) - 1)]
 
 
-def interrupt_unfinished(connection: sqlite3.Connection, sentence: str) -> int:
+def interrupt_unfinished(connection: Connection, sentence: str) -> int:
     """Mark answers that a dead process left behind; their text stays. Returns how many."""
     return connection.execute(
         "UPDATE messages SET status = ?, error = ? WHERE status IN (?, ?)",
@@ -151,7 +157,7 @@ def with_places(messages: Sequence[Message], live: dict[str, Message]) -> tuple[
     )
 
 
-def _unchoose_siblings(connection: sqlite3.Connection, conversation_id: str, parent_id: str | None) -> None:
+def _unchoose_siblings(connection: Connection, conversation_id: str, parent_id: str | None) -> None:
     connection.execute(
         "UPDATE messages SET chosen = 0 WHERE conversation_id = ? AND parent_id IS ? AND chosen = 1",
         (conversation_id, parent_id),
@@ -171,12 +177,23 @@ def _values(message: Message) -> tuple[object, ...]:
         message.model_id,
         message.error,
         *_stats_values(message.stats),
+        *_gate_values(message),
+    )
+
+
+def _gate_values(message: Message) -> tuple[object, ...]:
+    flag = message.flag
+    return (
+        None if message.label is None else message.label.value,
+        None if flag is None else flag.tier,
+        "[]" if flag is None else json.dumps(flag.reasons, ensure_ascii=False),
+        int(flag is not None and flag.kept),
     )
 
 
 def _stats_values(stats: AnswerStats | None) -> tuple[object, ...]:
     if stats is None:
-        return (None,) * 9
+        return (*((None,) * 10), "", "")
     return (
         stats.prompt_tokens,
         stats.cached_tokens,
@@ -187,11 +204,14 @@ def _stats_values(stats: AnswerStats | None) -> tuple[object, ...]:
         stats.finish_reason,
         stats.device,
         stats.route,
+        stats.cost_usd,
+        stats.provider,
+        stats.request_id,
     )
 
 
 def _message(row: tuple[Any, ...], branch_index: int, branch_count: int) -> Message:
-    stats = AnswerStats(*row[10:19]) if row[18] is not None else None
+    stats = AnswerStats(*row[_STATS:_LABEL]) if row[_STATS + 8] is not None else None
     return Message(
         id=row[0],
         conversation_id=row[1],
@@ -206,4 +226,10 @@ def _message(row: tuple[Any, ...], branch_index: int, branch_count: int) -> Mess
         error=row[9],
         branch_index=branch_index,
         branch_count=branch_count,
+        label=None if row[_LABEL] is None else Label(row[_LABEL]),
+        flag=_flag(*row[_FLAG:_CHOSEN]),
     )
+
+
+def _flag(tier: Tier | None, reasons: str, kept: int) -> Flag | None:
+    return None if tier is None else Flag(tier, tuple(json.loads(reasons)), bool(kept))

@@ -112,6 +112,8 @@ def _measure(app: object, core: object, lane: object, folder: Path, port: int) -
     from ui.pages.chat import ChatPage
     from ui.screenshots import sample
     from ui.screenshots.double import SampleModels
+    from ui.screenshots.double_documents import SampleDocuments
+    from ui.screenshots.double_gate import SampleGate
     from ui.screenshots.double_hub import SampleBundles, SampleDownloads, SampleHub
     from ui.shell import page_specs
     from ui.theme import ThemeStore
@@ -124,7 +126,10 @@ def _measure(app: object, core: object, lane: object, folder: Path, port: int) -
     settings = Settings(folder / "settings.json")
     chat = ChatService(lane, bus, _Host(port), provider, settings)
     models, downloads = SampleModels(bus, sample.MODELS, sample.READY), SampleDownloads(bus)
-    services = Services(bus, chat, models, SampleHub(downloads), downloads, SampleBundles(), settings)
+    gate = SampleGate(bus, {}, list)
+    services = Services(
+        bus, chat, models, SampleHub(downloads), downloads, SampleBundles(), settings, gate, SampleDocuments(bus)
+    )
     long_id, short_id = core.submit(_fill(lane)).result()
     themes = ThemeStore(app, "light", shipped_fonts=True)
     icons = Icons(themes)
