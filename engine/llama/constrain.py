@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import RequestError
+from engine.llama.json_layout import ON_ONE_LINE, laid_out
 from engine.llama.repetition import MAX_REPEATED_CHARS, repeated_terms
 from engine.llama.tokens import Vocabulary
 
@@ -40,9 +41,6 @@ _KEPT_GRAMMARS: Final = 16
 _SPECIAL_MARK: Final = b"\xff"
 """No text has this byte; llguidance takes what follows it for a control token's name.
 Source: ``llguidance.llamacpp``."""
-_JSON_STYLE: Final = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-"""One way to write JSON, so that everything between two values is forced: the way of Python's ``json.dumps``, which
-models have seen most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +249,10 @@ def _grammar_text(constraint: Constraint) -> str:
     text = constraint.text
     try:
         if constraint.kind == "json_schema":
-            return LLMatcher.grammar_from_json_schema(text, overrides=_JSON_STYLE)  # type: ignore[arg-type]
+            lines = laid_out(text)
+            if lines is not None:
+                return LLMatcher.grammar_from_lark(lines)
+            return LLMatcher.grammar_from_json_schema(text, overrides=ON_ONE_LINE)  # type: ignore[arg-type]
         if constraint.kind == "regex":
             return LLMatcher.grammar_from_regex(text)
         if constraint.kind == "choice":

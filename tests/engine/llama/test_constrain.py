@@ -194,9 +194,10 @@ def test_forced_text_is_in_the_vocabularys_own_tokens(model: Model, compiler: Gr
     matcher = of_schema(compiler, {**schema, "additionalProperties": False}).matcher()
     forced = matcher.forced(1000)
     text = b"".join(map(vocabulary.piece, forced)).decode()
-    assert '{"company_name": "A long constant, written out"}'.startswith(text)
+    written = '{\n  "company_name": "A long constant, written out"\n}'
+    assert written.startswith(text)
     assert len(text) > 40
-    whole = vocabulary.tokenize('{"company_name": "A long constant, written out"}', parse_special=False, add_bos=False)
+    whole = vocabulary.tokenize(written, parse_special=False, add_bos=False)
     assert forced == whole[: len(forced)]
 
 
@@ -327,3 +328,71 @@ def test_the_same_constraint_is_compiled_once(compiler: GrammarCompiler) -> None
     for n in range(20):
         compiler.compile(Constraint("regex", f"x{n}"))
     assert compiler.compile(constraint) is not None
+
+
+LAID_OUT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "seller": {
+            "type": "object",
+            "properties": {"name": STRING},
+            "required": ["name"],
+            "additionalProperties": False,
+        },
+        "date": {"type": ["string", "null"]},
+        "lines": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"what": STRING, "amount": {"type": "number"}},
+                "required": ["what"],
+                "additionalProperties": False,
+            },
+        },
+        "words": {"type": "array", "items": STRING},
+    },
+    "required": ["seller", "lines"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"seller": {"name": 'A "B".'}, "lines": []},
+        {"seller": {"name": ""}, "date": None, "lines": [{"what": "x", "amount": 1.5}, {"what": "y"}], "words": []},
+    ],
+)
+def test_an_object_is_written_over_lines_as_pythons_indented_json(
+    model: Model, compiler: GrammarCompiler, value: dict[str, Any]
+) -> None:
+    grammar = of_schema(compiler, LAID_OUT)
+    assert takes(model, grammar, json.dumps(value, indent=2))
+    assert not takes(model, grammar, json.dumps(value))
+
+
+def test_texts_laid_out_over_lines_are_of_the_schema(walker: Walker, compiler: GrammarCompiler) -> None:
+    found = texts(walker, of_schema(compiler, LAID_OUT))
+    assert len(found) >= 6
+    for text in found:
+        jsonschema_rs.validate(LAID_OUT, json.loads(text))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"a": STRING}, "required": ["a"]},
+        {"type": "object", "properties": {"a": STRING, "b": STRING}, "required": ["b"], "additionalProperties": False},
+        {
+            "$defs": {"name": STRING},
+            "type": "object",
+            "properties": {"a": {"$ref": "#/$defs/name"}},
+            "required": ["a"],
+            "additionalProperties": False,
+        },
+    ],
+    ids=["open", "first-optional", "refers"],
+)
+def test_other_objects_stay_on_one_line(model: Model, compiler: GrammarCompiler, schema: dict[str, Any]) -> None:
+    grammar = of_schema(compiler, schema)
+    assert takes(model, grammar, '{"a": "x", "b": "y"}' if "b" in schema["properties"] else '{"a": "x"}')

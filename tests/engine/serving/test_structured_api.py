@@ -109,9 +109,9 @@ def test_a_stream_says_the_same(http: httpx2.Client) -> None:
 
 def test_a_stop_string_wins_even_in_forced_text(http: httpx2.Client) -> None:
     answer = ask(http, response_format=BY_SCHEMA, stop=["date"])
-    assert content(answer).endswith(', "')
+    assert content(answer).endswith(',\n  "')
     assert answer["choices"][0]["finish_reason"] == "stop"
-    assert content(ask(http, response_format=BY_SCHEMA, stop=["comp"])) == '{"'
+    assert content(ask(http, response_format=BY_SCHEMA, stop=["comp"])) == '{\n  "'
 
 
 @pytest.mark.parametrize("most", [1, 2, 7])
@@ -119,7 +119,7 @@ def test_a_limit_cuts_the_text_and_says_length(http: httpx2.Client, most: int) -
     answer = ask(http, response_format=BY_SCHEMA, max_tokens=most)
     assert answer["choices"][0]["finish_reason"] == "length"
     assert answer["usage"]["completion_tokens"] == most
-    assert '{"company": "'.startswith(content(answer)[:13])
+    assert '{\n  "company": "'.startswith(content(answer)[:16])
 
 
 def test_a_complete_text_at_the_limit_is_complete(http: httpx2.Client) -> None:
