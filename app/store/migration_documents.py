@@ -76,12 +76,16 @@ STATEMENTS = (
         sentence TEXT NOT NULL DEFAULT '',
         hint TEXT NOT NULL DEFAULT '',
         document_id TEXT REFERENCES documents (id) ON DELETE SET NULL,
+        pages INTEGER NOT NULL DEFAULT 0,
         seconds REAL,
+        doubtful_values INTEGER NOT NULL DEFAULT 0,
+        decided_values INTEGER NOT NULL DEFAULT 0,
+        mean_confidence REAL,
         UNIQUE (batch_id, path)
     ) STRICT
     """,
     "CREATE INDEX batch_files_in_order ON batch_files (batch_id, position)",
-    "CREATE INDEX batch_files_unfinished ON batch_files (state) WHERE state IN ('waiting', 'reading', 'extracting')",
+    "CREATE INDEX batch_files_by_state ON batch_files (batch_id, state, position)",
     "CREATE INDEX batch_files_by_document ON batch_files (document_id) WHERE document_id IS NOT NULL",
     # What it takes to repeat results: model, prompt, schema, versions. Its name is the hash of its content.
     "CREATE TABLE manifests (sha256 TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL NOT NULL) STRICT, WITHOUT ROWID",

@@ -1,0 +1,156 @@
+"""Passages of documents: their rows, words looked up by FTS5, vectors where an embedding model made some.
+
+Functions run in the store lane's threads. sqlite-vec measures distances where it can be loaded; where it cannot, plain
+Python does. How a text is cut into passages is ``app.documents.passages``'s.
+"""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from app.store.database import Connection, Error
+
+_log = logging.getLogger(__name__)
+
+_MAX_WORDS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of a document's text."""
+
+    seq: int
+    document_id: str
+    page: int
+    """On which it begins."""
+    start: int
+    end: int
+    text: str
+
+
+def replace(connection: Connection, document_id: str, passages: Iterable[tuple[int, int, int, str]]) -> None:
+    """Write a document's passages (page, start, end, text) in place of earlier ones."""
+    connection.execute("DELETE FROM passages WHERE document_id = ?", (document_id,))
+    connection.executemany(
+        "INSERT INTO passages (document_id, page, start, stop, text) VALUES (?, ?, ?, ?, ?)",
+        [(document_id, *passage) for passage in passages],
+    )
+
+
+def of_document(connection: Connection, document_id: str) -> tuple[Passage, ...]:
+    """In the order of the text."""
+    rows = connection.execute(
+        "SELECT seq, document_id, page, start, stop, text FROM passages WHERE document_id = ? ORDER BY start",
+        (document_id,),
+    )
+    return tuple(Passage(*row) for row in rows)
+
+
+def by_words(connection: Connection, document_ids: Sequence[str], words: str, limit: int) -> tuple[Passage, ...]:
+    """The passages that hold most of the rarest words, best first (BM25). Any of the words may be missing."""
+    query = any_of(words)
+    if query is None or not document_ids:
+        return ()
+    marks = ", ".join("?" * len(document_ids))
+    rows = connection.execute(
+        "SELECT p.seq, p.document_id, p.page, p.start, p.stop, p.text FROM passages_text"  # noqa: S608 - marks only
+        " JOIN passages AS p ON p.seq = passages_text.rowid"
+        f" WHERE passages_text MATCH ? AND p.document_id IN ({marks}) ORDER BY bm25(passages_text), p.seq LIMIT ?",
+        (query, *document_ids, limit),
+    )
+    return tuple(Passage(*row) for row in rows)
+
+
+def any_of(words: str) -> str | None:
+    """The FTS5 expression for any of some words, each quoted, so that nobody's words become a query language."""
+    cleaned = "".join(character if character.isalnum() else " " for character in words)
+    kept = list(dict.fromkeys(word for word in cleaned.casefold().split() if word not in _STOP_WORDS))[:_MAX_WORDS]
+    return " OR ".join(f'"{word}"' for word in kept) or None
+
+
+def add_vectors(connection: Connection, model: str, vectors: Iterable[tuple[int, bytes]]) -> None:
+    """``vectors``: a passage's number and its unit vector as little-endian 32-bit floats."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO passage_vectors (passage, model, vector) VALUES (?, ?, ?)",
+        [(passage, model, vector) for passage, vector in vectors],
+    )
+
+
+def without_vectors(connection: Connection, document_ids: Sequence[str], model: str) -> tuple[Passage, ...]:
+    """Passages that this model has not seen."""
+    marks = ", ".join("?" * len(document_ids))
+    rows = connection.execute(
+        "SELECT seq, document_id, page, start, stop, text FROM passages AS p"  # noqa: S608 - marks only
+        f" WHERE document_id IN ({marks})"
+        " AND NOT EXISTS (SELECT 1 FROM passage_vectors AS v WHERE v.passage = p.seq AND v.model = ?) ORDER BY seq",
+        (*document_ids, model),
+    )
+    return tuple(Passage(*row) for row in rows)
+
+
+def by_vector(
+    connection: Connection, document_ids: Sequence[str], model: str, vector: bytes, limit: int
+) -> tuple[Passage, ...]:
+    """The passages nearest in meaning, best first."""
+    if not document_ids:
+        return ()
+    marks = ", ".join("?" * len(document_ids))
+    columns = "p.seq, p.document_id, p.page, p.start, p.stop, p.text"
+    source = (
+        "FROM passage_vectors AS v JOIN passages AS p ON p.seq = v.passage"
+        f" WHERE v.model = ? AND length(v.vector) = ? AND p.document_id IN ({marks})"
+    )
+    scope = (model, len(vector), *document_ids)
+    if load_vec(connection):
+        rows = connection.execute(
+            f"SELECT {columns} {source} ORDER BY vec_distance_cosine(v.vector, ?), p.seq LIMIT ?",
+            (*scope, vector, limit),
+        )
+        return tuple(Passage(*row) for row in rows)
+    asked = array("f", vector)
+    scored = [
+        (-_likeness(asked, array("f", row[6])), row[:6])
+        for row in connection.execute(f"SELECT {columns}, v.vector {source}", scope)
+    ]
+    return tuple(Passage(*row) for _, row in sorted(scored)[:limit])
+
+
+def load_vec(connection: Connection) -> bool:
+    """Load sqlite-vec into this connection, if it is not there yet; False where that cannot be done."""
+    try:
+        connection.execute("SELECT vec_version()")
+    except Error:
+        return _load_vec(connection)
+    return True
+
+
+def _load_vec(connection: Connection) -> bool:
+    try:
+        import sqlite_vec
+
+        connection.enable_load_extension(True)
+        try:
+            connection.load_extension(sqlite_vec.loadable_path())
+        finally:
+            connection.enable_load_extension(False)
+    except (ImportError, AttributeError, OSError, Error) as error:
+        _log.info("Vectors are compared without sqlite-vec: %s", error)
+        return False
+    return True
+
+
+def _likeness(one: array[float], other: array[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))
+
+
+_GLUE = """
+    a an and are as at be by did do does for from has have how i in is it its of on or que that the their there this to
+    was were what when where which who whom whose why will with
+    der die das den dem des ein eine einer und oder ist sind war im am auf aus bei mit nach von zu zum zur für wie wann
+    wer wo welche welcher welches
+    le la les un une du de et ou est sont dans sur pour par avec quel quelle quels quelles qui
+"""
+_STOP_WORDS = frozenset(_GLUE.split())
