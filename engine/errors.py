@@ -8,7 +8,8 @@
 ├── ``WorkerError``        a worker that did not start, died, or stopped answering
 ├── ``RequestError``       a request that the worker refuses, with its HTTP status
 ├── ``HubError``           what a model hub, the way to it, or the disk did to a search or a download
-└── ``StoreError``         (raised in ``app.store``) disk full, damaged, newer schema
+├── ``StoreError``         (raised in ``app.store``) disk full, damaged, newer schema
+└── ``VaultError``         (raised in ``app.vault``) a passphrase, a keyring or a key that is wrong, missing or locked
 
 Anything that is not a ``GatehouseError`` is a bug of ours and goes to the crash page. Codes, not exceptions, cross
 a process boundary.
@@ -78,3 +79,14 @@ class HubError(GatehouseError):
 
 class StoreError(GatehouseError):
     """The store cannot be opened or written: disk full, damaged, or written by a newer version."""
+
+
+class VaultError(GatehouseError):
+    """A key cannot be had or kept: wrong or missing passphrase, no keyring, a keyring that is locked.
+
+    ``wait_s``: how long until another passphrase may be tried.
+    """
+
+    def __init__(self, code: str, sentence: str, hint: str = "", *, wait_s: float = 0.0) -> None:
+        super().__init__(code, sentence, hint)
+        self.wait_s = wait_s

@@ -85,10 +85,9 @@ def _open_writer(database: Path, key: bytes | None, *, check: bool) -> Connectio
 def open_reader(database: Path, key: bytes | None = None) -> Connection:
     """A connection that cannot write. The schema must be current. Raises ``StoreError``."""
     try:
-        _refuse_wrong_seal(database, key)
         connection = connect_to(database, key)
         connection.execute("PRAGMA query_only = ON")
-    except (Error, OSError) as error:
+    except Error as error:
         raise faults.explain(error, database) from error
     return connection
 
@@ -117,7 +116,8 @@ def key_literal(key: bytes) -> str:
 def is_sealed(database: Path) -> bool | None:
     """Whether the file is encrypted (or no database at all); ``None`` when there is nothing in it yet.
 
-    Raises ``OSError``.
+    Never while this process has it open: closing a file gives up all locks that a process has on it, SQLite's too.
+    Source: https://www.sqlite.org/howtocorrupt.html, 2.2. Raises ``OSError``.
     """
     try:
         with database.open("rb") as file:
@@ -151,6 +151,7 @@ def alone(database: Path) -> Iterator[None]:
     The lock is that of an empty database beside ours: SQLite waits for it, and the system frees it with its holder.
     """
     path = database.with_name(database.name + "-setup")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     touch_private(path)
     lock = connect(path, isolation_level=None, timeout=_SETUP_MS / 1000)
     try:

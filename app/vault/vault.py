@@ -1,0 +1,351 @@
+"""The store's key: found at the start, opened by a passphrase, forgotten by a lock; and what is derived from it.
+
+Blocking, and safe to call from any thread. How the key is changed is ``app.vault.changing``'s; this class finds out
+which of two envelopes counts after a power cut.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from app.store.database import alone, is_sealed
+from app.vault import keyfile, moving, sealed_secrets
+from app.vault.keyfile import Envelope, KeyFile
+from app.vault.keyring import Keyring
+from app.vault.records import Lock, SecretPlace, StoreSecret, VaultState
+from app.vault.wrapping import Unopened, read_recovery_code
+from engine.errors import GatehouseError, StoreError, VaultError
+
+_FREE_TRIES: Final = 3
+_LONGEST_WAIT_S: Final = 300.0
+_KEPT_FOLDER: Final = "kept"
+_LEGACY_KEY: Final = "store.key"
+_SECRETS_PURPOSE: Final = "sealed secrets"
+_PASSPHRASE_HINT: Final = "Choose a passphrase in Set-up, or with `gatehouse store passphrase`."
+
+_log = logging.getLogger(__name__)
+
+
+class Vault:
+    """The key of one store."""
+
+    def __init__(self, database: Path, keyring: Keyring | None = None, clock: Callable[[], float] = time.time) -> None:
+        self.database = database
+        self.folder = database.parent
+        self.keyring = keyring if keyring is not None else Keyring()
+        self._clock = clock
+        self._secret: StoreSecret | None = None
+        self._reason = ""
+        self._guard = threading.RLock()
+
+    # the start
+
+    def needs_passphrase(self) -> bool:
+        """Whether somebody has to type a passphrase (or a recovery code) before :meth:`open`. Reads one small file.
+
+        Raises ``VaultError``, ``OSError``.
+        """
+        if self._secret is not None:
+            return False
+        file = keyfile.read(self.folder)
+        return file is not None and file.current.lock is Lock.PASSPHRASE
+
+    def open(self) -> bytes | None:
+        """The key to open the store with, ``None`` for a plain one.
+
+        At the first start with a keyring service the key is made, and a store that is plain is moved over. Raises
+        ``VaultError`` (``locked``, ``key_missing``, ``keyring_locked``, …), ``StoreError``, ``OSError``.
+        """
+        with self._guard:
+            self._drop_legacy_key()
+            if self._secret is None:
+                file = keyfile.read(self.folder)
+                if file is None or (file.current.lock is Lock.PLAIN and file.next is None):
+                    self._open_plain(file)
+                elif file.current.lock is Lock.PASSPHRASE:
+                    raise _locked()
+                else:
+                    self._settle(file, None)
+            return self.page_key
+
+    def unlock(self, typed: str) -> None:
+        """With the passphrase, or with the recovery code.
+
+        Raises ``VaultError``: ``too_soon`` after several wrong ones, with the time to wait; ``wrong_passphrase``.
+        """
+        with self._guard:
+            file = keyfile.read(self.folder)
+            if file is None:
+                raise VaultError("no_passphrase", "This store has no passphrase.")
+            self._refuse_haste(file)
+            try:
+                self._settle(file, read_recovery_code(typed) or typed)
+            except Unopened:
+                raise self._count_failure(file) from None
+            found = keyfile.read(self.folder)
+            if found is not None and found.failures:
+                keyfile.write(self.folder, replace(found, failures=0, failed_at=0.0))
+            if found is not None and found.current.lock is Lock.KEYRING and self._secret is not None:
+                self.keyring.put(found.current.entry, self._secret.joined().hex())  # it had lost it
+
+    def forget(self) -> None:
+        """Lock: the key is no longer here. What was derived from it is its holders' affair."""
+        with self._guard:
+            self._secret = None
+
+    # what is derived
+
+    @property
+    def page_key(self) -> bytes | None:
+        """SQLCipher's key, if the store is sealed and the vault open."""
+        secret = self._secret
+        return secret.page_key if secret is not None else None
+
+    @property
+    def secret(self) -> StoreSecret | None:
+        return self._secret
+
+    def derive(self, purpose: str) -> bytes | None:
+        """32 bytes for one use, others after a rotation; ``None`` while the store is plain or locked."""
+        secret = self._secret
+        return secret.derive(purpose) if secret is not None else None
+
+    def lasting(self, purpose: str) -> bytes | None:
+        """32 bytes for one use that rotations, copies and restoring leave alone (the ledger's chain); or ``None``.
+
+        A store that is moved over from plain has one from then on.
+        """
+        secret = self._secret
+        return secret.lasting(purpose) if secret is not None else None
+
+    # secrets by name
+
+    def get_secret(self, name: str) -> str | None:
+        """From the keyring, else from the sealed file. Raises ``VaultError`` (``locked``, ``keyring_locked``, …)."""
+        found = None if self.keyring.absent else self._from_keyring(name)
+        path = self._secrets_file
+        if found is not None or not path.exists():
+            return found
+        return sealed_secrets.read(path, self._secrets_key()).get(name)
+
+    def put_secret(self, name: str, value: str) -> SecretPlace:
+        """Into the keyring, else into the sealed file. Raises ``VaultError``: ``no_place`` when neither is there."""
+        try:
+            self.keyring.put(name, value)
+        except VaultError as error:
+            if error.code != "no_keyring":
+                raise
+        else:
+            return "keyring"
+        with self._guard:
+            if self._secret is None and not self.needs_passphrase():
+                raise VaultError(
+                    "no_place",
+                    "There is no place that keeps a key safe: no keyring service runs here, and the store has no"
+                    " passphrase.",
+                    _PASSPHRASE_HINT,
+                )
+            key = self._secrets_key()
+            kept = sealed_secrets.read(self._secrets_file, key)
+            sealed_secrets.write(self._secrets_file, key, {**kept, name: value})
+        return "sealed file"
+
+    def delete_secret(self, name: str) -> None:
+        """Wherever it lies; none is fine. Raises ``VaultError``."""
+        if not self.keyring.absent:
+            try:
+                self.keyring.delete(name)
+            except VaultError as error:
+                if error.code != "no_keyring":
+                    raise
+        with self._guard:
+            path = self._secrets_file
+            if path.exists():
+                key = self._secrets_key()
+                kept = sealed_secrets.read(path, key)
+                if kept.pop(name, None) is not None:
+                    sealed_secrets.write(path, key, kept)
+
+    # what is said about it
+
+    def state(self) -> VaultState:
+        """Reads two small files' facts. Raises ``VaultError``, ``OSError``."""
+        file = keyfile.read(self.folder)
+        envelope = file.current if file is not None else keyfile.PLAIN
+        plain = envelope.lock is Lock.PLAIN
+        return VaultState(
+            envelope.lock,
+            locked=envelope.lock is Lock.PASSPHRASE and self._secret is None,
+            has_recovery_code=envelope.has_recovery_code,
+            keyring=False if self.keyring.absent else None,
+            key_id=envelope.key_id,
+            reason=(self._reason or "Nobody has chosen a passphrase, and no keyring service runs here.")
+            if plain
+            else "",
+            next_step=_PASSPHRASE_HINT if plain else "",
+            size_bytes=self.database.stat().st_size if self.database.exists() else 0,
+            backed_up_at=file.backed_up_at if file is not None else None,
+        )
+
+    def adopt(self, secret: StoreSecret | None) -> None:
+        """The key was changed (``app.vault.changing``)."""
+        with self._guard:
+            self._secret = secret
+
+    def forget_entry(self, entry: str) -> None:
+        """Remove a key that opens nothing any more from the keyring, if it can be had."""
+        if not entry:
+            return
+        try:
+            self.keyring.delete(entry)
+        except VaultError as error:
+            _log.warning("A key that is no longer used stays in the keyring: %s", error.code)
+
+    def clear_kept_states(self) -> None:
+        """What the model remembers of chats is sealed with a key that is gone now."""
+        for path in (self.folder / _KEPT_FOLDER).glob("*"):
+            try:
+                path.unlink()
+            except OSError as error:
+                _log.warning("A kept state could not be removed: %s", error.strerror)
+
+    # inside
+
+    def _drop_legacy_key(self) -> None:
+        """Earlier versions wrote a key into a file, for kept states only. No key lies open any more."""
+        path = self.folder / _LEGACY_KEY
+        if path.exists():
+            moving.scrub(path)
+            path.unlink()
+            self.clear_kept_states()
+
+    def _open_plain(self, file: KeyFile | None) -> None:
+        sealed = is_sealed(self.database)
+        if sealed and self.database.stat().st_size % moving.PAGE_BYTES == 0:
+            raise VaultError(
+                "key_missing",
+                f"The store {self.database} is encrypted, but {self.folder / keyfile.FILE_NAME}, which says how its key"
+                " is kept, is not there.",
+                "Put it back, or restore a copy: `gatehouse store restore COPY`.",
+            )
+        if self.keyring.absent:
+            self._reason = "No keyring service runs here, and nobody has chosen a passphrase."
+            return
+        from app.vault.changing import seal_with_keyring  # it imports this module
+
+        try:
+            with alone(self.database):
+                file = keyfile.read(self.folder)
+                if file is None or file.current.lock is Lock.PLAIN:
+                    seal_with_keyring(self)
+                else:
+                    self._settle(file, None)
+        except (VaultError, StoreError) as error:
+            if self.page_key is None and is_sealed(self.database):
+                raise
+            _log.warning("The store stays plain for now: %s", error.code)
+            self._reason = error.sentence
+
+    def _settle(self, file: KeyFile, typed: str | None) -> None:
+        """Take the envelope that opens the store. Raises ``Unopened`` when ``typed`` opens none, ``VaultError``."""
+        if file.next is None:
+            self._secret = self._open_envelope(file.current, typed)
+            return
+        fault: Exception = Unopened()
+        for envelope, settled in ((file.next, keyfile.promoted(file)), (file.current, replace(file, next=None))):
+            try:
+                secret = self._open_envelope(envelope, typed)
+            except (Unopened, GatehouseError) as error:
+                fault = fault if isinstance(error, Unopened) else error
+                continue
+            if moving.opens(self.database, secret.page_key if secret is not None else None):
+                self._secret = secret
+                keyfile.write(self.folder, settled)
+                moving.clear_leftovers(self.database)
+                self.forget_entry((file.current if envelope is file.next else file.next).entry)
+                return
+        raise fault
+
+    def _open_envelope(self, envelope: Envelope, typed: str | None) -> StoreSecret | None:
+        if envelope.lock is Lock.PLAIN:
+            return None
+        if typed is not None:
+            return keyfile.open_envelope(envelope, typed)
+        if envelope.lock is Lock.PASSPHRASE:
+            raise _locked()
+        kept = self.keyring.get(envelope.entry)
+        try:
+            secret = StoreSecret.parse(bytes.fromhex(kept or ""))
+        except ValueError:
+            secret = None
+        if secret is None or secret.key_id != envelope.key_id:
+            raise VaultError(
+                "key_missing",
+                "The system's keyring no longer holds the key of the store.",
+                "Type the recovery code: `gatehouse store unlock`."
+                if envelope.has_recovery_code
+                else "Log in as the person who made the store, or restore a copy: `gatehouse store restore COPY`.",
+            )
+        return secret
+
+    def _refuse_haste(self, file: KeyFile) -> None:
+        now = self._clock()
+        if file.failed_at > now:  # the clock was set back; one wait from now on
+            keyfile.write(self.folder, replace(file, failed_at=now))
+        left = wait_s(file.failures) - max(0.0, now - file.failed_at)
+        if file.failures and left > 0:
+            raise VaultError(
+                "too_soon",
+                f"After {file.failures} wrong tries the next one is possible in {left:.0f} s.",
+                "Nothing is lost. The recovery code opens the store too.",
+                wait_s=left,
+            )
+
+    def _count_failure(self, file: KeyFile) -> VaultError:
+        failures = file.failures + 1
+        keyfile.write(self.folder, replace(file, failures=failures, failed_at=self._clock()))
+        wait = wait_s(failures)
+        later = f" The next try is possible in {wait:.0f} s." if wait else ""
+        return VaultError(
+            "wrong_passphrase",
+            f"This is not the passphrase.{later}",
+            "Nothing is lost. The recovery code opens the store too.",
+            wait_s=wait,
+        )
+
+    def _from_keyring(self, name: str) -> str | None:
+        try:
+            return self.keyring.get(name)
+        except VaultError as error:
+            if error.code != "no_keyring":
+                raise
+        return None
+
+    @property
+    def _secrets_file(self) -> Path:
+        return self.folder / sealed_secrets.FILE_NAME
+
+    def _secrets_key(self) -> bytes:
+        key = self.lasting(_SECRETS_PURPOSE)
+        if key is None:
+            raise _locked()
+        return key
+
+
+def wait_s(failures: int) -> float:
+    """How long after so many wrong passphrases in a row the next one may be tried: 0, 0, 1, 2, 4, … 300 s."""
+    if failures < _FREE_TRIES:
+        return 0.0
+    return float(min(2 ** min(failures - _FREE_TRIES, 16), _LONGEST_WAIT_S))
+
+
+def _locked() -> VaultError:
+    return VaultError(
+        "locked", "The store is locked with a passphrase.", "Open the window, or run this in a terminal to type it."
+    )
