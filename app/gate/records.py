@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from app.gate.label import DEFAULT_LABEL, GateMode, Label
+from app.gate.label import DEFAULT_LABEL, DEFAULT_MODE, GateMode, Label
 
 Trust = Literal["cloud", "team"]
 Tier = Literal["local", "larger", "cloud"]
@@ -117,6 +117,10 @@ class Ask:
     provider_id: str | None = None
     """``None`` takes the one that was used last, or the only one."""
     resume: bool = False
+    label: Label = DEFAULT_LABEL
+    """Of a conversation that begins with this, as are ``mode`` and ``system_prompt``; others have their own."""
+    mode: GateMode = DEFAULT_MODE
+    system_prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
