@@ -123,13 +123,11 @@ class Ledger:
             try:
                 head = self._head.read(key)
             except ValueError:
-                count = sum(1 for _ in rows.every(connection))
-                sentence = f"The head of the ledger in {self._head.path.name} is not what was written."
-                return LedgerCheck(False, count, None, sentence)
+                return LedgerCheck(False, 0, None, f"The head in {self._head.path.name} is not what was written.")
             try:
                 return chain.check(rows.every(connection), key, head, expected_head)
-            except ValueError as error:  # a value that no version of ours writes
-                return LedgerCheck(False, 0, None, f"A row cannot be read: {error}.")
+            except rows.UnreadableRow as error:
+                return LedgerCheck(False, error.seq - 1, error.seq, f"Row {error.seq} cannot be read.")
 
         return await self._lane.read(work)
 

@@ -32,6 +32,14 @@ _SPENT = """
 _END = 1 << 62
 
 
+class UnreadableRow(ValueError):
+    """A row holds what no version of ours writes."""
+
+    def __init__(self, seq: int) -> None:
+        super().__init__(f"row {seq}")
+        self.seq = seq
+
+
 def append(connection: Connection, row: LedgerRow) -> None:
     connection.execute(
         _INSERT,
@@ -74,9 +82,12 @@ def begun(connection: Connection, request_id: str) -> LedgerRow | None:
 
 
 def every(connection: Connection) -> Iterator[LedgerRow]:
-    """All rows, the earliest first, while the connection lasts."""
+    """All rows, the earliest first, while the connection lasts. Raises ``UnreadableRow``."""
     for row in connection.execute(f"SELECT {_COLUMNS} FROM ledger ORDER BY seq"):  # noqa: S608
-        yield _row(row)
+        try:
+            yield _row(row)
+        except (ValueError, TypeError) as error:
+            raise UnreadableRow(row[0]) from error
 
 
 def page(connection: Connection, before: int | None, limit: int) -> LedgerPage:
