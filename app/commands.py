@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from app import cli_hub, experts, fitting, printer
+from app import cli_documents, cli_hub, experts, fitting, printer
 from app.bootstrap import Product, build
 from app.models.records import ModelCard
 from app.models.service import Serving
@@ -113,6 +113,7 @@ def serve(
 
 
 cli_hub.register(_typer)
+cli_documents.register(_typer)
 fitting.register(_typer)
 experts.register(_typer)
 

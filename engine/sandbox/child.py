@@ -38,6 +38,8 @@ class Ending(StrEnum):
     TIME = "time"
     OUTPUT = "output"
     CRASHED = "crashed"
+    KILLED = "killed"
+    """By a signal from outside: not by what it was asked."""
     NONSENSE = "nonsense"
     NOT_STARTED = "not_started"
 
@@ -61,6 +63,7 @@ class SandboxedChild:
         self._drain = asyncio.create_task(self._drain_log())
         self._ending: Ending | None = None
         self._kills = memory_kills()
+        """How often the kernel had killed for want of memory when this child started."""
         self.confinement = Confinement()
 
     @classmethod
@@ -202,6 +205,8 @@ class SandboxedChild:
         kills = memory_kills()
         if code == -9 and kills is not None and self._kills is not None and kills > self._kills:
             return Ending.MEMORY
+        if code is not None and code in (-9, -15):
+            return Ending.KILLED
         if any("MemoryError" in line or "bad_alloc" in line for line in self._log.lines()[-8:]):
             return Ending.MEMORY
         return Ending.CRASHED
