@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from app import printer
 from app.bootstrap import Product
-from app.chat.prompt import build, refuse_overflow, with_draft
+from app.chat.prompt import build, refuse_overflow
 from app.chat.records import ContextUse
 from app.providers.provider import Endpoint, Sampling, Timings, Usage
 
@@ -39,7 +39,7 @@ def ask(product: Product, text: str, model_id: str | None, *, as_json: bool) -> 
 async def _ask(product: Product, text: str, model_id: str | None, *, show: bool) -> _Answer:
     endpoint = await product.models.ensure_ready(model_id)
     values = product.services.settings.values
-    prompt = with_draft(build(values.system_prompt, ()), text)
+    prompt = build(values.system_prompt, (), text)
     refuse_overflow(ContextUse(await product.provider.count_tokens(endpoint, prompt), endpoint.n_ctx, exact=True))
     sampling = Sampling(values.temperature, values.top_p, values.repeat_penalty, values.max_tokens)
     answer = _Answer(endpoint)

@@ -7,9 +7,12 @@ import json
 import os
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from app.routing import thresholds
+from app.routing.thresholds import Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,12 @@ class SettingsValues:
     rpc_endpoints: tuple[str, ...] = ()
     """For experts: ``HOST:PORT`` of ggml RPC servers on this machine that count as cards. Whoever listens there sees
     weights and activations, so other machines are refused (``app.models.stand_ins``)."""
+    relock_minutes: int | None = 15
+    """A store with a passphrase is locked when nobody has touched the window for so long; ``None`` never does it."""
     offline: bool = False
     """While it is set, nothing of the product asks anybody but this machine."""
+    routing: Thresholds = field(default_factory=Thresholds)
+    """When a prompt counts as hard and an answer as doubtful."""
     welcome_done: bool = False
     window_geometry: str = ""
     """Qt's saved geometry, base64."""
@@ -71,14 +78,14 @@ class Settings:
         if not isinstance(raw, dict):
             return SettingsValues()
         defaults = SettingsValues()
-        known = {field.name for field in dataclasses.fields(SettingsValues)}
+        known = {one.name for one in dataclasses.fields(SettingsValues)}
         self._unknown = {key: value for key, value in raw.items() if key not in known}
         accepted: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in raw.items()
             if key in known and _acceptable(key, value, defaults)
         }
-        return dataclasses.replace(defaults, **accepted)
+        return dataclasses.replace(defaults, **accepted, routing=thresholds.read(raw.get("routing")))
 
     def _write(self) -> None:
         payload = {**self._unknown, **dataclasses.asdict(self.values)}
@@ -96,7 +103,14 @@ class Settings:
 
 
 _CHOICES = {"appearance": ("system", "light", "dark")}
-_OPTIONAL = {"last_model_id": str, "last_n_ctx": int, "last_conversation_id": str, "n_ctx": int, "max_tokens": int}
+_OPTIONAL = {
+    "relock_minutes": int,
+    "last_model_id": str,
+    "last_n_ctx": int,
+    "last_conversation_id": str,
+    "n_ctx": int,
+    "max_tokens": int,
+}
 RANGES = {
     "temperature": (0.0, 2.0),
     "top_p": (0.05, 1.0),

@@ -1,6 +1,6 @@
 """One answer while it is being written: its text so far, and events merged to a screen's pace.
 
-Runs in the core thread. Asking the provider is ``app.chat.service``'s, saving is ``app.chat.saver``'s.
+Runs in the core thread. Asking for it is ``app.chat.local_answer``'s or the gate's, saving is ``app.chat.saver``'s.
 """
 
 from __future__ import annotations
@@ -8,31 +8,51 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from app.chat.records import AnswerStats, Message, MessageStatus
-from app.events import AnswerGrew
+from app.events import AnswerFlagged, AnswerGrew
+from app.gate.records import Flag
 from app.providers.provider import Chunk, Endpoint, Timings, Usage
 
 FRAME_S = 1 / 60
 """Pieces that arrive within one frame of a screen travel as one event."""
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who writes an answer."""
+
+    model_id: str
+    device: str
+    """In words, e.g. ``CPU``; the host of who answers elsewhere."""
+    route: Literal["local", "team", "cloud"] = "local"
+    provider: str = ""
+    request_id: str = ""
+    cost: Callable[[Usage | None, int], float | None] | None = None
+    """What it costs in US dollars, by its usage or else by its number of pieces."""
+
+
 class LiveAnswer:
     """Grows by chunks; ``message()`` is its whole state at any moment."""
 
     def __init__(
-        self, pending: Message, publish: Callable[[AnswerGrew], None], note_change: Callable[[LiveAnswer], None]
+        self,
+        pending: Message,
+        publish: Callable[[AnswerGrew | AnswerFlagged], None],
+        note_change: Callable[[LiveAnswer], None],
     ) -> None:
+        """``pending`` may have a text already, which then goes on."""
         self._message = pending
         self._publish = publish
         self._note_change = note_change
         self._asked_at = time.monotonic()
         self._first_at: float | None = None
         self._last_at: float | None = None
-        self._text: list[str] = []
+        self._text: list[str] = [pending.text] if pending.text else []
         self._reasoning: list[str] = []
-        self._published = [0, 0]
+        self._published = [len(pending.text), 0]
         self._waiting = [0, 0]
         self._flush_handle: asyncio.TimerHandle | None = None
         self._flushed_at = 0.0
@@ -40,7 +60,7 @@ class LiveAnswer:
         self._usage: Usage | None = None
         self._timings: Timings | None = None
         self._finish_reason: str | None = None
-        self._endpoint: Endpoint | None = None
+        self._source: Source | None = None
 
     @property
     def id(self) -> str:
@@ -55,9 +75,22 @@ class LiveAnswer:
         return bool(self._text or self._reasoning)
 
     def sent_to(self, endpoint: Endpoint) -> None:
-        """Note which model answers, and where."""
-        self._endpoint = endpoint
-        self._message = replace(self._message, model_id=endpoint.model_id)
+        """Note which model of this machine answers."""
+        self.sent_elsewhere(Source(endpoint.model_id, endpoint.device))
+
+    def sent_elsewhere(self, source: Source) -> None:
+        """Note who answers."""
+        self._source = source
+        self._message = replace(self._message, model_id=source.model_id)
+
+    def flag(self, flag: Flag) -> None:
+        """Say why this answer may not be good enough; the text so far is announced with it."""
+        if flag == self._message.flag:
+            return
+        self._message = replace(self._message, flag=flag)
+        self._note_change(self)
+        self.flush()
+        self._publish(AnswerFlagged(self.message()))
 
     def take(self, chunk: Chunk) -> None:
         """Add a chunk of the stream."""
@@ -115,7 +148,7 @@ class LiveAnswer:
             self._flush_handle = asyncio.get_running_loop().call_later(wait_s, self.flush)
 
     def _stats(self) -> AnswerStats | None:
-        if self._endpoint is None:
+        if self._source is None:
             return None
         usage, timings = self._usage, self._timings
         return AnswerStats(
@@ -126,8 +159,11 @@ class LiveAnswer:
             decode_tok_s=self._decode_tok_s(),
             total_s=time.monotonic() - self._asked_at,
             finish_reason=self._finish_reason,
-            device=self._endpoint.device,
-            route="local",
+            device=self._source.device,
+            route=self._source.route,
+            cost_usd=None if self._source.cost is None else self._source.cost(usage, self._pieces),
+            provider=self._source.provider,
+            request_id=self._source.request_id,
         )
 
     def _decode_tok_s(self) -> float | None:

@@ -1,10 +1,16 @@
-"""What the model is given: a branch of messages as a prompt, and a guess at its length. Pure."""
+"""What the model is given: a branch of messages as a prompt, and a guess at its length. Pure.
+
+Every part knows where it comes from and how sensitive it is, for the day on which somebody wants to send it elsewhere.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from app.chat.records import ContextUse, Message
+from app.chat.records import ContextUse, Message, Role
+from app.gate.label import Label, strictest
 from app.providers.provider import PromptMessage
 from engine.errors import RequestError
 
@@ -18,31 +24,102 @@ _SURELY_TOO_LONG = 1.5
 """A guess above the context by this factor is believed."""
 
 
-def build(system_prompt: str, branch: Iterable[Message]) -> tuple[PromptMessage, ...]:
-    """The branch as alternating roles, which chat templates insist on.
+SYSTEM = "system prompt"
+YOURS = "your message"
+DRAFT = "your draft"
+ANSWER = "an answer"
+"""Where parts come from, in words."""
 
-    Answers without text are left out, and what a person wrote around them is joined.
+
+@dataclass(frozen=True, slots=True)
+class AttachedText:
+    """Text of a document, as it stands in a prompt."""
+
+    name: str
+    text: str
+    label: Label
+
+
+class Attachments(Protocol):
+    """Documents of conversations; ``app.chat.attachments``."""
+
+    async def texts(self, conversation_id: str, branch: Sequence[Message], draft: str) -> Sequence[AttachedText]:
+        """What of a conversation's documents goes into the prompt that answers ``draft``, or the branch's last message.
+
+        Raises ``GatehouseError`` when a document cannot be had: then nobody is asked.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One message of a prompt, with what it is made of."""
+
+    role: Role
+    text: str
+    sources: tuple[str, ...]
+    label: Label
+    """The strictest of the conversation's and those of what it holds."""
+    documents: tuple[AttachedText, ...] = ()
+    """Of which there is text in it."""
+
+
+def lay_out(
+    system_prompt: str,
+    branch: Iterable[Message],
+    draft: str = "",
+    attached: Sequence[AttachedText] = (),
+    label: Label = Label.PUBLIC,
+) -> tuple[Part, ...]:
+    """The branch and what the person is about to send as alternating roles, which chat templates insist on.
+
+    Answers without text are left out, and what a person wrote around them is joined. Documents stand before the last
+    message of the person.
     """
-    prompt: list[PromptMessage] = []
+    parts: list[Part] = []
     if system_prompt.strip():
-        prompt.append(PromptMessage("system", system_prompt))
+        parts.append(Part("system", system_prompt, (SYSTEM,), label))
     for message in branch:
-        if not message.text:
-            continue
-        if prompt and prompt[-1].role == message.role:
-            prompt[-1] = PromptMessage(message.role, f"{prompt[-1].text}\n\n{message.text}")
-        else:
-            prompt.append(PromptMessage(message.role, message.text))
-    return tuple(prompt)
+        own = label if message.label is None else strictest((label, message.label))
+        _add(parts, message.role, message.text, YOURS if message.role == "user" else ANSWER, own)
+    _add(parts, "user", draft, DRAFT, label)
+    if attached:
+        _attach(parts, tuple(attached), label)
+    return tuple(parts)
 
 
-def with_draft(prompt: Sequence[PromptMessage], draft: str) -> tuple[PromptMessage, ...]:
-    """``prompt`` with what the person is about to send."""
-    if not draft:
-        return tuple(prompt)
-    if prompt and prompt[-1].role == "user":
-        return (*prompt[:-1], PromptMessage("user", f"{prompt[-1].text}\n\n{draft}"))
-    return (*prompt, PromptMessage("user", draft))
+def _add(parts: list[Part], role: Role, text: str, source: str, label: Label) -> None:
+    if not text:
+        return
+    if not parts or parts[-1].role != role:
+        parts.append(Part(role, text, (source,), label))
+        return
+    last = parts[-1]
+    sources = tuple(dict.fromkeys((*last.sources, source)))
+    parts[-1] = Part(role, f"{last.text}\n\n{text}", sources, strictest((last.label, label)))
+
+
+def _attach(parts: list[Part], attached: tuple[AttachedText, ...], label: Label) -> None:
+    if not parts or parts[-1].role != "user":
+        parts.append(Part("user", "", (), label))
+    last = parts[-1]
+    text = "\n\n".join(document.text for document in attached)
+    parts[-1] = Part(
+        "user",
+        f"{text}\n\n{last.text}" if last.text else text,
+        tuple(dict.fromkeys((*(document.name for document in attached), *last.sources))),
+        strictest((last.label, *(document.label for document in attached))),
+        attached,
+    )
+
+
+def messages_of(parts: Iterable[Part]) -> tuple[PromptMessage, ...]:
+    """What the model is given of them."""
+    return tuple(PromptMessage(part.role, part.text) for part in parts)
+
+
+def build(system_prompt: str, branch: Iterable[Message], draft: str = "") -> tuple[PromptMessage, ...]:
+    """The prompt of a conversation without documents."""
+    return messages_of(lay_out(system_prompt, branch, draft))
 
 
 def estimate_tokens(prompt: Sequence[PromptMessage]) -> int:

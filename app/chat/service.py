@@ -1,7 +1,8 @@
 """Conversations and answers: what ``app.services.ChatApi`` promises.
 
 All coroutines run in the core thread. Which model answers is ``app.models``'s, how an answer grows and is saved is
-``app.chat.answer``'s and ``app.chat.saver``'s, rows are ``app.store``'s.
+``app.chat.answer``'s and ``app.chat.saver``'s, rows are ``app.store``'s. Answers from elsewhere get their place in the
+tree here (:meth:`ChatService.answer_elsewhere`); whether they are asked for is ``app.gate.service``'s.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from app.bus import Bus
 from app.chat import prompt as prompts
 from app.chat.answer import LiveAnswer
-from app.chat.conversing import Conversing, ModelHost
+from app.chat.conversing import Conversing, Write
+from app.chat.local_answer import LocalAnswers, ModelHost
+from app.chat.prompt import AttachedText, Attachments, Part
 from app.chat.records import (
     ContextUse,
     Conversation,
@@ -32,6 +36,8 @@ from app.events import (
     Event,
     MessageAdded,
 )
+from app.gate.label import Label, strictest
+from app.gate.records import Flag
 from app.lanes import StoreLane
 from app.providers.provider import PromptMessage, Provider
 from app.settings import Settings
@@ -40,6 +46,18 @@ from app.store.database import Connection
 from engine.errors import GatehouseError, RequestError
 
 LEFT_BEHIND = "Gatehouse ended while this was being written."
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What would be asked of a model, and where the answer's place is."""
+
+    conversation: Conversation
+    answer: Message | None
+    """Beside which the new one will be; ``None`` at the end of the chosen branch."""
+    branch: tuple[Message, ...]
+    """What stands above."""
+    parts: tuple[Part, ...]
 
 
 class ChatService:
@@ -53,8 +71,10 @@ class ChatService:
         provider: Provider,
         settings: Settings,
         forget: Callable[[str], Awaitable[None]] | None = None,
+        attachments: Attachments | None = None,
     ) -> None:
         """``forget`` makes sure that nothing of a deleted conversation is left outside the store."""
+        self.attachments = attachments
         self._forget = forget
         self._lane = lane
         self._bus = bus
@@ -63,7 +83,8 @@ class ChatService:
         self._settings = settings
         self._sending: set[str] = set()
         self._saver = AnswerSaver(lane, bus.publish)
-        self._answers = Conversing(host, provider, settings, self._saver, self._finished)
+        self._local = LocalAnswers(host, provider, settings)
+        self._answers = Conversing(self._saver, self._finished)
 
     async def recover(self) -> int:
         """At the start of the one window: end what a dead process left unfinished; returns how many answers."""
@@ -144,14 +165,22 @@ class ChatService:
         conversation, branch = await self._branch(conversation_id)
         if any(self._answers.is_running(message.id) for message in branch[-1:]):
             raise _answer_running()
-        await self._refuse_overflow(prompts.with_draft(self._build(conversation, branch), text))
-        parent = branch[-1].id if branch else None
-        question = _message(conversation.id, parent, "user", text, MessageStatus.COMPLETE)
-        answer = _message(conversation.id, question.id, "assistant", "", MessageStatus.PENDING)
+        parts = await self._lay_out(conversation, branch, text)
+        await self._refuse_overflow(prompts.messages_of(parts))
+        question, answer = _exchange(conversation.id, branch, text, _kept_label(branch, parts))
+        changed = await self._add(conversation, branch, question, answer, is_new=conversation_id is None)
+        self._start(changed, answer)
+        return answer.id
+
+    async def _add(
+        self, conversation: Conversation, branch: Sequence[Message], question: Message, answer: Message, *, is_new: bool
+    ) -> Conversation:
+        """Store a person's message and its pending answer at the end of the branch, and announce them."""
+        text = question.text
         title = title_from(text) if not branch and conversation.title == DEFAULT_TITLE else None
 
         def work(connection: Connection) -> tuple[Conversation, tuple[Message, ...]]:
-            if conversation_id is None:
+            if is_new:
                 conversations.insert(connection, conversation)
             if title is not None:
                 conversations.rename(connection, conversation.id, title)
@@ -161,8 +190,7 @@ class ChatService:
 
         changed, added = await self._lane.write(work)
         self._publish(ConversationChanged(changed), *(MessageAdded(message) for message in added))
-        self._start(changed, added[-1])
-        return answer.id
+        return changed
 
     async def edit(self, message_id: str, text: str) -> str:
         if not text.strip():
@@ -197,7 +225,59 @@ class ChatService:
 
     async def measure(self, conversation_id: str | None, draft: str) -> ContextUse:
         conversation, branch = await self._branch(conversation_id)
-        return await self._measure(prompts.with_draft(self._build(conversation, branch), draft))
+        return await self._measure(prompts.messages_of(await self._lay_out(conversation, branch, draft)))
+
+    async def line(self, conversation_id: str | None, message_id: str | None = None, draft: str = "") -> Line:
+        """What would be asked now: for a draft, or for another answer in the place of ``message_id``.
+
+        Raises ``GatehouseError`` when there is no such answer, or when a document of the conversation cannot be had.
+        """
+        if message_id is None:
+            conversation, branch = await self._branch(conversation_id)
+            return Line(conversation, None, branch, await self._lay_out(conversation, branch, draft))
+        answer = await self._answer(message_id)
+        above = await self._path(answer.parent_id)
+        stored = await self._lane.read(lambda connection: conversations.get(connection, answer.conversation_id))
+        return Line(stored, answer, above, await self._lay_out(stored, above))
+
+    async def answer_elsewhere(self, line: Line, write: Write, draft: str = "", text: str = "") -> str:
+        """A sibling of the line's answer, or the answer to ``draft``, written by ``write``; returns its id.
+
+        ``text`` is what a cut answer had already.
+        """
+        label = _kept_label(line.branch, line.parts)
+        if line.answer is None:
+            if any(self._answers.is_running(message.id) for message in line.branch[-1:]):
+                raise _answer_running()
+            is_new = not await self._exists(line.conversation.id)
+            question, answer = _exchange(line.conversation.id, line.branch, draft, label)
+            await self._add(line.conversation, line.branch, question, answer, is_new=is_new)
+            self._answers.start(LiveAnswer(answer, self._bus.publish, self._saver.note), write)
+            return answer.id
+        parent_id = line.answer.parent_id
+        assert parent_id is not None, "an answer answers something"
+        pending = _message(line.conversation.id, parent_id, "assistant", text, MessageStatus.PENDING, label)
+        await self._insert_branch(line.conversation.id, line.branch, (), pending)
+        self._answers.start(LiveAnswer(pending, self._bus.publish, self._saver.note), write)
+        return pending.id
+
+    async def set_flag(self, message_id: str, flag: Flag | None) -> Message:
+        """Change the flag of an answer that is not being written any more."""
+
+        def work(connection: Connection) -> Message:
+            messages.set_flag(connection, message_id, flag)
+            return messages.get(connection, message_id)
+
+        return await self._lane.write(work)
+
+    async def _answer(self, message_id: str) -> Message:
+        found = await self._lane.read(lambda connection: messages.get(connection, message_id))
+        if found.role != "assistant" or found.parent_id is None:
+            raise RequestError("not_an_answer", "Only an answer can be asked for anew.")
+        return (self._saver.unsaved | self._answers.snapshot()).get(message_id, found)
+
+    async def _exists(self, conversation_id: str) -> bool:
+        return await self._lane.read(lambda connection: conversations.exists(connection, conversation_id))
 
     async def _branch(self, conversation_id: str | None) -> tuple[Conversation, tuple[Message, ...]]:
         """The conversation and its chosen branch as of now; a new, unsaved conversation for ``None``."""
@@ -217,23 +297,36 @@ class ChatService:
     ) -> str:
         """Store ``added`` and a pending answer below ``parent_id`` as the chosen branch, and start the answer."""
         current = await self._lane.read(lambda connection: conversations.get(connection, conversation_id))
-        await self._refuse_overflow(self._build(current, (*above, *added)))
-        answer = _message(conversation_id, parent_id, "assistant", "", MessageStatus.PENDING)
-
-        def work(connection: Connection) -> tuple[Conversation, Message]:
-            if not added and above:
-                messages.choose(connection, above[-1].id)
-            inserted = messages.insert(connection, (*added, answer))
-            conversations.touch(connection, conversation_id, answer.created_at)
-            return conversations.get(connection, conversation_id), inserted[-1]
-
-        changed, pending = await self._lane.write(work)
-        self._publish(ConversationChanged(changed), BranchChosen(conversation_id))
-        self._start(changed, pending)
+        parts = await self._lay_out(current, (*above, *added))
+        await self._refuse_overflow(prompts.messages_of(parts))
+        label = _kept_label((*above, *added), parts)
+        answer = _message(conversation_id, parent_id, "assistant", "", MessageStatus.PENDING, label)
+        changed = await self._insert_branch(conversation_id, above, added, answer)
+        self._start(changed, answer)
         return answer.id
 
-    def _build(self, conversation: Conversation, branch: Sequence[Message]) -> tuple[PromptMessage, ...]:
-        return prompts.build(conversation.system_prompt or self._settings.values.system_prompt, branch)
+    async def _insert_branch(
+        self, conversation_id: str, above: Sequence[Message], added: Sequence[Message], answer: Message
+    ) -> Conversation:
+        def work(connection: Connection) -> Conversation:
+            if not added and above:
+                messages.choose(connection, above[-1].id)
+            messages.insert(connection, (*added, answer))
+            conversations.touch(connection, conversation_id, answer.created_at)
+            return conversations.get(connection, conversation_id)
+
+        changed = await self._lane.write(work)
+        self._publish(ConversationChanged(changed), BranchChosen(conversation_id))
+        return changed
+
+    async def _lay_out(
+        self, conversation: Conversation, branch: Sequence[Message], draft: str = ""
+    ) -> tuple[Part, ...]:
+        attached: Sequence[AttachedText] = ()
+        if self.attachments is not None:
+            attached = await self.attachments.texts(conversation.id, branch, draft)
+        system_prompt = conversation.system_prompt or self._settings.values.system_prompt
+        return prompts.lay_out(system_prompt, branch, draft, attached, conversation.label)
 
     async def _refuse_overflow(self, prompt: Sequence[PromptMessage]) -> None:
         prompts.refuse_overflow(await self._measure(prompt))
@@ -251,9 +344,9 @@ class ChatService:
         live = LiveAnswer(pending, self._bus.publish, self._saver.note)
 
         async def make_prompt() -> tuple[PromptMessage, ...]:
-            return self._build(conversation, await self._path(pending.parent_id))
+            return prompts.messages_of(await self._lay_out(conversation, await self._path(pending.parent_id)))
 
-        self._answers.start(live, conversation.model_id, make_prompt)
+        self._answers.start(live, self._local.writer(conversation.model_id, make_prompt))
 
     async def _finished(self, message: Message) -> None:
         """An answer ended and was saved, or is kept to be saved."""
@@ -278,7 +371,25 @@ def _new_conversation(title: str, model_id: str | None) -> Conversation:
     return Conversation(uuid.uuid4().hex, shorten(title), now, now, False, model_id, "", 0, "")
 
 
-def _message(conversation_id: str, parent_id: str | None, role: str, text: str, status: MessageStatus) -> Message:
+def _kept_label(branch: Sequence[Message], parts: Sequence[Part]) -> Label | None:
+    """What is made from documents keeps the strictest of their labels, also once those are detached."""
+    labels = [document.label for part in parts for document in part.documents]
+    labels += [message.label for message in branch if message.label is not None]
+    return strictest(labels) if labels else None
+
+
+def _exchange(
+    conversation_id: str, branch: Sequence[Message], text: str, label: Label | None
+) -> tuple[Message, Message]:
+    """A person's message at the end of a branch, and its pending answer."""
+    parent = branch[-1].id if branch else None
+    question = _message(conversation_id, parent, "user", text, MessageStatus.COMPLETE, label)
+    return question, _message(conversation_id, question.id, "assistant", "", MessageStatus.PENDING, label)
+
+
+def _message(
+    conversation_id: str, parent_id: str | None, role: str, text: str, status: MessageStatus, label: Label | None = None
+) -> Message:
     return Message(
         id=uuid.uuid4().hex,
         conversation_id=conversation_id,
@@ -293,4 +404,5 @@ def _message(conversation_id: str, parent_id: str | None, role: str, text: str, 
         error="",
         branch_index=0,
         branch_count=1,
+        label=label,
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import httpx2
     from openai import AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+    from openai.types.chat.chat_completion_chunk import ChoiceLogprobs
 
 _SMALL_CALL_S = 5.0
 
@@ -148,6 +149,7 @@ async def _begin(
         max_tokens=openai.omit if sampling.max_tokens is None else sampling.max_tokens,
         seed=openai.omit if sampling.seed is None else sampling.seed,
         prompt_cache_key=cache_key or openai.omit,
+        logprobs=True if sampling.logprobs else openai.omit,
     )
 
 
@@ -179,7 +181,14 @@ def _chunk(part: ChatCompletionChunk) -> Chunk:
         finish_reason=choice.finish_reason,
         usage=usage,
         timings=timings,
+        logprobs=_logprobs(choice.logprobs),
     )
+
+
+def _logprobs(told: ChoiceLogprobs | None) -> tuple[float, ...]:
+    if told is None or told.content is None:
+        return ()
+    return tuple(token.logprob for token in told.content)
 
 
 def _timings(raw: object) -> Timings | None:

@@ -43,6 +43,8 @@ class Sampling:
     """1 is none; only workers of ours and llama.cpp's know it."""
     max_tokens: int | None = None
     seed: int | None = None
+    logprobs: bool = False
+    """Tell with each token how sure the model was of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Chunk:
     finish_reason: str | None = None
     usage: Usage | None = None
     timings: Timings | None = None
+    logprobs: tuple[float, ...] = ()
+    """Of the tokens that it brings, where they were asked for: natural logarithms, 0 at most."""
 
 
 class Provider(Protocol):

@@ -43,6 +43,11 @@ def get(connection: Connection, conversation_id: str) -> Conversation:
     return _conversation(row)
 
 
+def exists(connection: Connection, conversation_id: str) -> bool:
+    """Whether it is there; deleted ones are, until they are purged."""
+    return connection.execute("SELECT 1 FROM conversations WHERE id = ?", (conversation_id,)).fetchone() is not None
+
+
 def insert(connection: Connection, conversation: Conversation) -> None:
     connection.execute(
         "INSERT INTO conversations (id, title, created_at, updated_at, pinned, model_id, system_prompt, label, gate,"

@@ -117,6 +117,13 @@ def save_answer(connection: Connection, message: Message) -> None:
     )
 
 
+def set_flag(connection: Connection, message_id: str, flag: Flag | None) -> None:
+    connection.execute(
+        "UPDATE messages SET flag_tier = ?, flag_reasons = ?, flag_kept = ? WHERE id = ?",
+        (*_flag_values(flag), message_id),
+    )
+
+
 def choose(connection: Connection, message_id: str) -> str:
     """Put a message, and so all its ancestors, on the chosen branch; returns the conversation's id."""
     line = path_to(connection, message_id)
@@ -182,9 +189,11 @@ def _values(message: Message) -> tuple[object, ...]:
 
 
 def _gate_values(message: Message) -> tuple[object, ...]:
-    flag = message.flag
+    return None if message.label is None else message.label.value, *_flag_values(message.flag)
+
+
+def _flag_values(flag: Flag | None) -> tuple[object, ...]:
     return (
-        None if message.label is None else message.label.value,
         None if flag is None else flag.tier,
         "[]" if flag is None else json.dumps(flag.reasons, ensure_ascii=False),
         int(flag is not None and flag.kept),

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.chat import prompt as prompts
+from app.chat.prompt import AttachedText
 from app.chat.records import ContextUse, Message, MessageStatus, Role
 from app.chat.title import DEFAULT_TITLE, title_from
+from app.gate.label import Label
 from app.providers.provider import PromptMessage
 from engine.errors import RequestError
 from tests.app.written import message
@@ -47,8 +49,20 @@ def test_roles_alternate_and_no_text_is_lost(parts: list[tuple[Role, str]], syst
 
 
 def test_draft_joins_an_unanswered_question() -> None:
-    assert prompts.with_draft((PromptMessage("user", "One"),), "Two") == (PromptMessage("user", "One\n\nTwo"),)
-    assert prompts.with_draft((), "") == ()
+    assert prompts.build("", _branch(("user", "One")), "Two") == (PromptMessage("user", "One\n\nTwo"),)
+    assert prompts.build("", (), "") == ()
+
+
+def test_a_part_is_as_sensitive_as_the_strictest_thing_in_it() -> None:
+    branch = [
+        replace(m, label=Label.CONFIDENTIAL if m.text == "Two" else None)
+        for m in _branch(("user", "One"), ("assistant", "Two"))
+    ]
+    contract = AttachedText("contract.pdf", "Clause 1.", Label.RESTRICTED)
+    parts = prompts.lay_out("Be brief.", branch, "What?", (contract,), Label.INTERNAL)
+    assert [part.label for part in parts] == [Label.INTERNAL, Label.INTERNAL, Label.CONFIDENTIAL, Label.RESTRICTED]
+    assert parts[-1].text == "Clause 1.\n\nWhat?"
+    assert parts[-1].sources == ("contract.pdf", prompts.DRAFT)
 
 
 @pytest.mark.parametrize(
