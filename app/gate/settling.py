@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from itertools import zip_longest
 
 from app.gate.records import Finding
 
 _RANKS = {"glossary": 3, "checksum": 2}
 _BROAD = frozenset({"URL", "KEY", "ADDRESS"})
 """Kinds that may hold others: an address in the web with a token in it is hidden as a whole."""
+
+
+_WITHIN = re.compile(r"[\s,;]{0,12}(?:\b[A-Z]{2,3}\b[\s,]{0,12})?(?:\b\d{1,6}(?:-\d{3,4})?\b[\s,]{0,12})?")
+"""What may stand between two pieces of one address: a region's letters, a number."""
+_AFTER = re.compile(r"[\s,]{0,12}(?:\b[A-Z]{2}\b[\s,]{0,12})?\b\d{3,6}(?:[- ]\d{2,4})?\b(?![\d:/.-])")
+"""What may end an address: a postcode."""
+_CAPITAL = r"[^\W\d_a-zß-öø-ÿ]"
+_LINE = rf"[ \t]*[,\n][\s,]{{0,12}}{_CAPITAL}[\w.'’-]*(?: {_CAPITAL}[\w.'’-]*){{0,3}}"
+_BLOCK = re.compile(rf"(?:{_LINE}){{1,3}}[\s,]{{1,12}}\d{{3,6}}(?:-\d{{3,4}})?\b(?![\d:/.-])")
+"""Town, region and country in lines of their own, with a postcode at the end."""
+_BEFORE = re.compile(r"(?<![\w.,:/-])\d{1,6}[ ]\Z")
+"""What may begin one: a number."""
 
 
 def settled(found: Iterable[Finding], text: str) -> tuple[Finding, ...]:
@@ -28,6 +42,38 @@ def settled(found: Iterable[Finding], text: str) -> tuple[Finding, ...]:
             elif sum(character.isalnum() for character in text[start:end]) >= 3:
                 taken.append(Finding(one.kind, start, end, text[start:end], one.detector, one.score))
     return tuple(sorted(taken, key=lambda one: one.start))
+
+
+def joined(found: Iterable[Finding], text: str) -> tuple[Finding, ...]:
+    """Neighbouring pieces of an address as one finding, with the numbers at its ends. ``found`` is in order."""
+    whole: list[Finding] = []
+    for one in found:
+        last = whole[-1] if whole else None
+        if last is not None and _are_one_address(last, one, text):
+            whole[-1] = _address(text, last.start, one.end, last, one)
+        elif one.kind == "ADDRESS" and (number := _BEFORE.search(text, last.end if last else 0, one.start)):
+            whole.append(_address(text, number.start(), one.end, one, one))
+        else:
+            whole.append(one)
+    return tuple(_with_postcode(one, text, after) for one, after in zip_longest(whole, whole[1:]))
+
+
+def _are_one_address(first: Finding, second: Finding, text: str) -> bool:
+    kinds = {first.kind, second.kind}
+    between = text[first.end : second.start]
+    return "ADDRESS" in kinds and kinds <= {"ADDRESS", "PLACE"} and _WITHIN.fullmatch(between) is not None
+
+
+def _with_postcode(one: Finding, text: str, after: Finding | None) -> Finding:
+    if one.kind != "ADDRESS":
+        return one
+    end = after.start if after else len(text)
+    code = _AFTER.match(text, one.end, end) or _BLOCK.match(text, one.end, end)
+    return _address(text, one.start, code.end(), one, one) if code else one
+
+
+def _address(text: str, start: int, end: int, first: Finding, second: Finding) -> Finding:
+    return Finding("ADDRESS", start, end, text[start:end], first.detector, min(first.score, second.score))
 
 
 def _worth(one: Finding) -> tuple[int, int, float]:

@@ -1,0 +1,223 @@
+"""The last look at the bytes that would leave: nothing that was hidden, planted or forbidden may be in them. Pure.
+
+The body is undone in every way that a text may have been wrapped in, again and again, and what is sought is looked for
+in all that comes out. Numbers with check digits are the scanner's to find in :func:`readable`. A find means that
+nothing leaves.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote_plus
+
+from app.gate import surfaces
+from app.gate.placeholders import LITERAL, parse
+from app.gate.records import Finding
+
+_DEPTH: Final = 3
+"""How many wrappings within each other are undone."""
+_MAX_CHARS: Final = 64 << 20
+"""Of everything undone together."""
+_MIN_SQUEEZED_CHARS: Final = 8
+"""Strings below it are looked for as words only: their letters in a row occur in ordinary text."""
+_MIN_BURIED_CHARS: Final = 5
+"""Strings below it occur by chance in what only may be base64."""
+_ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|\\U([0-9a-fA-F]{8})|\\(.)", re.DOTALL)
+_PLAIN: Final = {"n": "\n", "t": "\t", "r": "\r", "b": " ", "f": " "}
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{7,}(?:[ \t]*\r?\n[ \t]*[A-Za-z0-9+/_-]{7,})*")
+_HEX: Final = re.compile(r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s:,-]?){4,}")
+_SIGNS: Final = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Something that must not leave and is in the body all the same."""
+
+    kind: str
+    """A placeholder's kind, or ``CANARY``."""
+    text: str
+    where: str
+    """``plain``, ``wrapped`` (escaped, encoded …) or ``squeezed`` (spaces and signs left out, or reversed)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Views:
+    """What a body says, in all ways of reading it."""
+
+    plain: str
+    wrapped: str
+    """Undone escapes and encodings that were certainly there."""
+    buried: str
+    """What comes out if things that look encoded are."""
+    squeezed: str
+    """Letters and digits alone, of all of it."""
+
+
+class LeakFinder:
+    """Looks for the same strings in any number of bodies."""
+
+    def __init__(self, hidden: Mapping[str, str], canaries: Iterable[str] = ()) -> None:
+        """``hidden``: placeholder to string, without those that are let through; ``canaries``: must never leave."""
+        sought = {}
+        for placeholder, text in hidden.items():
+            token = parse(placeholder)
+            kind = token.kind if token is not None else "ID"
+            if kind != LITERAL and surfaces.repeats(kind, text):
+                sought[text] = kind
+        self._words = [(kind, text, _word_pattern(kind, text)) for text, kind in sought.items()]
+        self._canaries = [text for text in canaries if _squeeze(text)]
+        self._squeezed = [
+            (kind, text, _squeeze(text)) for text, kind in sought.items() if len(_squeeze(text)) >= _MIN_SQUEEZED_CHARS
+        ]
+
+    def find(self, body: bytes) -> tuple[Leak, ...]:
+        """Every sought string that is in ``body``, once."""
+        if not (self._words or self._canaries):
+            return ()
+        views = _views(body)
+        found = {}
+        for kind, text, pattern in self._words:
+            where = _where(pattern, views, len(text) >= _MIN_BURIED_CHARS)
+            if where:
+                found[text] = Leak(kind, text, where)
+        backwards = views.squeezed[::-1]
+        for kind, text, squeezed in [*self._squeezed, *(("CANARY", text, _squeeze(text)) for text in self._canaries)]:
+            if text not in found and (squeezed in views.squeezed or squeezed in backwards):
+                found[text] = Leak(kind, text, "squeezed")
+        return tuple(found.values())
+
+
+def readable(body: bytes) -> tuple[str, ...]:
+    """The texts in a request's body for the scanner: its strings where it is JSON, and itself where it is not."""
+    text = body.decode("utf-8", "replace")
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        return (text,)
+    texts: list[str] = []
+    waiting = [parsed]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            texts.append(value)
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict):
+            waiting += [*value.keys(), *value.values()]
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            texts.append(str(value))
+    return tuple(texts)
+
+
+def unconsented(found: Iterable[Finding], let_through: Iterable[str]) -> tuple[Finding, ...]:
+    """Numbers with right check digits in what would leave that nobody let through."""
+    allowed = {_squeeze(text) for text in let_through}
+    return tuple(one for one in found if one.detector == "checksum" and _squeeze(one.text) not in allowed)
+
+
+def _word_pattern(kind: str, text: str) -> re.Pattern[str]:
+    return re.compile(surfaces.pattern(kind, unicodedata.normalize("NFKC", text)), re.IGNORECASE)
+
+
+def _where(pattern: re.Pattern[str], views: _Views, long_enough: bool) -> str:
+    if pattern.search(views.plain):
+        return "plain"
+    if pattern.search(views.wrapped) or (long_enough and pattern.search(views.buried)):
+        return "wrapped"
+    return ""
+
+
+def _views(body: bytes) -> _Views:
+    raw = body.decode("utf-8", "replace")
+    readings = [raw]
+    for _ in range(_DEPTH):
+        undone = _undo(readings[-1])
+        if undone == readings[-1]:
+            break
+        readings.append(undone)
+    buried = _buried(readings)
+    all_of_it = "\n".join([*readings, *buried])
+    if len(all_of_it) > _MAX_CHARS:
+        all_of_it = all_of_it[:_MAX_CHARS]
+    return _Views(_clean(raw), _clean("\n".join(readings[1:])), _clean("\n".join(buried)), _squeeze(_clean(all_of_it)))
+
+
+def _buried(readings: list[str]) -> list[str]:
+    """What base64 and hexadecimal digits say, and what those say in turn."""
+    found: list[str] = []
+    fresh = readings
+    room = _MAX_CHARS
+    for _ in range(_DEPTH):
+        decoded = [piece for text in fresh for piece in _decoded(text)]
+        fresh = [form for piece in dict.fromkeys(decoded) for form in dict.fromkeys((piece, _undo(piece)))]
+        room -= sum(map(len, fresh))
+        if not fresh or room < 0:
+            break
+        found += fresh
+    return found
+
+
+def _undo(text: str) -> str:
+    """Escapes of JSON, of addresses and of web pages turned into what they stand for."""
+
+    def plain(match: re.Match[str]) -> str:
+        digits = match[1] or match[2] or match[3]
+        if digits is None:
+            return _PLAIN.get(match[4], match[4])
+        return chr(int(digits, 16)) if int(digits, 16) <= 0x10FFFF else ""
+
+    undone = html.unescape(unquote_plus(_ESCAPE.sub(plain, text), errors="replace"))
+    return undone.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _decoded(text: str) -> Iterable[str]:
+    for match in _BASE64.finditer(text):
+        letters = re.sub(r"\s", "", match[0]).translate({ord("-"): "+", ord("_"): "/"})
+        for start in range(4):
+            piece = letters[start : start + (len(letters) - start) // 4 * 4] or ""
+            rest = letters[start + len(piece) :]
+            if len(rest) >= 2:
+                piece += rest + "=" * (4 - len(rest))
+            yield from _texts(base64.b64decode(piece))
+    for match in _HEX.finditer(text):
+        digits = re.sub(r"0x|\\x|[\s:,-]", "", match[0])
+        for start in (0, 1):
+            piece = digits[start : start + (len(digits) - start) // 2 * 2]
+            try:
+                yield from _texts(binascii.unhexlify(piece))
+            except binascii.Error:
+                continue
+
+
+def _texts(data: bytes) -> Iterable[str]:
+    """Bytes as UTF-8 where they are that in good part, and as UTF-16 when every other one is zero."""
+    text = data.decode("utf-8", "ignore")
+    if len(text) >= 3:
+        yield text
+    if len(data) >= 6 and data.count(0) * 3 >= len(data):
+        yield data.decode("utf-16-le", "ignore")
+        yield data.decode("utf-16-be", "ignore")
+
+
+def _clean(text: str) -> str:
+    """NFKC, without characters that nobody sees."""
+    normal = unicodedata.normalize("NFKC", text)
+    if normal.isascii():
+        return normal
+    return "".join(character for character in normal if unicodedata.category(character) not in ("Cf", "Mn"))
+
+
+def _squeeze(text: str) -> str:
+    """Letters and digits alone, without their accents, in small letters."""
+    plain = unicodedata.normalize("NFKD", text)
+    if not plain.isascii():
+        plain = "".join(character for character in plain if not unicodedata.combining(character))
+    return _SIGNS.sub("", plain.casefold())
