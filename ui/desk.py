@@ -43,7 +43,7 @@ class Desk:
     notices: Notifier
     data_folder: Path
     go: Callable[[str], None]
-    """Bring a page to the front by its key: ``chat``, ``models``, ``settings``."""
+    """Bring a page to the front by its key: ``chat``, ``models``, ``gate``, ``settings``; or ``gate/providers``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ class Page(Protocol):
     """What the window asks of a page besides being a ``QWidget``; each is optional.
 
     The chat page also has ``new_conversation()`` and ``find_everywhere()``, for the window's keys, and a ``composer``
-    that notices keep clear of.
+    that notices keep clear of, and a signal ``gate_shown`` with the open conversation's ``GateSetting`` for the status
+    bar. A page with sections has ``show_section(key)``.
     """
 
     def commands(self) -> Sequence[Command]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from PySide6.QtCore import QCoreApplication
 
 from app.gate.label import GateMode, Label
-from app.gate.records import LedgerRow, Outcome, Trust
+from app.gate.records import BytesLeft, LedgerRow, Outcome, Trust
+from ui import display
 
 KINDS = (
     "PERSON",
@@ -149,6 +150,22 @@ def consent_words(row: LedgerRow) -> str:
         "command": _tr("you, by a command"),
     }
     return known.get(row.consent, row.consent)
+
+
+def bytes_words(left: BytesLeft) -> str:
+    """``0 bytes left this machine.``, or how much and in how many requests today."""
+    if not left.total:
+        return _tr("0 bytes left this machine.")
+    if not left.requests_today:
+        return (
+            _tr("0 bytes left this machine today; %1 since %2.")
+            .replace("%1", display.byte_size(left.total))
+            .replace("%2", display.moment(left.since or 0).split(",")[0])
+        )
+    words = _tr("%1 left this machine today, in 1 request.")
+    if left.requests_today != 1:
+        words = _tr("%1 left this machine today, in %2 requests.")
+    return words.replace("%1", display.byte_size(left.today)).replace("%2", display.integer(left.requests_today))
 
 
 def counted_kinds(counts: tuple[tuple[str, int], ...]) -> str:

@@ -19,6 +19,11 @@ UNDO = "Ctrl+Z"
 """Takes back what the newest notice tells of; while one writes, the text field's own."""
 REGENERATE = "Ctrl+R"
 COPY_ANSWER = "Ctrl+Shift+C"
+ASK_CLOUD = "Ctrl+Shift+Enter"
+"""With the draft, or about the last answer when nothing is drafted. The key beside the letters counts as well."""
+ASK_CLOUD_TOO = "Ctrl+Shift+Return"
+GATE = "Ctrl+Shift+G"
+"""The gate of the open conversation."""
 PAGES = ("Ctrl+1", "Ctrl+2", "Ctrl+3", "Ctrl+4", "Ctrl+5", "Ctrl+6")
 """By place in the rail."""
 

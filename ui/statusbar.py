@@ -1,22 +1,25 @@
-"""The quiet line at the window's foot: which model, how full the memory is, what runs, and that all stays here."""
+"""The quiet line at the window's foot: which model, how full the memory is, what runs, and how the gate stands."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
 from PySide6.QtCore import QCoreApplication, QSize, Qt, QTimer
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton
 
-from app.events import AnswerFinished, AnswerGrew, LoadedModelChanged, MessageAdded
+from app.events import AnswerFinished, AnswerGrew, LoadedModelChanged, MessageAdded, OfflineChanged
+from app.gate.records import BytesLeft
 from app.models.records import LoadedModel
 from engine.errors import GatehouseError
 from engine.hardware.profile import Machine
 from engine.worker.spec import Failed, Loading, Ready, Starting, Stopped
-from ui import display
+from ui import display, gate_words
 from ui.desk import Desk
 from ui.icons import Icons
 from ui.memory import machine_segments
 from ui.theme import GRID, ThemeStore
+from ui.widgets.gate_control import GateSetting, look_of
 from ui.widgets.memory_bar import MemoryBar
 from ui.widgets.parts import label, row
 
@@ -25,7 +28,7 @@ _MEASURE_MS = 1500
 
 
 class StatusBar(QFrame):
-    """Model · memory · queue · local."""
+    """Model · memory · queue · gate."""
 
     def __init__(self, themes: ThemeStore, icons: Icons) -> None:
         super().__init__()
@@ -49,12 +52,18 @@ class StatusBar(QFrame):
         self._free = label("", caption, "muted")
         self._queue = label("", caption, "muted")
         self._queue.setAccessibleName(self.tr("Answers under way"))
-        self._lock = QLabel()
-        self._local = label(self.tr("Local only"), caption, "muted")
-        self._local.setToolTip(self.tr("Nothing you write leaves this machine."))
-        layout = row(self._dot, self._model, None, self._bar, self._free, self._queue, self._lock, self._local)
-        layout.setContentsMargins(2 * GRID, 0, 2 * GRID, 0)
-        layout.insertSpacing(layout.indexOf(self._lock), GRID)
+        self._setting = GateSetting()
+        self._left: BytesLeft | None = None
+        self.gate = QPushButton()
+        self.gate.setProperty("kind", "status")
+        self.gate.setFont(caption)
+        self.gate.setFlat(True)
+        self.gate.setIconSize(QSize(14, 14))
+        self.gate.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.gate.clicked.connect(self._go_to_gate)
+        layout = row(self._dot, self._model, None, self._bar, self._free, self._queue, self.gate)
+        layout.setContentsMargins(2 * GRID, 0, GRID, 0)
+        layout.insertSpacing(layout.indexOf(self.gate), GRID)
         self.setLayout(layout)
         self._bar.hide()
         self._queue.hide()
@@ -67,6 +76,11 @@ class StatusBar(QFrame):
         self._desk = desk
         bridge = desk.bridge
         bridge.loaded_model_changed.connect(self._loaded_changed)
+        bridge.offline_changed.connect(self._offline_changed)
+        bridge.ledger_grew.connect(self._count_bytes)
+        self._setting = replace(self._setting, offline=desk.services.gate.offline())
+        self._draw_gate()
+        self._count_bytes()
         bridge.message_added.connect(self._message_added)
         bridge.answer_grew.connect(self._answer_grew)
         bridge.answer_finished.connect(self._answer_finished)
@@ -130,8 +144,47 @@ class StatusBar(QFrame):
     def _draw(self) -> None:
         density = self.devicePixelRatioF()
         self._dot.setPixmap(self._icons.pixmap("box", self._tone, 14, density))
-        self._lock.setPixmap(self._icons.pixmap("lock", "success", 14, density))
-        self._lock.setFixedSize(QSize(14, 14))
+        self._draw_gate()
+
+    def show_gate(self, setting: GateSetting) -> None:
+        """How the gate of the conversation that is open on the Chat page stands."""
+        self._setting = replace(setting, offline=self._setting.offline)
+        self._draw_gate()
+
+    def _count_bytes(self, _event: object = None) -> None:
+        if self._desk is not None:
+            self._desk.bridge.call(self._desk.services.gate.bytes_left, self._show_bytes, _ignore, owner=self)
+
+    def _show_bytes(self, left: BytesLeft) -> None:
+        self._left = left
+        self._draw_gate()
+
+    def _offline_changed(self, event: OfflineChanged) -> None:
+        self._setting = replace(self._setting, offline=event.offline)
+        self._draw_gate()
+
+    def _draw_gate(self) -> None:
+        look = look_of(self._setting)
+        words, icon, tone = look.words.split(" · ")[0], look.icon, look.tone
+        if self._setting.offline:
+            words, icon, tone = self.tr("Offline"), "wifi-off", "muted"
+        self.gate.setIcon(self._icons.icon(icon, tone))
+        self.gate.setText(" " + words)
+        told = look.sentence
+        if self._left is not None:
+            told = f"{told}\n{gate_words.bytes_words(self._left)}"
+        self.gate.setToolTip(told)
+        self.gate.setAccessibleName(self.tr("Gate: %1").replace("%1", words))
+        self.gate.setAccessibleDescription(told)
+        shown = "" if self._setting.shut else self._setting.mode.value
+        if self.gate.property("gate") != shown:
+            self.gate.setProperty("gate", shown)
+            self.gate.style().unpolish(self.gate)
+            self.gate.style().polish(self.gate)
+
+    def _go_to_gate(self) -> None:
+        if self._desk is not None:
+            self._desk.go("gate")
 
     def _go_to_models(self) -> None:
         if self._desk is not None:

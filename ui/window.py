@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from PySide6.QtCore import QByteArray, QSize, Qt, Signal
+from PySide6.QtCore import QByteArray, QSize, Qt, Signal, SignalInstance
 from PySide6.QtGui import QCloseEvent, QIcon, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -99,8 +99,9 @@ class Window(QWidget):
         desk.bridge.notice_raised.connect(self.notices.show_event)
         self.go(self._wanted)
 
-    def go(self, key: str) -> None:
-        """Bring a page to the front; it is built the first time."""
+    def go(self, where: str) -> None:
+        """Bring a page to the front, built the first time; ``page/section`` also one of its sections."""
+        key, _, section = where.partition("/")
         self._wanted = key
         button = self._buttons.get(key)
         if button is not None:
@@ -115,6 +116,9 @@ class Window(QWidget):
         enter = getattr(page, "enter", None)
         if enter is not None:
             enter()
+        show_section: Callable[[str], None] | None = getattr(page, "show_section", None)
+        if section and show_section is not None:
+            show_section(section)
 
     def page(self, key: str) -> QWidget | None:
         """A page, if it was built."""
@@ -180,7 +184,14 @@ class Window(QWidget):
             page.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
             self._pages[key] = page
             self._stack.addWidget(page)
+            self._follow_gate(page)
         return self._pages[key]
+
+    def _follow_gate(self, page: QWidget) -> None:
+        """The status bar says how the gate of the open conversation stands, whatever page is in front."""
+        shown: SignalInstance | None = getattr(page, "gate_shown", None)
+        if shown is not None:
+            shown.connect(self.status.show_gate)
 
     def _clearance(self) -> int:
         """How much of the foot notices must not cover: the status bar, and where one writes."""

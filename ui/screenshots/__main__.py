@@ -38,10 +38,12 @@ def _render(out: Path, names: list[str], looks: tuple[str, ...]) -> int:
     from app.lanes import CoreThread
     from ui.screenshots import sample
     from ui.screenshots.scenes import SCENES
+    from ui.screenshots.scenes_gate import GATE_SCENES
     from ui.screenshots.stage import Stage
     from ui.theme import ThemeStore
 
-    known = {scene.name for scene in SCENES}
+    scenes = (*SCENES, *GATE_SCENES)
+    known = {scene.name for scene in scenes}
     unknown = set(names) - known
     if unknown:
         sys.stderr.write(f"No such scene: {', '.join(sorted(unknown))}. There are: {', '.join(sorted(known))}.\n")
@@ -57,7 +59,7 @@ def _render(out: Path, names: list[str], looks: tuple[str, ...]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for look in looks:
             assert look in ("light", "dark")
-            for scene in SCENES:
+            for scene in scenes:
                 if names and scene.name not in names:
                     continue
                 stage = Stage(
@@ -70,6 +72,8 @@ def _render(out: Path, names: list[str], looks: tuple[str, ...]) -> int:
                     loaded=scene.loaded,
                     conversations=scene.conversations,
                     downloads=scene.downloads() if scene.downloads is not None else (),
+                    furnished=scene.furnished,
+                    width=scene.width,
                 )
                 scene.arrange(stage)
                 stage.settle()

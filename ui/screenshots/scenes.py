@@ -26,6 +26,9 @@ class Scene:
     loaded: LoadedModel = sample.READY
     conversations: bool = True
     downloads: Callable[[], Sequence[Download]] | None = None
+    furnished: bool = False
+    """Whether the gate has been in use: providers, a ledger, a glossary, budgets."""
+    width: int = 1280
 
 
 def _nothing(stage: Stage) -> None:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QElapsedTimer, QEventLoop, Qt
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QImage, QPainter
 from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton, QWidget
 
+from app.chat.records import Message
 from app.events import Event
+from app.gate.label import GateMode
 from app.lanes import CoreThread
 from app.models.records import Download, LoadedModel
 from ui.bridge import Bridge
 from ui.desk import Desk
 from ui.icons import Icons
+from ui.pages.chat import ChatPage
 from ui.pages.models.lists import Place
 from ui.pages.models.page import ModelsPage
 from ui.screenshots import sample
@@ -46,8 +50,11 @@ class Stage:
         loaded: LoadedModel,
         conversations: bool,
         downloads: Sequence[Download] = (),
+        furnished: bool = False,
+        width: int = 1280,
     ) -> None:
         self._app, self._core = app, core
+        self._popups: list[QWidget] = []
         self.themes = themes
         themes.set_appearance(look)
         self.icons = Icons(themes)
@@ -60,9 +67,11 @@ class Stage:
             downloads=downloads,
         )
         self.services, self.chat, self.models = house.services, house.chat, house.models
-        self.hub, self.downloads = house.hub, house.downloads
+        self.hub, self.downloads, self.gate = house.hub, house.downloads, house.gate
+        if furnished:
+            self.gate.furnish()
         self.window = Window(page_specs(lambda: None), themes, self.icons)
-        self.window.resize(1280, 800)
+        self.window.resize(width, 800)
         self.bridge = Bridge(core, self.services.bus, self.window)
         data = Path("/home/ada/.local/share/gatehouse")
         desk = Desk(self.services, self.bridge, themes, self.icons, self.window.notices, data, self.window.go)
@@ -79,24 +88,42 @@ class Stage:
         self._app.sendPostedEvents()
         self._app.processEvents()
 
-    def settle(self) -> None:
+    def over(self, popup: QWidget) -> None:
+        """A popup is a window of its own: put it into the picture where it stands."""
+        self._popups.append(popup)
+
+    def settle(self, limit_s: float = _LIMIT_S) -> None:
         """Let everything that was asked for arrive and be painted."""
         started = time.monotonic()
         quiet = QElapsedTimer()
         quiet.start()
-        while quiet.elapsed() < _QUIET_MS and time.monotonic() - started < _LIMIT_S:
+        while quiet.elapsed() < _QUIET_MS and time.monotonic() - started < limit_s:
             self._app.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 10)
             if not self.bridge.idle:
                 quiet.restart()
 
     def picture(self) -> QImage:
         """The window as painted, in its 256 commonest colours: plenty for an interface, and a third of the size."""
-        image = self.window.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+        whole = self.window.grab()
+        painter = QPainter(whole)
+        for popup in self._popups:
+            painter.drawPixmap(self.window.mapFromGlobal(popup.pos()), popup.grab())
+        painter.end()
+        image = whole.toImage().convertToFormat(QImage.Format.Format_RGB32)
         table = palette_of(Counter(memoryview(image.constBits()).cast("I")))
         flags = Qt.ImageConversionFlag.ThresholdDither | Qt.ImageConversionFlag.AvoidDither
         return image.convertToFormat(QImage.Format.Format_Indexed8, table, flags)
 
     # what scenes do
+
+    def letter(self, messages: Sequence[Message], mode: GateMode = GateMode.ASK) -> ChatPage:
+        """Open the conversation about the letter, with these messages and this gate."""
+        self.chat.messages = [*self.chat.messages, *messages]
+        self.chat.items["c4"] = replace(self.chat.items["c4"], gate=mode)
+        self.open_conversation("c4")
+        page: QWidget | None = self.window.page("chat")
+        assert isinstance(page, ChatPage)
+        return page
 
     def run(self, work: Coroutine[Any, Any, object]) -> None:
         self._core.submit(work).result(_LIMIT_S)

@@ -5,16 +5,20 @@ Enter sends, Shift+Enter breaks the line, Escape stops. The composer knows no se
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QPen, QTextCursor
-from PySide6.QtWidgets import QFrame, QPlainTextEdit, QToolButton
+from PySide6.QtCore import QEvent, QObject, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QTextCursor
+from PySide6.QtWidgets import QFrame, QPlainTextEdit
 
 from app.chat.records import ContextUse
+from app.gate.label import GateMode
 from ui import display
 from ui.icons import Icons
+from ui.shortcuts import ASK_CLOUD, in_words
 from ui.theme import ThemeStore
 from ui.widgets.context_meter import ContextMeter
+from ui.widgets.gate_control import GateControl, GateSetting
 from ui.widgets.growing_edit import GrowingEdit
+from ui.widgets.icon_button import IconButton
 from ui.widgets.ink import mix_ink
 from ui.widgets.model_picker import ModelPicker
 from ui.widgets.parts import column, label, row
@@ -22,12 +26,16 @@ from ui.widgets.send_button import SendButton
 
 _MEASURE_AFTER_MS = 250
 _MOST_LINES = 12
+_NARROW = 560
+"""Below this the gate leaves its label's words off."""
 
 
 class Composer(QFrame):
     """``measure_wanted`` follows typing with a pause; ``show_use`` is the answer."""
 
     sent = Signal(str)
+    cloud_wanted = Signal(str)
+    """The draft, for a model elsewhere."""
     stopped = Signal()
     measure_wanted = Signal(str)
     edit_last_wanted = Signal()
@@ -48,13 +56,16 @@ class Composer(QFrame):
         self.text.submitted.connect(self.send)
         self.text.textChanged.connect(self._changed)
         self.picker = ModelPicker(themes, icons)
-        self.gate = self._make_gate()
+        self.gate = GateControl(themes, icons)
+        self.cloud = IconButton("cloud-upload", "", icons, themes, tone="outside")
+        self.cloud.rename(self.tr("Ask the cloud with this draft…"), in_words(ASK_CLOUD))
+        self.cloud.clicked.connect(self.ask_cloud)
         self.meter = ContextMeter(themes)
         self.button = SendButton(themes, icons)
         self.button.clicked.connect(self._pressed)
         self._overflow = label("", themes.fonts.caption, "danger", wrap=True)
         self._overflow.hide()
-        foot = row(self.picker, self.gate, None, self.meter, self.button, spacing=4)
+        foot = row(self.picker, self.gate, None, self.meter, self.cloud, self.button, spacing=4)
         layout = column(self._overflow, self.text, foot, spacing=6)
         layout.setContentsMargins(14, 12, 10, 8)
         self.setLayout(layout)
@@ -62,7 +73,7 @@ class Composer(QFrame):
         self._pause.timeout.connect(self.measure)
         themes.changed.connect(self._colour)
         self._colour()
-        self._refresh()
+        self.show_gate(GateSetting())
 
     # What the page calls.
 
@@ -109,6 +120,18 @@ class Composer(QFrame):
         if self._can_send():
             self.sent.emit(self.draft.strip())
 
+    def ask_cloud(self) -> None:
+        """Ask a model elsewhere instead, where the gate lets one ask."""
+        if self.draft.strip() and not self._writing:
+            self.cloud_wanted.emit(self.draft.strip())
+
+    def show_gate(self, setting: GateSetting) -> None:
+        """How the gate of the open conversation stands."""
+        self.gate.show_setting(setting)
+        self.cloud.setVisible(setting.mode is not GateMode.LOCAL)
+        self._refresh()
+        self.update()
+
     @property
     def sendable(self) -> bool:
         return self._can_send()
@@ -119,19 +142,6 @@ class Composer(QFrame):
         return "" if self._overflow.isHidden() else self._overflow.text()
 
     # Inside.
-
-    def _make_gate(self) -> QToolButton:
-        gate = QToolButton()
-        gate.setText(self.tr("Local only"))
-        gate.setFont(self._themes.fonts.caption)
-        gate.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        gate.setIconSize(QSize(16, 16))
-        gate.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        words = self.tr("The gate of this conversation is shut: nothing in it leaves this machine.")
-        gate.setToolTip(words)
-        gate.setAccessibleName(self.tr("Gate: local only"))
-        gate.setAccessibleDescription(words)
-        return gate
 
     def _can_send(self) -> bool:
         fits = self._use is None or self._use.fits
@@ -151,9 +161,9 @@ class Composer(QFrame):
 
     def _refresh(self) -> None:
         self.button.setEnabled(self._writing or self._can_send())
+        self.cloud.setEnabled(bool(self.draft.strip()) and not self._writing and not self.gate.setting.shut)
 
     def _colour(self) -> None:
-        self.gate.setIcon(self._icons.icon("lock"))
         self.update()
 
     # Events.
@@ -174,13 +184,20 @@ class Composer(QFrame):
         else:
             super().keyPressEvent(event)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.gate.set_compact(event.size().width() < _NARROW)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         theme = self._themes.theme
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         focused = self.text.hasFocus()
         width = 1.5 if focused else 1.0
-        painter.setPen(QPen(QColor(theme.focus if focused else theme.border_strong), width))
+        setting = self.gate.setting
+        open_ = setting.mode is GateMode.OPEN and not setting.shut
+        edge = theme.outside if open_ else theme.focus if focused else theme.border_strong
+        painter.setPen(QPen(QColor(edge), width))
         painter.setBrush(QColor(theme.surface))
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 12, 12)
         painter.end()

@@ -7,16 +7,27 @@ Lays itself out by hand to a given width and says how tall it is; where it stand
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QEnterEvent, QFontMetricsF, QGuiApplication, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import (
+    QColor,
+    QDesktopServices,
+    QEnterEvent,
+    QFontMetricsF,
+    QGuiApplication,
+    QPainter,
+    QPaintEvent,
+    QPen,
+)
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 
 from app.chat.records import Message, MessageStatus
+from app.gate.records import Offers
 from ui.icons import Icons
 from ui.widgets.body import MessageBody
+from ui.widgets.gate_flag import FlagLine
 from ui.widgets.highlight import LexerShelf
 from ui.widgets.ink import Ink
 from ui.widgets.message_edit import MessageEdit
@@ -45,6 +56,10 @@ class Surroundings:
     shelf: LexerShelf
     model_name: Callable[[str | None], str]
     waiting: Waiting
+    can_ask: bool = False
+    """Whether the gate of this conversation lets one ask the cloud."""
+    offers: dict[str, Offers] = field(default_factory=dict)
+    """What can be chosen under flagged answers, by the message's id, as far as it is known."""
 
 
 class MessageView(QWidget):
@@ -57,6 +72,10 @@ class MessageView(QWidget):
     branch_wanted = Signal(str, int)
     """The message's id, and how many siblings further."""
     dragged = Signal(QPoint)
+    larger_wanted = Signal(str)
+    cloud_wanted = Signal(str)
+    kept = Signal(str)
+    offers_wanted = Signal(str)
 
     def __init__(self, message: Message, around: Surroundings, parent: QWidget) -> None:
         super().__init__(parent)
@@ -74,6 +93,7 @@ class MessageView(QWidget):
         self._reasoning: Reasoning | None = None
         self._waiting: WaitingLine | None = None
         self._verdict: Verdict | None = None
+        self._flag: FlagLine | None = None
         self._edit: MessageEdit | None = None
         self._earlier = self._button(self.tr("Earlier version"), "chevron-left", lambda: self._step(-1))
         self._place = QuietButton(self.tr("Version"), around.ink, around.icons, self, text="1/1")
@@ -85,7 +105,10 @@ class MessageView(QWidget):
             "pencil" if self.own else "refresh-cw",
             self.begin_edit if self.own else lambda: self.retried.emit(self.message.id),
         )
-        self._stats = StatsLine(around.ink, self)
+        self._cloud = self._button(
+            self.tr("Ask the cloud…"), "cloud-upload", lambda: self.cloud_wanted.emit(self.message.id)
+        )
+        self._stats = StatsLine(around.ink, around.icons, self)
         for button in (self._copy, self._again) if self.own else ():
             button.set_ghost(True)
         self.body.append(message.text)
@@ -151,7 +174,7 @@ class MessageView(QWidget):
         self._edit.cancelled.connect(self._drop_edit)
         self._edit.height_changed.connect(self._lay_out)
         self.body.hide()
-        for button in (self._earlier, self._place, self._later, self._copy, self._again):
+        for button in (self._earlier, self._place, self._later, self._copy, self._again, self._cloud):
             button.hide()
         self._edit.show()
         self._lay_out()
@@ -161,7 +184,8 @@ class MessageView(QWidget):
         """The theme changed."""
         ink = self._around.ink
         self.body.set_ink(ink)
-        for child in (self._earlier, self._place, self._later, self._copy, self._again, self._stats, self._waiting):
+        buttons = (self._earlier, self._place, self._later, self._copy, self._again, self._cloud)
+        for child in (*buttons, self._stats, self._waiting, self._flag):
             if child is not None:
                 child.set_ink(ink)
         if self._reasoning is not None:
@@ -180,6 +204,7 @@ class MessageView(QWidget):
             self._show_reasoning().show_all(message.reasoning, finished=not unfinished)
         self._show_waiting(unfinished and not message.text)
         self._show_verdict(message)
+        self._show_flag(message)
         name = self._around.model_name(message.model_id)
         if not self.own:
             writing = self.tr("Writing…") if unfinished and message.text else ""
@@ -193,6 +218,7 @@ class MessageView(QWidget):
             button.setVisible(branches)
         self._copy.setVisible(bool(message.text) and not unfinished)
         self._again.setVisible(not unfinished and self._verdict is None)
+        self._cloud.setVisible(not self.own and not unfinished and self._around.can_ask)
         who = self.tr("You wrote") if self.own else self.tr("Answer of %1").replace("%1", name)
         self.body.setAccessibleName(who)
         if not unfinished:
@@ -235,6 +261,39 @@ class MessageView(QWidget):
             self._verdict.continued.connect(lambda: self.continued.emit(self.message.id))
             self._verdict.show()
 
+    def show_gate(self) -> None:
+        """The gate opened or shut, or what a flagged answer offers is known by now."""
+        if self._flag is not None:
+            self._flag.show_offers(self._around.offers.get(self.message.id))
+        self._take(self.message)
+        self._lay_out()
+
+    def _show_flag(self, message: Message) -> None:
+        flag = message.flag if not self.own and message.status not in UNFINISHED else None
+        if flag is None or flag.kept or flag.tier == "local":
+            if self._flag is not None:
+                self._flag.hide()
+                self._flag.deleteLater()
+                self._flag = None
+            return
+        if self._flag is not None:
+            self._flag.show_flag(flag)
+            return
+        offers = self._around.offers.get(message.id)
+        self._flag = FlagLine(flag, offers, self._around.ink, self._around.icons, self)
+        self._flag.larger_wanted.connect(lambda: self.larger_wanted.emit(self.message.id))
+        self._flag.cloud_wanted.connect(lambda: self.cloud_wanted.emit(self.message.id))
+        self._flag.kept.connect(lambda: self.kept.emit(self.message.id))
+        self._flag.show()
+        if offers is None:
+            self.offers_wanted.emit(message.id)
+
+    @property
+    def outside(self) -> bool:
+        """Whether somebody elsewhere wrote it."""
+        stats = self.message.stats
+        return stats is not None and stats.route != "local"
+
     def _lay_out(self) -> None:
         tall = self._lay_out_own(self._column) if self.own else self._lay_out_answer(self._column)
         if tall != self.tall or self.height() != tall:
@@ -275,13 +334,17 @@ class MessageView(QWidget):
             height = self._verdict.height_for(width)
             self._verdict.setGeometry(EDGE, y + 4, width, height)
             y += height + 8
+        if self._flag is not None:
+            height = self._flag.height_for(width)
+            self._flag.setGeometry(EDGE, y, width, height)
+            y += height
         buttons = self._shown_buttons()
         x = self._line_up(buttons, EDGE - 6, y)
         self._stats.setGeometry(x, y, min(self._stats.sizeHint().width(), width + EDGE - x), FOOT)
         return y + (FOOT if buttons or not self._stats.isHidden() or self._waiting is not None else 0)
 
     def _shown_buttons(self) -> list[QuietButton]:
-        buttons = [self._earlier, self._place, self._later, self._copy, self._again]
+        buttons = [self._earlier, self._place, self._later, self._copy, self._again, self._cloud]
         return [button for button in buttons if not button.isHidden()]
 
     @staticmethod
@@ -328,6 +391,8 @@ class MessageView(QWidget):
             menu.addAction(self.tr("Edit message"), self.begin_edit)
         elif self.message.status not in UNFINISHED:
             menu.addAction(self.tr("Write this answer again"), lambda: self.retried.emit(self.message.id))
+            if self._around.can_ask:
+                menu.addAction(self.tr("Ask the cloud…"), lambda: self.cloud_wanted.emit(self.message.id))
         links = [address for address in self.body.links() if QUrl(address).scheme() in _OPENABLE]
         if links:
             menu.addSeparator()
@@ -339,7 +404,7 @@ class MessageView(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         ringed = self.body.ringed
-        if self._edit is not None or not (self.own or ringed):
+        if self._edit is not None or not (self.own or ringed or self.outside):
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -350,6 +415,10 @@ class MessageView(QWidget):
             painter.setPen(ring)
             painter.setBrush(self._around.ink.bubble)
             painter.drawRoundedRect(bubble, 12, 12)
+        elif self.outside and not ringed:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(self._around.ink.theme.outside))
+            painter.drawRoundedRect(QRectF(0, inner.top() + 3, 2, inner.height() - 4), 1, 1)
         else:
             painter.setPen(ring)
             painter.drawRoundedRect(inner.adjusted(1 - EDGE, 1, EDGE - 1, 3), 6, 6)

@@ -8,26 +8,40 @@ from PySide6.QtWidgets import QAbstractButton, QFrame, QGridLayout, QWidget
 
 from app.chat.records import AnswerStats
 from ui import display
+from ui.icons import Icons
 from ui.widgets.ink import Ink
 from ui.widgets.parts import label
 
 _HEIGHT = 28
+_SIGN = 14
 
 
 def summary(model: str, stats: AnswerStats) -> str:
-    """``SmolLM2-135M · CPU · 0.4 s · 23 tok/s · local``; what was not measured is left out."""
-    parts = [model, stats.device]
+    """``SmolLM2-135M · CPU · 0.4 s · 23 tok/s · local``; what was not measured is left out.
+
+    Of an answer from elsewhere: ``gpt-5-mini · OpenAI · 1.1 s · 84 tok/s · $0.0005 · cloud``.
+    """
+    parts = [model, stats.provider or stats.device]
     if stats.ttft_s is not None:
         parts.append(display.duration(stats.ttft_s))
     if stats.decode_tok_s is not None:
         parts.append(display.speed(stats.decode_tok_s))
+    if stats.cost_usd is not None:
+        parts.append(display.usd(stats.cost_usd))
     parts.append({"local": _tr("local"), "team": _tr("team server"), "cloud": _tr("cloud")}[stats.route])
     return " · ".join(part for part in parts if part)
 
 
 def details(model: str, stats: AnswerStats) -> list[tuple[str, str]]:
     """Everything that was measured, as label and value."""
-    rows = [(_tr("Model"), model), (_tr("Ran on"), stats.device)]
+    rows = [(_tr("Model"), model)]
+    if stats.route == "local":
+        rows.append((_tr("Ran on"), stats.device))
+    else:
+        where = {"team": _tr("%1, a team server"), "cloud": _tr("%1, a cloud")}[stats.route]
+        rows.append((_tr("Answered by"), where.replace("%1", stats.provider)))
+    if stats.cost_usd is not None:
+        rows.append((_tr("Cost"), display.usd(stats.cost_usd)))
     if stats.prompt_tokens is not None:
         rows.append((_tr("Prompt"), display.tokens(stats.prompt_tokens)))
     if stats.cached_tokens is not None:
@@ -53,9 +67,10 @@ def details(model: str, stats: AnswerStats) -> list[tuple[str, str]]:
 class StatsLine(QAbstractButton):
     """Text that opens its details."""
 
-    def __init__(self, ink: Ink, parent: QWidget) -> None:
+    def __init__(self, ink: Ink, icons: Icons, parent: QWidget) -> None:
         super().__init__(parent)
-        self._ink = ink
+        self._ink, self._icons = ink, icons
+        self._sign = ""
         self._rows: list[tuple[str, str]] = []
         self.setFont(ink.caption)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -68,6 +83,7 @@ class StatsLine(QAbstractButton):
     def show_stats(self, model: str, stats: AnswerStats | None, otherwise: str = "") -> None:
         """The line of an answer; ``otherwise`` is said while there are no statistics."""
         self._rows = details(model, stats) if stats is not None else []
+        self._sign = {"team": "server", "cloud": "cloud"}.get(stats.route, "") if stats is not None else ""
         self.setText(summary(model, stats) if stats is not None else otherwise)
         told = "\n".join(f"{name}: {value}" for name, value in self._rows)
         self.setToolTip(told)
@@ -83,7 +99,8 @@ class StatsLine(QAbstractButton):
         self.update()
 
     def sizeHint(self) -> QSize:
-        return QSize(int(QFontMetricsF(self._ink.caption).horizontalAdvance(self.text()) + 14), _HEIGHT)
+        words = QFontMetricsF(self._ink.caption).horizontalAdvance(self.text())
+        return QSize(int(words + 14 + (_SIGN + 6 if self._sign else 0)), _HEIGHT)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -93,8 +110,14 @@ class StatsLine(QAbstractButton):
             painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 6, 6)
         painter.setFont(self.font())
         painter.setPen(self._ink.text if self.isEnabled() and self.underMouse() else self._ink.faint)
-        words = QFontMetricsF(self.font()).elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width() - 12)
-        painter.drawText(QRectF(self.rect()).adjusted(6, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, words)
+        left = 6
+        if self._sign:
+            sign = self._icons.pixmap(self._sign, "outside", _SIGN, self.devicePixelRatioF())
+            painter.drawPixmap(left, (self.height() - _SIGN) // 2, sign)
+            left += _SIGN + 6
+        room = self.width() - left - 6
+        words = QFontMetricsF(self.font()).elidedText(self.text(), Qt.TextElideMode.ElideRight, room)
+        painter.drawText(QRectF(self.rect()).adjusted(left, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, words)
         painter.end()
 
     def _open(self) -> None:

@@ -16,6 +16,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QWidget
 
 from app.chat.records import Message
+from app.gate.records import Offers
 from ui.icons import Icons
 from ui.theme import FRAME_MS, TEXT_WIDTH, ThemeStore
 from ui.widgets.heights import Heights, estimate
@@ -51,6 +52,10 @@ class Transcript(QAbstractScrollArea):
     continued = Signal(str)
     edited = Signal(str, str)
     branch_wanted = Signal(str, int)
+    larger_wanted = Signal(str)
+    cloud_wanted = Signal(str)
+    kept = Signal(str)
+    offers_wanted = Signal(str)
 
     def __init__(self, themes: ThemeStore, icons: Icons, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -164,6 +169,27 @@ class Transcript(QAbstractScrollArea):
         for entry in self._entries[-2:]:
             if entry.view is not None:
                 entry.view.set_waiting()
+
+    def set_can_ask(self, can_ask: bool) -> None:
+        """Whether the gate of this conversation lets one ask the cloud; offers that were known are asked for again."""
+        if can_ask != self._around.can_ask:
+            self._around.can_ask = can_ask
+            self.forget_offers()
+
+    def forget_offers(self) -> None:
+        """What flagged answers offer may have changed."""
+        self._around.offers.clear()
+        for entry in self._entries:
+            if entry.view is not None:
+                entry.view.show_gate()
+                if entry.message.flag is not None:
+                    self.offers_wanted.emit(entry.message.id)
+
+    def show_offers(self, message_id: str, offers: Offers) -> None:
+        self._around.offers[message_id] = offers
+        entry = self._entry(message_id)
+        if entry is not None and entry.view is not None:
+            entry.view.show_gate()
 
     # Where one is.
 
@@ -348,6 +374,12 @@ class Transcript(QAbstractScrollArea):
         view.edited.connect(self.edited)
         view.branch_wanted.connect(self.branch_wanted)
         view.dragged.connect(self._drag_near_edge)
+        view.larger_wanted.connect(self.larger_wanted)
+        view.cloud_wanted.connect(self.cloud_wanted)
+        view.kept.connect(self.kept)
+        view.offers_wanted.connect(self.offers_wanted)
+        if message.flag is not None and message.id not in self._around.offers:
+            self.offers_wanted.emit(message.id)
         if not view.idle:
             self._wake()
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtWidgets import QWidget
 
 from app.chat.records import ContextUse, Conversation, SearchHit, Transcript
+from app.gate.label import DEFAULT_LABEL, DEFAULT_MODE, GateMode, Label
 from app.models.records import ModelCard
 from engine.errors import GatehouseError
 from engine.fit.plan import Wish
@@ -21,11 +23,21 @@ from ui.desk import Desk
 Refused = Callable[[GatehouseError], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What was chosen for a conversation before it exists."""
+
+    system_prompt: str = ""
+    mode: GateMode = DEFAULT_MODE
+    label: Label = DEFAULT_LABEL
+
+
 class Errands:
     """``owner`` is the page: when it is gone nothing comes back."""
 
     def __init__(self, desk: Desk, owner: QWidget) -> None:
         self._chat, self._models, self._settings = desk.services.chat, desk.services.models, desk.services.settings
+        self._gate = desk.services.gate
         self._bridge = desk.bridge
         self._owner = owner
         self._measuring: concurrent.futures.Future[ContextUse] | None = None
@@ -70,15 +82,18 @@ class Errands:
     # Messages.
 
     def send(
-        self, conversation_id: str | None, system_prompt: str, text: str, sent: Callable[[], None], refused: Refused
+        self, conversation_id: str | None, begin: Beginning, text: str, sent: Callable[[], None], refused: Refused
     ) -> None:
-        """``None`` begins a conversation, with a system prompt if there is one."""
+        """``None`` begins a conversation, as ``begin`` says."""
 
         async def work() -> None:
             key = conversation_id
-            if key is None and system_prompt:
+            if key is None and begin != Beginning():
                 key = (await self._chat.create()).id
-                await self._chat.set_system_prompt(key, system_prompt)
+                await self._gate.set_label(key, begin.label)
+                await self._gate.set_mode(key, begin.mode)
+                if begin.system_prompt:
+                    await self._chat.set_system_prompt(key, begin.system_prompt)
             await self._chat.send(key, text)
 
         self._bridge.call(work, lambda _none: sent(), refused, owner=self._owner)

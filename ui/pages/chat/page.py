@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QPoint, Qt, QThreadPool, QTimer
+from PySide6.QtCore import QPoint, Qt, QThreadPool, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 
-from app.chat.records import ContextUse, Conversation, Message, Transcript
+from app.chat.records import ContextUse, Conversation, Message, MessageStatus, Transcript
 from app.events import AnswerFinished, AnswerGrew, BranchChosen, ConversationChanged, ConversationDeleted, MessageAdded
 from app.events import LoadedModelChanged as LoadedChanged
 from app.models.records import LoadedModel, ModelCard
@@ -23,15 +23,16 @@ from ui.desk import Action, Command, Desk
 from ui.pages.chat.banner import Banner
 from ui.pages.chat.commands import commands_of
 from ui.pages.chat.empty import EmptyChat
-from ui.pages.chat.errands import Errands
+from ui.pages.chat.errands import Beginning, Errands
 from ui.pages.chat.find_bar import FindBar
+from ui.pages.chat.gate import ChatGate
 from ui.pages.chat.header import Header
 from ui.pages.chat.layout import lay_out
 from ui.pages.chat.model_words import trouble_of, waiting_of
 from ui.pages.chat.session import NEW, Session
 from ui.pages.chat.sidebar import Sidebar
 from ui.pages.chat.system_prompt import SystemPromptCard
-from ui.shortcuts import COPY_ANSWER, REGENERATE, install
+from ui.shortcuts import ASK_CLOUD, ASK_CLOUD_TOO, COPY_ANSWER, GATE, REGENERATE, install
 from ui.theme import GRID
 from ui.widgets.composer import Composer
 from ui.widgets.markdown import warm_up
@@ -43,6 +44,9 @@ _WARM_UP_MS = 400
 
 class ChatPage(QWidget):
     """One page for all conversations; one of them is open."""
+
+    gate_shown = Signal(object)
+    """The ``GateSetting`` of the open conversation, for the status bar."""
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
@@ -65,9 +69,13 @@ class ChatPage(QWidget):
         self.composer = Composer(desk.themes, desk.icons)
         self.setAccessibleName(self.tr("Chat"))
         self._pile = lay_out(self)
+        self.gate = ChatGate(desk, self, self.composer, self.transcript)
+        self.gate.shown.connect(self.gate_shown)
+        self.gate.cover(self._pile.parentWidget())
         self._connect_parts()
         self._connect_bridge()
-        install(self, {REGENERATE: self.regenerate_last, COPY_ANSWER: self.copy_last})
+        keys = {REGENERATE: self.regenerate_last, COPY_ANSWER: self.copy_last, GATE: self.composer.gate.open_card}
+        install(self, {**keys, ASK_CLOUD: self.ask_cloud, ASK_CLOUD_TOO: self.ask_cloud})
         self._start()
 
     # What the window calls.
@@ -81,6 +89,7 @@ class ChatPage(QWidget):
         self._missed = None
         self._session.open_id = NEW
         self._system_prompt = ""
+        self.gate.begin_fresh()
         self._show_empty()
         self.composer.take_focus()
 
@@ -131,12 +140,14 @@ class ChatPage(QWidget):
         self.header.menu_wanted.connect(self._open_menu)
         composer.sent.connect(self.send)
         composer.stopped.connect(self.stop)
+        composer.cloud_wanted.connect(lambda draft: self.gate.ask_with(draft, self._system_prompt))
         composer.measure_wanted.connect(self._measure)
         composer.edit_last_wanted.connect(self._edit_last)
         composer.picker.chosen.connect(self._load)
         composer.picker.manage_wanted.connect(lambda: self._desk.go("models"))
-        transcript.retried.connect(self._errands.regenerate)
-        transcript.continued.connect(lambda _key: self.send(self.tr("Continue where you stopped.")))
+        transcript.retried.connect(self._retry)
+        transcript.continued.connect(self._continue)
+        transcript.cloud_wanted.connect(self._ask_about)
         transcript.edited.connect(self._errands.edit)
         transcript.edited.connect(composer.take_focus)
         transcript.branch_wanted.connect(self._errands.choose_branch)
@@ -179,7 +190,40 @@ class ChatPage(QWidget):
             self._session.sending = False
             self._desk.notices.show("error", error.sentence, error.hint)
 
-        self._errands.send(self._session.open_id or None, self._system_prompt, text, sent, refused)
+        begin = Beginning(self._system_prompt, self.gate.fresh.mode, self.gate.fresh.own_label)
+        self._errands.send(self._session.open_id or None, begin, text, sent, refused)
+
+    def ask_cloud(self) -> None:
+        """Ask a model elsewhere: with the draft, or about the last answer when nothing is drafted."""
+        answer = self.last_answer
+        if self.composer.draft.strip():
+            self.composer.ask_cloud()
+        elif answer is not None:
+            self.gate.ask_about(answer)
+
+    def _ask_about(self, message_id: str) -> None:
+        found = self._message(message_id)
+        if found is not None:
+            self.gate.ask_about(found)
+
+    def _continue(self, message_id: str) -> None:
+        """Go on with an answer that ended early: whoever wrote it goes on."""
+        found = self._message(message_id)
+        if found is not None and _from_elsewhere(found):
+            self.gate.ask_about(found, resume=True)
+        else:
+            self.send(self.tr("Continue where you stopped."))
+
+    def _retry(self, message_id: str) -> None:
+        """Another answer; one from elsewhere goes through the gate again."""
+        found = self._message(message_id)
+        if found is not None and found.status is not MessageStatus.COMPLETE and _from_elsewhere(found):
+            self.gate.ask_about(found)
+        else:
+            self._errands.regenerate(message_id)
+
+    def _message(self, message_id: str) -> Message | None:
+        return next((found for found in self.transcript.messages if found.id == message_id), None)
 
     def stop(self) -> None:
         answer_id = self._session.answer_under_way()
@@ -363,6 +407,7 @@ class ChatPage(QWidget):
 
     def _show_header(self, conversation: Conversation) -> None:
         self.header.show_title(conversation.title, bool(conversation.system_prompt))
+        self.gate.follow(conversation)
 
     def _show_models(self, cards: Sequence[ModelCard]) -> None:
         self._cards = tuple(cards)
@@ -432,14 +477,23 @@ class ChatPage(QWidget):
         first = QApplication.focusWidget()
         while super().focusNextPrevChild(forward):
             focused = QApplication.focusWidget()
-            if focused is None or focused is first or not self.transcript.out_of_sight(focused):
+            if focused is None or focused is first or not self._hidden(focused):
                 return True
         return False
 
+    def _hidden(self, part: QWidget) -> bool:
+        return self.transcript.out_of_sight(part) or self.gate.covers(part)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Escape and self._session.answer_under_way():
+        if event.key() == Qt.Key.Key_Escape and self.gate.open:
+            self.gate.stay_local()
+        elif event.key() == Qt.Key.Key_Escape and self._session.answer_under_way():
             self.stop()
         elif event.key() == Qt.Key.Key_F2:
             self.sidebar.begin_rename()
         else:
             super().keyPressEvent(event)
+
+
+def _from_elsewhere(message: Message) -> bool:
+    return message.stats is not None and message.stats.route != "local"

@@ -16,9 +16,9 @@ from ui.desk import Desk
 from ui.models.model_table import ROW_ROLE, Column, ModelFilter, ModelTable
 from ui.models.rows import Row, row_of_card, row_of_offer
 from ui.pages.models.filters import FilterLine
-from ui.pages.models.nothing import NothingView
 from ui.pages.models.searching import SearchLine
 from ui.pages.models.table import ModelsTable
+from ui.widgets.nothing import NothingView
 from ui.widgets.parts import column
 
 Place = Literal["here", "catalogue", "hub"]

@@ -1,4 +1,4 @@
-"""What stands in place of the table: why there is nothing to see, and what to do about it."""
+"""What stands in place of a table or a page: why there is nothing to see, and what to do about it."""
 
 from __future__ import annotations
 
