@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import sys
 import time
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +19,7 @@ from app import printer
 from engine.errors import GatehouseError, HubError
 
 if TYPE_CHECKING:
+    from app.models.hub_access import HubAccess
     from app.paths import Paths
     from engine.hub.bundle import Arrival, Luggage
     from engine.hub.client import HubClient
@@ -50,14 +52,16 @@ def pull(
     as_json: Json = False,
 ) -> None:
     """Download a model, or go on with a download; it is verified before it can be used."""
-    from engine.hub.client import HubClient
+    from app.bootstrap import build
 
     paths: Paths = context.obj
     token = _token(token_file)
-    with HubClient(token=token) as client:
-        wanted = _resolve(client, model, quantization)
-    started = time.monotonic()
-    status = _fetch(wanted, paths.models, token)
+    with closing(build(paths, exclusive=False)) as product:
+        access = product.hub_access(token)
+        with access.client() as client:
+            wanted = _resolve(client, model, quantization)
+        started = time.monotonic()
+        status = _fetch(wanted, paths.models, access)
     if status.receipt is None:
         raise status.error or HubError("cancelled", f"The download of {wanted.name} was stopped.")
     folder = paths.models / Path(*status.receipt.repo.split("/"))
@@ -141,14 +145,13 @@ def _resolve(client: HubClient, name: str, quantization: str | None) -> RemoteMo
     return resolve(client, parse_source(name if quantization is None else f"{name}:{quantization}"), halt)
 
 
-def _fetch(model: RemoteModel, models: Path, token: str | None) -> Status:
+def _fetch(model: RemoteModel, models: Path, access: HubAccess) -> Status:
     """Download in a thread, so that an interrupt of the keyboard pauses instead of breaking off."""
-    from engine.hub.client import HubClient
     from engine.hub.queue import DownloadQueue
 
     told: queue.SimpleQueue[Status] = queue.SimpleQueue()
     meter = _Meter()
-    downloads = DownloadQueue(lambda: HubClient(token=token), models, told.put)
+    downloads = DownloadQueue(access.downloading, models, told.put)
     try:
         downloads.add(model)
         while True:

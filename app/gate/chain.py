@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,6 +18,8 @@ from app.gate.records import LedgerCheck, LedgerRow
 
 GENESIS: Final = "0" * 64
 """Stands for the row before the first."""
+PLAIN_KEY: Final = b"gatehouse plain store"
+"""While the store is not encrypted there is no secret: the chain then shows accidents, and changes by the careless."""
 _CONTEXT: Final = b"gatehouse ledger 1\n"
 _HEAD_CONTEXT: Final = b"gatehouse ledger head 1\n"
 
@@ -69,16 +71,20 @@ def seal_head(key: bytes, head: Head) -> str:
     return _mac(key, _HEAD_CONTEXT + f"{head.seq} {head.mac} {head.remade_at}".encode("ascii"))
 
 
-def check(rows: Iterable[LedgerRow], key: bytes, head: Head | None, expected_head: str = "") -> LedgerCheck:
+def check(rows: Iterable[LedgerRow], keys: Sequence[bytes], head: Head | None, expected_head: str = "") -> LedgerCheck:
     """Hold every row, in order, against its seal and the row before it, and the end against the head.
 
+    ``keys`` in the order in which they were used: after the first row under a later one, none is under an earlier one.
     ``expected_head`` is the hex of a row's seal that was written down elsewhere, or its beginning.
     """
     previous, seq, met = GENESIS, 0, not expected_head
+    left = list(keys)
     for row in rows:
         if row.seq != seq + 1:
             return _missing(seq + 1, row.seq - 1, seq)
-        if not hmac.compare_digest(seal(key, previous, row).mac, row.mac):
+        while left and not hmac.compare_digest(seal(left[0], previous, row).mac, row.mac):
+            left.pop(0)
+        if not left:
             return _bad(seq, row.seq, f"Row {row.seq} ({_about(row)}) is not what was written.")
         if head is not None and row.seq == head.seq and row.mac != head.mac:
             return _bad(seq, row.seq, f"Row {row.seq} ({_about(row)}) is not the one that was noted outside the table.")

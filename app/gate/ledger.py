@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -51,14 +51,17 @@ class Ledger:
     def __init__(
         self,
         lane: StoreLane,
-        key: Callable[[], bytes],
+        keys: Callable[[], Sequence[bytes]],
         folder: Path,
         publish: Callable[[LedgerRow], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``key`` may block and may raise ``GatehouseError`` while the store is locked."""
+        """``keys`` in the order in which they came into use; rows are sealed with the last one.
+
+        It may block, and raises ``GatehouseError`` while the store is locked.
+        """
         self._lane = lane
-        self._key = key
+        self._keys = keys
         self._head = _HeadFile(folder / HEAD_FILE)
         self._publish = publish
         self._clock = clock
@@ -88,12 +91,12 @@ class Ledger:
         )
         paid_for = permit.purpose in ("answer", "test")
 
-        def work(connection: Connection, key: bytes) -> LedgerRow:
+        def work(connection: Connection, keys: Sequence[bytes]) -> LedgerRow:
             if rows.begun(connection, row.request_id) is not None:
                 raise GatehouseError("sent_already", "This request was sent before; it is not sent again by itself.")
             if paid_for:
                 budgets.check(_budget(connection, now), permit.cost_usd_at_most, permit.provider or host)
-            return self._append(connection, key, row)
+            return self._append(connection, keys, row)
 
         return await self._write(work)
 
@@ -110,26 +113,30 @@ class Ledger:
             cost_usd=ending.cost_usd,
             outcome=ending.outcome,
         )
-        return await self._write(lambda connection, key: self._append(connection, key, row))
+        return await self._write(lambda connection, keys: self._append(connection, keys, row))
 
     async def page(self, before: int | None = None, limit: int = 100) -> LedgerPage:
         return await self._lane.read(lambda connection: rows.page(connection, before, limit))
 
     async def verify(self, expected_head: str = "") -> LedgerCheck:
         """Hold all rows against their seals and the head. ``expected_head``: one that was written down elsewhere."""
-        key = await asyncio.to_thread(self._key)
+        keys = await asyncio.to_thread(self._keys)
 
         def work(connection: Connection) -> LedgerCheck:
             try:
-                head = self._head.read(key)
+                head = self._head.read(keys)
             except ValueError:
                 return LedgerCheck(False, 0, None, f"The head in {self._head.path.name} is not what was written.")
             try:
-                return chain.check(rows.every(connection), key, head, expected_head)
+                return chain.check(rows.every(connection), keys, head, expected_head)
             except rows.UnreadableRow as error:
                 return LedgerCheck(False, error.seq - 1, error.seq, f"Row {error.seq} cannot be read.")
 
-        return await self._lane.read(work)
+        told = await self._lane.read(work)
+        if told.intact and told.rows and keys[-1] == chain.PLAIN_KEY:
+            plain = " The store is not encrypted, so whoever can write its files could have written all of them."
+            told = replace(told, sentence=told.sentence + plain)
+        return told
 
     async def export(self, path: Path) -> int:
         """Write every row as a line of JSON, with its seal; returns how many. Raises ``OSError``."""
@@ -157,40 +164,40 @@ class Ledger:
                 raise GatehouseError("bad_budget", "A budget is an amount in dollars, from 0 on.")
         await self._lane.write(lambda connection: rows.set_limits(connection, day_usd, month_usd))
 
-    async def _write(self, work: Callable[[Connection, bytes], LedgerRow]) -> LedgerRow:
+    async def _write(self, work: Callable[[Connection, Sequence[bytes]], LedgerRow]) -> LedgerRow:
         # Shielded, so that a request which is broken off still gets its last row and the head follows the table.
         row = await asyncio.shield(asyncio.ensure_future(self._write_through(work)))
         self._publish(row)
         return row
 
-    async def _write_through(self, work: Callable[[Connection, bytes], LedgerRow]) -> LedgerRow:
+    async def _write_through(self, work: Callable[[Connection, Sequence[bytes]], LedgerRow]) -> LedgerRow:
         async with self._noting:
-            key = await asyncio.to_thread(self._key)
+            keys = await asyncio.to_thread(self._keys)
             remade = self._head.is_missing
-            row = await self._lane.write(lambda connection: work(connection, key))
+            row = await self._lane.write(lambda connection: work(connection, keys))
             try:
-                await asyncio.to_thread(self._head.write, key, row, remade=remade and row.seq > 1)
+                await asyncio.to_thread(self._head.write, keys, row, remade=remade and row.seq > 1)
             except OSError as error:
                 # The row is there; only rows cut off behind the last head could go unnoticed.
                 _log.warning("The ledger's head could not be noted: %s", error.strerror or error)
             return row
 
-    def _append(self, connection: Connection, key: bytes, row: LedgerRow) -> LedgerRow:
+    def _append(self, connection: Connection, keys: Sequence[bytes], row: LedgerRow) -> LedgerRow:
         previous, seq = chain.GENESIS, 0
         found = rows.last(connection)
         if found is not None:
             previous, seq = found.mac, found.seq
-        head = self._read_head(key)
+        head = self._read_head(keys)
         if head is not None and head.seq > seq:
             # Rows are missing at the end. The gap stays for all to see, instead of being filled.
             previous, seq = head.mac, head.seq
-        sealed = chain.seal(key, previous, replace(row, seq=seq + 1))
+        sealed = chain.seal(keys[-1], previous, replace(row, seq=seq + 1))
         rows.append(connection, sealed)
         return sealed
 
-    def _read_head(self, key: bytes) -> chain.Head | None:
+    def _read_head(self, keys: Sequence[bytes]) -> chain.Head | None:
         try:
-            return self._head.read(key)
+            return self._head.read(keys)
         except ValueError as error:
             raise GatehouseError(
                 "ledger_tampered",
@@ -209,7 +216,7 @@ class _HeadFile:
     def is_missing(self) -> bool:
         return not self.path.exists()
 
-    def read(self, key: bytes) -> chain.Head | None:
+    def read(self, keys: Sequence[bytes]) -> chain.Head | None:
         """``None`` when there is none. Raises ``ValueError`` when it is not what was written, ``OSError``."""
         try:
             with self.path.open("rb") as file:
@@ -219,16 +226,21 @@ class _HeadFile:
         if not isinstance(fields, dict):
             raise ValueError("no object")
         head = chain.Head(int(fields.get("seq", 0)), str(fields.get("mac", "")), int(fields.get("remade_at", 0)))
-        if chain.seal_head(key, head) != fields.get("seal"):
+        if all(chain.seal_head(key, head) != fields.get("seal") for key in keys):
             raise ValueError("another seal")
         return head
 
-    def write(self, key: bytes, row: LedgerRow, *, remade: bool) -> None:
-        known = None if remade else self.read(key)
+    def write(self, keys: Sequence[bytes], row: LedgerRow, *, remade: bool) -> None:
+        known = None if remade else self.read(keys)
         head = chain.Head(row.seq, row.mac, row.seq if remade else (known.remade_at if known is not None else 0))
         if known is not None and known.seq > head.seq:
             return  # another process was quicker
-        fields = {"seq": head.seq, "mac": head.mac, "remade_at": head.remade_at, "seal": chain.seal_head(key, head)}
+        fields = {
+            "seq": head.seq,
+            "mac": head.mac,
+            "remade_at": head.remade_at,
+            "seal": chain.seal_head(keys[-1], head),
+        }
         handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}-")
         try:
             with os.fdopen(handle, "w", encoding="ascii") as file:

@@ -5,6 +5,7 @@ It is a setting; the environment can hold it on for one run. What is under way w
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from typing import Final
@@ -17,7 +18,7 @@ OFFLINE_VARIABLE: Final = "GATEHOUSE_OFFLINE"
 
 
 class Offline:
-    """Usable from any thread."""
+    """Read from any thread, switched in the core thread."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -37,19 +38,16 @@ class Offline:
         if self.is_on:
             raise refused(forced=self.is_forced)
 
-    def switch(self, on: bool) -> None:
-        """Set it, for good. Raises ``OSError`` when the disk refuses; the switch holds even then, for this run.
-
-        Blocking: it writes a file.
-        """
+    async def switch(self, on: bool) -> None:
+        """Set it, for good. Raises ``OSError`` when the disk refuses; the switch holds even then, for this run."""
         try:
-            self._settings.update(offline=on)
+            await asyncio.to_thread(self._settings.update, offline=on)
         finally:
             for listener in tuple(self._listeners):
                 listener(self.is_on)
 
     def listen(self, listener: Callable[[bool], None]) -> None:
-        """Call ``listener`` at each switch, in the thread that switches."""
+        """Call ``listener`` at each switch, in the core thread."""
         self._listeners.append(listener)
 
 

@@ -223,6 +223,6 @@ class Downloads:
 def _make_queue(access: HubAccess, models: Path, heard: Callable[[Status], None]) -> DownloadQueue:
     from engine.hub.queue import DownloadQueue
 
-    queue = DownloadQueue(access.client, models, heard)
+    queue = DownloadQueue(access.downloading, models, heard)
     queue.add_unfinished()
     return queue

@@ -35,6 +35,20 @@ class HubToken:
         return _to_keyring(token)
 
 
+class GivenToken:
+    """One that a command was given, for its run."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def read(self) -> str | None:
+        return self._token
+
+    def save(self, token: str | None) -> bool:
+        self._token = token
+        return False
+
+
 def _from_keyring() -> str | None:
     if os.environ.get(NO_KEYRING_VARIABLE):
         return None

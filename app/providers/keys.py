@@ -20,13 +20,13 @@ class Keys(Protocol):
 
 
 class Secrets(Protocol):
-    """Secrets by name; ``app.vault`` keeps them."""
+    """Secrets by name; ``app.vault`` keeps them. All raise ``GatehouseError`` when they cannot be had or kept."""
 
-    def secret(self, name: str) -> str | None: ...
+    def get_secret(self, name: str) -> str | None: ...
 
-    def set_secret(self, name: str, value: str) -> None: ...
+    def put_secret(self, name: str, value: str) -> object: ...
 
-    def forget_secret(self, name: str) -> None: ...
+    def delete_secret(self, name: str) -> None: ...
 
 
 class ProviderKeys:
@@ -36,14 +36,14 @@ class ProviderKeys:
         self._secrets = secrets
 
     def read(self, provider_id: str) -> str | None:
-        return self._secrets.secret(_name(provider_id))
+        return self._secrets.get_secret(_name(provider_id))
 
     def write(self, provider_id: str, key: str | None) -> None:
         """``None`` forgets it. Raises ``GatehouseError`` for what is no key, or when no place can keep it safe."""
         if key is None:
-            self._secrets.forget_secret(_name(provider_id))
+            self._secrets.delete_secret(_name(provider_id))
         else:
-            self._secrets.set_secret(_name(provider_id), checked(key))
+            self._secrets.put_secret(_name(provider_id), checked(key))
 
 
 def checked(key: str) -> str:

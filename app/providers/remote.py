@@ -75,7 +75,7 @@ class RemoteProvider:
         An iterator that ends without a ``finish_reason`` never happens. ``max_tokens`` is what the body allows.
         """
         self._check_hold(provider)
-        key = await asyncio.to_thread(self._keys.read, provider.id) if provider.has_key else None
+        key = await self._key(provider)
         await asyncio.to_thread(_import_slowly)
         async with await self._egress.passage(permit, self._patience) as passage:
             progress = _Progress()
@@ -127,7 +127,7 @@ class RemoteProvider:
         """Raises ``RemoteError`` when the key is refused or nobody is there; what else goes wrong says little."""
         import httpx2
 
-        key = await asyncio.to_thread(self._keys.read, provider.id) if provider.has_key else None
+        key = await self._key(provider)
         permit = Permit(
             "test", provider.base_url, provider.trust, "button", provider.name, provider.model, cost_usd_at_most=0.0
         )
@@ -178,6 +178,17 @@ class RemoteProvider:
             # From the SDK's reading of what a stranger sent, or from ours.
             if not progress.finished:
                 raise faults.nonsense(provider, "its stream is not in the form that was agreed on") from error
+
+    async def _key(self, provider: Provider) -> str | None:
+        """``None`` for a provider that needs none. Raises ``GatehouseError`` when it is gone, or cannot be had now."""
+        if not provider.has_key:
+            return None
+        key = await asyncio.to_thread(self._keys.read, provider.id)
+        if key is None:
+            raise GatehouseError(
+                "key_missing", f"The key of {provider.name} is no longer where it was kept.", "Enter it again."
+            )
+        return key
 
     def _check_hold(self, provider: Provider) -> None:
         left_s = self._holds.get(provider.base_url, 0.0) - self._clock()

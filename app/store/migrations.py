@@ -225,7 +225,7 @@ _M002 = (
         added_at REAL NOT NULL
     ) STRICT
     """,
-    # Keys are not in here, but where app.secrets keeps them.
+    # Keys are not in here, but where app.vault keeps them.
     """
     CREATE TABLE providers (
         seq INTEGER PRIMARY KEY,
@@ -237,6 +237,7 @@ _M002 = (
         n_ctx INTEGER,
         input_usd_per_mtok REAL,
         output_usd_per_mtok REAL,
+        has_key INTEGER NOT NULL DEFAULT 0,
         created_at REAL NOT NULL,
         used_at REAL
     ) STRICT

@@ -37,12 +37,7 @@ _HASH = re.compile(r"^[0-9a-f]{64}$")
 _RANGE = re.compile(r"^bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)$")
 
 ClientFactory = Callable[[Patience], httpx2.Client]
-
-
-def direct_client(patience: Patience) -> httpx2.Client:
-    """A client that goes straight out, or through the proxies that the environment names."""
-    timeout = httpx2.Timeout(patience.stall_s, connect=patience.connect_s)
-    return httpx2.Client(timeout=timeout, follow_redirects=True, max_redirects=10)
+"""Whoever makes the client owns what leaves: the engine has no way out of its own."""
 
 
 class Stream:
@@ -85,7 +80,7 @@ class HubClient:
         *,
         endpoint: str | None = None,
         token: str | None = None,
-        make_client: ClientFactory = direct_client,
+        make_client: ClientFactory,
         patience: Patience | None = None,
     ) -> None:
         self.endpoint = (endpoint_of() if endpoint is None else endpoint).rstrip("/")

@@ -50,7 +50,7 @@ class MadeEgress:
     def __init__(self, lane: StoreLane, paths: Paths, resolve: Callable[[str, int], Sequence[str]] = no_names) -> None:
         self.settings = Settings(paths.settings)
         self.offline = Offline(self.settings)
-        self.ledger = Ledger(lane, lambda: LEDGER_KEY, paths.data)
+        self.ledger = Ledger(lane, lambda: [LEDGER_KEY], paths.data)
         self.egress = Egress(self.ledger, self.offline, resolve)
         self.keys = KnownKeys({"p": "sk-good-0123456789abcdef"})
         self.now = 1000.0

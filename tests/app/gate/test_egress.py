@@ -179,7 +179,7 @@ async def test_the_environment_can_hold_the_product_offline(
     provider = provider_at(cloud.base_url)
     with pytest.raises(GatehouseError, match=OFFLINE_VARIABLE):
         await made.egress.passage(permit_for(provider, b""))
-    made.offline.switch(False)
+    await made.offline.switch(False)
     assert made.offline.is_on
 
 
@@ -209,7 +209,7 @@ async def test_the_hub_goes_through_the_same_door(made: MadeEgress) -> None:
 
         assert await asyncio.to_thread(fetch) == content
         assert [seen.token for seen in hub.seen] == [GOOD_TOKEN, GOOD_TOKEN, None]
-        made.offline.switch(True)
+        await made.offline.switch(True)
         with pytest.raises(HubError) as caught:
             await asyncio.to_thread(fetch)
         assert caught.value.code == "offline"

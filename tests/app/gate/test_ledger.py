@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.gate.chain import PLAIN_KEY
 from app.gate.label import GateMode, Label
 from app.gate.ledger import HEAD_FILE, Ending, Ledger
 from app.gate.permit import Permit
@@ -25,7 +26,7 @@ PERMIT = Permit("answer", "https://a.example/v1", "cloud", "sheet", "Example", "
 
 @pytest.fixture
 async def ledger(lane: StoreLane, paths: Paths) -> Ledger:
-    return Ledger(lane, lambda: KEY, paths.data)
+    return Ledger(lane, lambda: [KEY], paths.data)
 
 
 async def _request(ledger: Ledger, number: int, cost_usd: float | None = None, ends: bool = True) -> LedgerRow:
@@ -91,9 +92,24 @@ async def test_verify_names_the_row(ledger: Ledger, lane: StoreLane, statement: 
     assert f"{bad_seq}" in told.sentence
 
 
+async def test_a_store_that_gets_a_key_later_keeps_its_chain(ledger: Ledger, lane: StoreLane, paths: Paths) -> None:
+    plain = Ledger(lane, lambda: [PLAIN_KEY], paths.data)
+    await _request(plain, 1)
+    assert "not encrypted" in (await plain.verify()).sentence
+    sealed = Ledger(lane, lambda: [PLAIN_KEY, KEY], paths.data)
+    await _request(sealed, 2)
+    told = await sealed.verify()
+    assert (told.intact, told.rows) == (True, 4)
+    assert "not encrypted" not in told.sentence
+    (paths.data / HEAD_FILE).unlink()
+    await _request(plain, 3)  # somebody without the key goes on as if there were none
+    told = await sealed.verify()
+    assert (told.intact, told.bad_seq) == (False, 5)
+
+
 async def test_rows_that_are_put_in_by_somebody_without_the_key(ledger: Ledger, lane: StoreLane, paths: Paths) -> None:
     await _request(ledger, 1)
-    await _request(Ledger(lane, lambda: b"x" * 32, paths.data / "elsewhere"), 2)
+    await _request(Ledger(lane, lambda: [b"x" * 32], paths.data / "elsewhere"), 2)
     told = await ledger.verify()
     assert (told.intact, told.bad_seq) == (False, 3)
 
@@ -167,7 +183,7 @@ async def test_two_at_once_cannot_both_take_the_last_cent(ledger: Ledger) -> Non
 
 async def test_the_month_outlives_the_day(lane: StoreLane, paths: Paths) -> None:
     now = time.mktime((2026, 3, 10, 23, 59, 0, 0, 0, -1))
-    ledger = Ledger(lane, lambda: KEY, paths.data, clock=lambda: now)
+    ledger = Ledger(lane, lambda: [KEY], paths.data, clock=lambda: now)
     await ledger.set_budget(1.0, 1.5)
     await _request(ledger, 1, 2 * 0.9 / 2, ends=False)
     now += 120.0
@@ -191,7 +207,7 @@ async def test_pages_hold_both_rows_of_a_request_and_export_all(ledger: Ledger, 
 
 
 async def test_a_locked_store_lets_nothing_leave(lane: StoreLane, paths: Paths) -> None:
-    def locked() -> bytes:
+    def locked() -> list[bytes]:
         raise GatehouseError("locked", "The store is locked.")
 
     with pytest.raises(GatehouseError) as caught:

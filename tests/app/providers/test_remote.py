@@ -160,7 +160,7 @@ async def test_switching_offline_breaks_off_what_is_under_way(made: MadeEgress, 
     body = body_for(provider)
     stream = made.provider.stream(provider, body, permit_for(provider, body))
     assert (await anext(stream)).text
-    made.offline.switch(True)
+    await made.offline.switch(True)
     with pytest.raises(GatehouseError) as caught:
         await _text_of(stream)
     assert caught.value.code == "offline"

@@ -10,6 +10,7 @@ import pytest
 from engine.hub.client import HubClient
 from engine.hub.interrupt import Interrupt
 from engine.hub.patience import Patience
+from tests.engine.hub.direct import direct_client
 from tests.hub_double import HubDouble
 
 QUICK = Patience(connect_s=5.0, stall_s=5.0, attempts=4)
@@ -54,7 +55,7 @@ def hub() -> Iterator[HubDouble]:
 
 @pytest.fixture
 def client(hub: HubDouble) -> Iterator[HubClient]:
-    with HubClient(endpoint=hub.address, patience=QUICK) as made:
+    with HubClient(endpoint=hub.address, patience=QUICK, make_client=direct_client) as made:
         yield made
 
 

@@ -12,6 +12,7 @@ from engine.hub.client import HubClient
 from engine.hub.endpoint import endpoint_of
 from engine.hub.patience import Patience
 from tests.engine.hub.conftest import QUICK, NoWait
+from tests.engine.hub.direct import direct_client
 from tests.hub_double import COMMIT, GOOD_TOKEN, Cut, HubDouble, HubFile, Loop, Page, Stall, Status
 
 REPO = "owner/model-GGUF"
@@ -63,7 +64,10 @@ def test_refusals_are_named(
     hub: HubDouble, halt: NoWait, facts: dict[str, object], token: str, code: str, says: str
 ) -> None:
     add(hub, **facts)
-    with HubClient(endpoint=hub.address, token=token) as client, pytest.raises(HubError) as caught:
+    with (
+        HubClient(endpoint=hub.address, token=token, make_client=direct_client) as client,
+        pytest.raises(HubError) as caught,
+    ):
         client.repository(REPO, "main", halt)
     assert caught.value.code == code
     assert says in str(caught.value)
@@ -119,13 +123,16 @@ def test_nonsense_is_refused(hub: HubDouble, client: HubClient, halt: NoWait) ->
 def test_a_description_cut_off_or_stalled_is_asked_for_again(hub: HubDouble, halt: NoWait) -> None:
     add(hub)
     hub.misbehave(Cut(20), Stall(20), where="api")
-    with HubClient(endpoint=hub.address, patience=Patience(stall_s=0.2)) as client:
+    with HubClient(endpoint=hub.address, patience=Patience(stall_s=0.2), make_client=direct_client) as client:
         assert client.repository(REPO, "main", halt).revision == COMMIT
     assert halt.waits == [1.0, 2.0]
 
 
 def test_nobody_there_is_named(halt: NoWait) -> None:
-    with HubClient(endpoint="http://127.0.0.1:9", patience=QUICK) as client, pytest.raises(HubError) as caught:
+    with (
+        HubClient(endpoint="http://127.0.0.1:9", patience=QUICK, make_client=direct_client) as client,
+        pytest.raises(HubError) as caught,
+    ):
         client.repository(REPO, "main", halt)
     assert caught.value.code == "unreachable"
     assert "127.0.0.1" in caught.value.sentence
@@ -133,7 +140,7 @@ def test_nobody_there_is_named(halt: NoWait) -> None:
 
 def test_token_goes_to_the_hub_and_not_to_where_the_bytes_lie(hub: HubDouble, halt: NoWait) -> None:
     add(hub, gated=True)
-    with HubClient(endpoint=hub.address, token=GOOD_TOKEN) as client:
+    with HubClient(endpoint=hub.address, token=GOOD_TOKEN, make_client=direct_client) as client:
         with client.open(REPO, COMMIT, "m-Q4_K_M.gguf", 0, 10) as stream:
             assert b"".join(stream.chunks()) == b"GGUF" + bytes(6)
         assert (stream.start, stream.total_bytes) == (0, 1004)
@@ -182,7 +189,7 @@ def test_a_secret_question_is_not_answered_in_the_open(halt: NoWait) -> None:
 def test_proxy_of_the_environment_is_used(hub: HubDouble, halt: NoWait, monkeypatch: pytest.MonkeyPatch) -> None:
     add(hub)
     monkeypatch.setenv("HTTP_PROXY", hub.address)
-    with HubClient(endpoint="http://hub.invalid") as client:
+    with HubClient(endpoint="http://hub.invalid", make_client=direct_client) as client:
         assert client.repository(REPO, "main", halt).revision == COMMIT
 
 

@@ -23,6 +23,7 @@ from engine.hub.repository import ModelSource, RemoteModel
 from engine.hub.transfer import Steps
 from engine.hub.verify import Receipt, load_receipt, receipt_path
 from tests.engine.hub.conftest import NoWait
+from tests.engine.hub.direct import direct_client
 from tests.engine.hub.tiny_gguf import tiny_gguf, tiny_shards
 from tests.hub_double import (
     Cut,
@@ -165,7 +166,7 @@ def test_what_passes_is_waited_for(hub: HubDouble, tmp_path: Path, halt: NoWait,
     hub.misbehave(Cut(30_000), fault, path=FILE, where=where)
     if where == "hub":
         hub.misbehave(Cut(30_000), path=FILE)
-    with HubClient(endpoint=hub.address, patience=Patience(stall_s=0.3)) as client:
+    with HubClient(endpoint=hub.address, patience=Patience(stall_s=0.3), make_client=direct_client) as client:
         house = House(client, tmp_path / "models", halt)
         assert_arrived(house, house.fetch())
 
@@ -194,7 +195,9 @@ def test_what_lasts_is_named_and_the_next_try_is_right(
     hub: HubDouble, tmp_path: Path, halt: NoWait, what: str, where: Where, fault: Fault, code: str, keeps: bool
 ) -> None:
     hub.add(REPO, {FILE: CONTENT})
-    with HubClient(endpoint=hub.address, patience=Patience(stall_s=0.2, attempts=3)) as client:
+    with HubClient(
+        endpoint=hub.address, patience=Patience(stall_s=0.2, attempts=3), make_client=direct_client
+    ) as client:
         house = House(client, tmp_path / "models", halt)
         model = house.model()
         house.pause_after(100_000, model)
@@ -425,9 +428,10 @@ from engine.hub.download import Surroundings, download, resolve
 from engine.hub.interrupt import Interrupt
 from engine.hub.repository import ModelSource
 from engine.hub.transfer import Steps
+from tests.engine.hub.direct import direct_client
 
 halt = Interrupt()
-with HubClient(endpoint=sys.argv[1]) as client:
+with HubClient(endpoint=sys.argv[1], make_client=direct_client) as client:
     model = resolve(client, ModelSource(sys.argv[2]), halt)
     around = Surroundings(client, Path(sys.argv[3]), steps=Steps(150_000, 32_768))
     download(around, model, halt, lambda progress: None)

@@ -16,6 +16,7 @@ from engine.hub.queue import DownloadQueue, State, Status, job_id
 from engine.hub.repository import ModelSource, RemoteModel
 from engine.hub.transfer import Steps
 from tests.engine.hub.conftest import QUICK, NoWait
+from tests.engine.hub.direct import direct_client
 from tests.engine.hub.tiny_gguf import tiny_gguf
 from tests.hub_double import Flip, Gate, HubDouble, Loop
 
@@ -63,7 +64,7 @@ def models(hub: HubDouble, client: HubClient, halt: NoWait) -> list[RemoteModel]
 @pytest.fixture
 def queue(hub: HubDouble, tmp_path: Path, listener: Listener) -> Iterator[DownloadQueue]:
     made = DownloadQueue(
-        lambda: HubClient(endpoint=hub.address, patience=QUICK),
+        lambda: HubClient(endpoint=hub.address, patience=QUICK, make_client=direct_client),
         tmp_path / "models",
         listener,
         at_once=1,
@@ -190,7 +191,7 @@ def test_closing_keeps_what_arrived_and_the_next_start_shows_it(
     queue.close()
     assert listener.states(identity)[-1] == "paused"
     again = DownloadQueue(
-        lambda: HubClient(endpoint=hub.address, patience=QUICK),
+        lambda: HubClient(endpoint=hub.address, patience=QUICK, make_client=direct_client),
         tmp_path / "models",
         listener,
         disk=Disk(free_bytes=lambda _: 10**12),
@@ -209,7 +210,7 @@ def test_space_counts_what_the_others_still_need(
 ) -> None:
     room = 268_435_456 + 450_000
     queue = DownloadQueue(
-        lambda: HubClient(endpoint=hub.address, patience=QUICK),
+        lambda: HubClient(endpoint=hub.address, patience=QUICK, make_client=direct_client),
         tmp_path / "models",
         listener,
         disk=Disk(free_bytes=lambda _: room),

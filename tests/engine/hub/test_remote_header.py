@@ -15,6 +15,7 @@ from engine.hub.download import resolve
 from engine.hub.patience import Halted, Patience
 from engine.hub.repository import ModelSource, RemoteModel
 from tests.engine.hub.conftest import NoWait
+from tests.engine.hub.direct import direct_client
 from tests.engine.hub.tiny_gguf import tiny_gguf, tiny_shards
 from tests.hub_double import Cut, Fault, HubDouble, HubFile, Stall, Status, Total, Whole
 
@@ -103,7 +104,7 @@ def test_every_shard_is_looked_at(hub: HubDouble, client: HubClient, halt: NoWai
 @pytest.mark.parametrize("fault", [Cut(0), Cut(20), Cut(300), Status(503), Stall(100), Stall(0)], ids=str)
 def test_a_bad_line_is_gone_on_with(hub: HubDouble, halt: NoWait, tmp_path: Path, fault: Fault) -> None:
     hub.add(REPO, {"tiny-Q4_0.gguf": tiny_gguf()})
-    with HubClient(endpoint=hub.address, patience=Patience(stall_s=0.2)) as client:
+    with HubClient(endpoint=hub.address, patience=Patience(stall_s=0.2), make_client=direct_client) as client:
         model = resolved(client, halt)
         hub.misbehave(fault)
         assert sketch(client, model, tmp_path, halt).header.architecture == "llama"
