@@ -11,13 +11,14 @@ from typing import Any, TypeVar, cast
 from app.bus import Bus
 from app.chat.service import ChatService
 from app.documents.api import DocumentsApi
+from app.gate.outside import Outside, reach_outside
 from app.kept_states import KeptConversations
 from app.lanes import CoreThread, StoreLane
 from app.models.bundles import Bundles
 from app.models.downloads import Downloads
 from app.models.hub import HubService
 from app.models.hub_access import HubAccess
-from app.models.hub_token import HubToken
+from app.models.hub_token import GivenToken, HubToken
 from app.models.pins import Pins
 from app.models.planner import Planner
 from app.models.recorder import Recorder
@@ -28,6 +29,9 @@ from app.paths import Paths
 from app.providers.local import LocalProvider
 from app.services import GateApi, Services
 from app.settings import Settings
+from app.vault.service import StoreService
+from app.vault.vault import Vault
+from engine.errors import StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -46,11 +50,17 @@ class Product:
     downloads: Downloads
     recorder: Recorder
     provider: LocalProvider
+    outside: Outside
     _lane: StoreLane
+    _store: StoreService
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the core thread and wait for it."""
         return self.core.submit(work).result()
+
+    def hub_access(self, token: str | None) -> HubAccess:
+        """For a command that asks a hub, with the token that it was given."""
+        return HubAccess(GivenToken(token), self.outside.egress, consent="command")
 
     def begin(self) -> None:
         """What the one window of a data folder does at its start, in the background: clean up, load the model."""
@@ -78,6 +88,7 @@ class Product:
             self._lane.close()
 
     async def _close(self) -> None:
+        await self._store.close()
         await self.chat.close()
         await self.downloads.close()
         await self.models.close()
@@ -95,8 +106,10 @@ class Elsewhere:
     recorder: Recorder
 
 
-def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None) -> Product:
-    """Wire the product and open the store. Raises ``StoreError``, ``OSError``.
+def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vault: Vault | None = None) -> Product:
+    """Wire the product and open the store. Raises ``VaultError``, ``StoreError``, ``OSError``.
+
+    ``vault`` comes unlocked when the store has a passphrase.
 
     ``exclusive``: this process is the one window of the data folder, so answers that are still unfinished were left
     behind by a dead one.
@@ -107,11 +120,13 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None) -> P
     core = CoreThread()
     core.start()
     lane = StoreLane(paths.database)
+    vault = vault if vault is not None else Vault(paths.database)
+    store = StoreService(vault, lane)
     provider = LocalProvider()
 
-    async def wire() -> tuple[ChatService, ModelsService, Elsewhere]:
+    async def wire() -> tuple[ChatService, ModelsService, Elsewhere, Outside]:
         # In the core thread: what the services create belongs to its loop.
-        await lane.open()
+        await _open_store(lane, vault)
         warming: set[asyncio.Task[None]] = set()
 
         def warm_up() -> None:
@@ -122,7 +137,7 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None) -> P
         shelf = Shelf(paths, lane)
         planner = Planner(paths, lambda: usable_endpoints(settings.values.rpc_endpoints))
         pins = Pins(paths.data / "plans.json")
-        kept = KeptConversations(paths, settings, provider)
+        kept = KeptConversations(paths, settings, provider, vault.derive)
         models = ModelsService(
             shelf,
             planner,
@@ -135,7 +150,8 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None) -> P
             kept_states=kept.for_worker,
         )
         kept.endpoint = models.endpoint
-        access = HubAccess(HubToken())
+        outside = reach_outside(paths, settings, bus, lane, vault)
+        access = HubAccess(HubToken(), outside.egress)
         downloads = Downloads(paths, access, bus)
         elsewhere = Elsewhere(
             HubService(access, planner, downloads, paths), downloads, Bundles(shelf, bus), Recorder(paths, bus)
@@ -143,10 +159,10 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None) -> P
         chat = ChatService(lane, bus, models, provider, settings, kept.forget)
         if exclusive:
             await chat.recover()
-        return chat, models, elsewhere
+        return chat, models, elsewhere, outside
 
     try:
-        chat, models, elsewhere = core.submit(wire()).result()
+        chat, models, elsewhere, outside = core.submit(wire()).result()
     except BaseException:
         core.stop()
         lane.close()
@@ -161,5 +177,23 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None) -> P
         settings=settings,
         gate=cast(GateApi, None),  # until app.gate.service is there
         documents=cast(DocumentsApi, None),  # until app.documents.service is there
+        store=store,
     )
-    return Product(paths, core, services, chat, models, elsewhere.downloads, elsewhere.recorder, provider, lane)
+    return Product(
+        paths, core, services, chat, models, elsewhere.downloads, elsewhere.recorder, provider, outside, lane, store
+    )
+
+
+async def _open_store(lane: StoreLane, vault: Vault) -> None:
+    """Once more when another process gave the store a new key between our finding the key and our opening it."""
+    for last in (False, True):
+        key = await asyncio.to_thread(vault.open)
+        lane.use_key(key)
+        try:
+            await lane.open()
+        except StoreError as error:
+            if last or error.code not in ("store_damaged", "store_plain", "store_busy"):
+                raise
+            vault.forget()
+        else:
+            return
