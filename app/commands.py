@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from app import cli_documents, cli_hub, experts, fitting, printer
+from app import cli_documents, cli_gate, cli_hub, experts, fitting, printer
 from app.bootstrap import Product, build
 from app.models.records import ModelCard
 from app.models.service import Serving
@@ -65,7 +65,7 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
 @_typer.command()
 def models(context: typer.Context, as_json: Json = False) -> None:
     """The models on this machine."""
-    with _product(context.obj) as product:
+    with opened_product(context.obj) as product:
         cards = product.run(product.services.models.models())
     if as_json:
         printer.as_json([_card_fields(card) for card in cards])
@@ -87,8 +87,8 @@ def chat(
     from app.asking import ask
 
     text = _prompt(prompt)
-    with _product(context.obj) as product:
-        model_id = None if model is None else _find(product, model).id
+    with opened_product(context.obj) as product:
+        model_id = None if model is None else find_model(product, model).id
         ask(product, text, model_id, as_json=as_json)
 
 
@@ -107,19 +107,21 @@ def serve(
     from app import serving
 
     settled = serving.settle(host, port, serving.read_keys(api_key_file))
-    with _product(context.obj, settled) as product:
-        model_id = None if model is None else _find(product, model).id
+    with opened_product(context.obj, settled) as product:
+        model_id = None if model is None else find_model(product, model).id
         serving.serve(product, settled, model_id, as_json=as_json)
 
 
 cli_hub.register(_typer)
 cli_documents.register(_typer)
+cli_gate.register(_typer)
 fitting.register(_typer)
 experts.register(_typer)
 
 
 @contextmanager
-def _product(paths: Paths, serving: Serving | None = None) -> Iterator[Product]:
+def opened_product(paths: Paths, serving: Serving | None = None) -> Iterator[Product]:
+    """The wired product for one command, closed after it."""
     product = build(paths, exclusive=False, serving=serving)
     try:
         yield product
@@ -139,7 +141,7 @@ def _prompt(argument: str | None) -> str:
     return text
 
 
-def _find(product: Product, name: str) -> ModelCard:
+def find_model(product: Product, name: str) -> ModelCard:
     """The model with this id, or the only one whose id contains it, or a file, which then is one of the models."""
     cards = product.run(product.services.models.models())
     exact = [card for card in cards if card.id == name]
