@@ -11,7 +11,6 @@ import importlib.metadata
 import importlib.util
 import json
 import re
-import sqlite3
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
@@ -21,9 +20,12 @@ from typing import Final
 
 from app.paths import Paths
 from app.printer import size
-from app.secrets import lies_in_file
-from app.store.database import SCHEMA_VERSION
+from app.store.database import SCHEMA_VERSION, Error, connect_to
+from app.vault import keyfile
+from app.vault.records import Lock
+from app.vault.vault import Vault
 from app.version import version
+from engine.errors import VaultError
 from engine.hardware.detect import detect
 from engine.hardware.profile import Disk, Gpu, Machine
 from engine.hub.library import LocalModel, scan
@@ -64,6 +66,8 @@ class DatabaseState:
     conversations: int
     messages: int
     fault: str
+    lock: str = "plain"
+    """``plain``, or what keeps its key: ``keyring``, ``passphrase``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,6 @@ class KeptReport:
 
     states: int
     size_bytes: int
-    key_in_file: bool
-    """Because no keyring service runs here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +179,12 @@ def _look_at_database(path: Path) -> tuple[DatabaseState, tuple[Path, ...]]:
         return DatabaseState(path, False, 0, 0, 0, 0, ""), ()
     schema = conversations = messages = 0
     added: tuple[Path, ...] = ()
-    fault = ""
+    fault, lock = "", Lock.PLAIN
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)) as connection:
+        lock, key = _key_of(path)
+        if lock is Lock.PASSPHRASE:
+            return DatabaseState(path, True, 0, path.stat().st_size, 0, 0, "", lock.value), ()
+        with closing(connect_to(path, key, read_only=True)) as connection:
             schema = int(connection.execute("PRAGMA user_version").fetchone()[0])
             if schema > SCHEMA_VERSION:
                 fault = f"It was written by a newer Gatehouse: schema {schema}, this one knows up to {SCHEMA_VERSION}."
@@ -187,9 +192,20 @@ def _look_at_database(path: Path) -> tuple[DatabaseState, tuple[Path, ...]]:
                 conversations = int(connection.execute("SELECT count(*) FROM conversations").fetchone()[0])
                 messages = int(connection.execute("SELECT count(*) FROM messages").fetchone()[0])
                 added = tuple(Path(row[0]) for row in connection.execute("SELECT path FROM model_files ORDER BY path"))
-    except sqlite3.Error as error:
+    except Error as error:
         fault = f"It cannot be read: {error}."
-    return DatabaseState(path, True, schema, path.stat().st_size, conversations, messages, fault), added
+    except VaultError as error:
+        fault = error.sentence
+    return DatabaseState(path, True, schema, path.stat().st_size, conversations, messages, fault, lock.value), added
+
+
+def _key_of(database: Path) -> tuple[Lock, bytes | None]:
+    """How the store is kept, and its key if that takes nobody's typing. Raises ``VaultError``."""
+    file = keyfile.read(database.parent)
+    if file is None or file.current.lock is not Lock.KEYRING:
+        return file.current.lock if file is not None else Lock.PLAIN, None
+    secret = Vault(database).read_envelope(file.current)
+    return Lock.KEYRING, secret.page_key if secret is not None else None
 
 
 def _describe_model(model: LocalModel) -> FoundModel:
@@ -236,15 +252,14 @@ def _look_at_kept(paths: Paths) -> KeptReport:
     for path in paths.kept_states.glob(f"*{SUFFIX}"):
         with suppress(OSError):  # a worker may have replaced it just now
             sizes.append(path.stat().st_size)
-    return KeptReport(len(sizes), sum(sizes), lies_in_file(paths.data))
+    return KeptReport(len(sizes), sum(sizes))
 
 
 def _kept_line(kept: KeptReport) -> str:
     if not kept.states:
         return "nothing of past conversations"
-    key = "in store.key in the data folder, because no keyring service runs" if kept.key_in_file else "in the keyring"
     what = _plural(kept.states, "past conversation")
-    return f"memory of {what}, {size(kept.size_bytes)}, encrypted; the key lies {key}"
+    return f"memory of {what}, {size(kept.size_bytes)}, encrypted with a key that comes from the store's"
 
 
 def _block(label: str, lines: Sequence[str]) -> Iterator[str]:
@@ -320,9 +335,12 @@ def _database_line(database: DatabaseState) -> str:
         return "none yet"
     if database.fault:
         return f"{database.path}: {database.fault}"
+    if database.lock == Lock.PASSPHRASE:
+        return f"{size(database.size_bytes)}, encrypted with a passphrase, so not looked into"
+    seal = "encrypted, key in the keyring" if database.lock == Lock.KEYRING else "not encrypted"
     contents = f"{_plural(database.conversations, 'conversation')}, {_plural(database.messages, 'message')}"
     older = "" if database.schema == SCHEMA_VERSION else ", will be brought up to date at the next start"
-    return f"{contents}, {size(database.size_bytes)} (schema {database.schema}{older})"
+    return f"{contents}, {size(database.size_bytes)}, {seal} (schema {database.schema}{older})"
 
 
 def _model_lines(models: Sequence[FoundModel]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,7 +76,10 @@ class CoreThread:
 
 
 class StoreLane:
-    """One thread that writes and one that reads, each with its own connection; a search never waits for a write."""
+    """One thread that writes and one that reads, each with its own connection; a search never waits for a write.
+
+    While it is suspended (the app is locked, or the store gets another key) work waits.
+    """
 
     def __init__(self, path: Path, key: bytes | None = None) -> None:
         self._path = path
@@ -84,6 +88,11 @@ class StoreLane:
         self._reads = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="store-read")
         self._writer: Connection | None = None
         self._reader: Connection | None = None
+        self._may_write, self._may_read = threading.Event(), threading.Event()
+        self._may_write.set()
+        self._may_read.set()
+        self._closing = False
+        self._worked_at = time.monotonic()
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in the writing thread inside one transaction. Raises ``StoreError``; then nothing was changed.
@@ -100,20 +109,68 @@ class StoreLane:
         """Open now, migrating if needed, instead of at first use. Raises ``StoreError``."""
         await asyncio.get_running_loop().run_in_executor(self._writes, self._writing)
 
+    def use_key(self, key: bytes | None) -> None:
+        """Open under this key. Before the first work only."""
+        self._key = key
+
+    async def suspend(self) -> None:
+        """Finish what was handed over, close both connections, forget the key. What comes later waits."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._reads, self._suspend_reading)
+        await loop.run_in_executor(self._writes, self._suspend_writing)
+        self._key = None
+
+    async def resume(self, key: bytes | None) -> None:
+        """Go on, under this key. Raises ``StoreError``; it is suspended as before then."""
+        self._key = key
+        opened = await asyncio.get_running_loop().run_in_executor(None, database.open_writer, self._path, key)
+        self._writer = opened  # its thread waits, so nobody else looks at it now
+        self._may_write.set()
+        self._may_read.set()
+
+    @property
+    def suspended(self) -> bool:
+        return not self._may_write.is_set()
+
+    @property
+    def idle_s(self) -> float:
+        """How long nobody has written."""
+        return time.monotonic() - self._worked_at
+
     def close(self) -> None:
-        """Finish what was handed over, close both connections, end both threads."""
+        """Finish what was handed over, close both connections, end both threads. What waits is refused."""
+        self._closing = True
+        self._may_write.set()
+        self._may_read.set()
         self._reads.submit(self._close_reader)
         self._reads.shutdown(wait=True)
         self._writes.submit(self._close_writer)
         self._writes.shutdown(wait=True)
 
+    def _suspend_reading(self) -> None:
+        self._close_reader()
+        self._may_read.clear()
+
+    def _suspend_writing(self) -> None:
+        self._close_writer()
+        self._may_write.clear()
+
+    def _await(self, allowed: threading.Event) -> None:
+        if allowed.is_set():
+            return
+        allowed.wait()
+        if self._closing:
+            raise StoreError("store_locked", "The store is locked, so this was not read or saved.", "Unlock it first.")
+
     def _writing(self) -> Connection:
+        self._await(self._may_write)
         if self._writer is None:
             self._writer = database.open_writer(self._path, self._key)
         return self._writer
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         connection = self._writing()
+        self._worked_at = time.monotonic()
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -127,6 +184,7 @@ class StoreLane:
         return result
 
     def _read(self, work: Callable[[Connection], T]) -> T:
+        self._await(self._may_read)
         if self._reader is None:
             if self._writer is None:
                 # The schema must be there first; the writer's thread makes it.

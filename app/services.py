@@ -36,6 +36,7 @@ from app.models.bundles import Piece
 from app.models.offers import Choice, Offer, Query, Suggestion
 from app.models.records import Copied, Download, LoadedModel, Measured, ModelCard, RemotePlan, Removed
 from app.settings import Settings
+from app.vault.records import Lock, Retention, Shredded, VaultState
 from engine.fit.plan import Misfit, Plan, Wish
 from engine.fit.routed import RoutedExperts
 from engine.hardware.profile import Machine
@@ -291,6 +292,53 @@ class GateApi(Protocol):
         """The switch for the whole product: while it is on, nothing asks anybody but this machine."""
 
 
+class StoreApi(Protocol):
+    """How the store is kept: its key, its passphrase, its copies, what is removed from it."""
+
+    async def state(self) -> VaultState: ...
+
+    def locked(self) -> bool:
+        """Whether a passphrase is wanted before anything is shown."""
+
+    async def lock(self) -> None:
+        """What runs goes on and is saved; then the store is closed and its key forgotten.
+
+        Raises ``VaultError`` ``no_passphrase``.
+        """
+
+    async def unlock(self, typed: str) -> None:
+        """With the passphrase or the recovery code. Raises ``VaultError``, with the time to wait after wrong ones."""
+
+    async def set_passphrase(self, passphrase: str) -> str:
+        """Choose or change it; the store gets a new key. Returns the recovery code, which is written nowhere.
+
+        Raises ``VaultError``, ``StoreError``.
+        """
+
+    async def remove_passphrase(self) -> Lock:
+        """Back to the keyring, or to a plain store where none runs; returns which. Raises ``VaultError``."""
+
+    async def renew_recovery_code(self) -> str:
+        """The one before no longer opens the store. Raises ``VaultError``."""
+
+    async def rotate(self) -> None:
+        """A new key for the whole store. Raises ``VaultError``, ``StoreError``."""
+
+    async def back_up(self, path: Path) -> int:
+        """Write a copy that opens as the store does; returns its bytes. Raises ``StoreError``, ``OSError``."""
+
+    async def retention(self) -> Retention: ...
+
+    async def keep_days(self, label: Label, days: int | None) -> None:
+        """How long conversations with this label are kept after their last message; ``None`` is for ever."""
+
+    async def hold(self, conversation_id: str, held: bool) -> None:
+        """Keep it whatever its label says."""
+
+    async def shred(self, ids: Sequence[str]) -> Shredded:
+        """Remove what is due and chosen, then make what the disk still holds of it unreadable."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The wired product."""
@@ -304,3 +352,4 @@ class Services:
     settings: Settings
     gate: GateApi
     documents: DocumentsApi
+    store: StoreApi

@@ -92,10 +92,14 @@ def open_reader(database: Path, key: bytes | None = None) -> Connection:
     return connection
 
 
-def connect_to(database: Path | str, key: bytes | None) -> Connection:
-    """A connection with our settings, under ``key`` if there is one. Nothing is read yet. Raises ``Error``."""
+def connect_to(database: Path, key: bytes | None, *, read_only: bool = False) -> Connection:
+    """A connection with our settings, under ``key`` if there is one. Nothing is read yet. Raises ``Error``.
+
+    ``read_only``: nothing is written, not even what another process left to be tidied.
+    """
+    name = f"{database.absolute().as_uri()}?mode=ro" if read_only else str(database)
     # isolation_level None: transactions are begun and ended by the lane, never behind our back.
-    connection = connect(database, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False)
+    connection = connect(name, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False, uri=read_only)
     if key is not None:
         connection.execute("PRAGMA cipher_log_level = NONE")  # it would write to standard error
         connection.execute(f"PRAGMA key = {key_literal(key)}")  # before anything is read, on every connection

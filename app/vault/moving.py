@@ -62,6 +62,26 @@ def reseal(database: Path, old: bytes | None, new: bytes | None) -> None:
         raise
 
 
+def take_place(database: Path, target: Path, key: bytes | None) -> None:
+    """Put a finished file where the store is; ``key`` opens the one that is there, if it can be opened at all.
+
+    Raises ``StoreError`` ``store_busy`` when that is open elsewhere, ``OSError``.
+    """
+    try:
+        if is_sealed(database) is not None and opens(database, key):
+            with closing(_connect_alone(database, key)) as connection:
+                if sys.platform == "win32":
+                    connection.close()
+                _replace(database, target)
+        else:
+            for ending in ("-wal", "-shm", "-journal"):  # they are the old one's, and would be read into the new one
+                database.with_name(database.name + ending).unlink(missing_ok=True)
+            target.replace(database)
+            sync_folder(database.parent)
+    except Error as error:
+        raise faults.explain(error, database) from error
+
+
 def copy_into(connection: Connection, target: Path, key: bytes | None) -> None:
     """Write all of an open store into a new file under ``key``, and compare. Raises ``StoreError``, ``Error``."""
     touch_private(target)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
 
+from app.gate.label import Label
 from app.vault.derive import derive
 
 KEY_BYTES: Final = 32
@@ -86,3 +88,39 @@ class VaultState:
     size_bytes: int = 0
     backed_up_at: float | None = None
     """When the person last made a copy, seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Something that its label no longer keeps."""
+
+    id: str
+    kind: Literal["conversation", "document"]
+    title: str
+    label: Label
+    used_at: float
+    age_days: int
+    held: bool
+    """Under legal hold: it stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """The rules, and what they would remove now. Nothing is removed by reading this."""
+
+    keep_days: Mapping[Label, int | None]
+    due: tuple[Due, ...]
+    tombstones: int
+    """How many things were removed by these rules so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shredded:
+    """What a removal did."""
+
+    removed: int
+    sealed: bool
+    """The store got a new key, so what the disk still holds of the removed opens with none. False: it was overwritten
+    where it lay, and a plain store can promise no more."""
+    copies_removed: int
+    """Copies made before upgrades, which held it too."""

@@ -42,6 +42,7 @@ class Vault:
         self._clock = clock
         self._secret: StoreSecret | None = None
         self._reason = ""
+        self._opened = False
         self._guard = threading.RLock()
 
     # the start
@@ -63,8 +64,8 @@ class Vault:
         ``VaultError`` (``locked``, ``key_missing``, ``keyring_locked``, …), ``StoreError``, ``OSError``.
         """
         with self._guard:
-            self._drop_legacy_key()
-            if self._secret is None:
+            if not self._opened:
+                self._drop_legacy_key()
                 file = keyfile.read(self.folder)
                 if file is None or (file.current.lock is Lock.PLAIN and file.next is None):
                     self._open_plain(file)
@@ -72,6 +73,7 @@ class Vault:
                     raise _locked()
                 else:
                     self._settle(file, None)
+                self._opened = True
             return self.page_key
 
     def unlock(self, typed: str) -> None:
@@ -88,16 +90,18 @@ class Vault:
                 self._settle(file, read_recovery_code(typed) or typed)
             except Unopened:
                 raise self._count_failure(file) from None
+            self._opened = True
             found = keyfile.read(self.folder)
             if found is not None and found.failures:
                 keyfile.write(self.folder, replace(found, failures=0, failed_at=0.0))
             if found is not None and found.current.lock is Lock.KEYRING and self._secret is not None:
-                self.keyring.put(found.current.entry, self._secret.joined().hex())  # it had lost it
+                self.keep_in_keyring(found.current.entry, self._secret)  # it had lost it
 
     def forget(self) -> None:
         """Lock: the key is no longer here. What was derived from it is its holders' affair."""
         with self._guard:
             self._secret = None
+            self._opened = False
 
     # what is derived
 
@@ -196,7 +200,18 @@ class Vault:
     def adopt(self, secret: StoreSecret | None) -> None:
         """The key was changed (``app.vault.changing``)."""
         with self._guard:
-            self._secret = secret
+            self._secret, self._opened = secret, True
+
+    def read_envelope(self, envelope: Envelope) -> StoreSecret | None:
+        """What an envelope holds, of this store or of a copy, without anything typed. Raises ``VaultError``."""
+        return self._open_envelope(envelope, None)
+
+    def keep_in_keyring(self, entry: str, secret: StoreSecret) -> None:
+        """So that nothing has to be typed at the next start, if a keyring can be had."""
+        try:
+            self.keyring.put(entry, secret.joined().hex())
+        except VaultError as error:
+            _log.warning("The store's key could not be put into the keyring: %s", error.code)
 
     def forget_entry(self, entry: str) -> None:
         """Remove a key that opens nothing any more from the keyring, if it can be had."""

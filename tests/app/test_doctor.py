@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -25,8 +24,10 @@ from app.doctor import (
     report_text,
 )
 from app.paths import Paths, resolve
-from app.secrets import read_or_make
+from app.store import driver
 from app.store.database import SCHEMA_VERSION, open_writer
+from app.vault import changing
+from app.vault.vault import Vault
 from engine.hardware.profile import Bandwidth, DeviceKind, Disk, Gpu, Machine, Memory, ProbeNote, Processor
 
 GIB = 1 << 30
@@ -57,7 +58,7 @@ REPORT = Report(
         FoundModel("small", Path("/m/small.gguf"), 98_362_432, "Q4_1", 134_515_008, True, ""),
         FoundModel("broken", Path("/m/broken.gguf"), 100, "", None, False, "broken.gguf ends before its header does."),
     ),
-    kept=KeptReport(2, 120_000_000, key_in_file=False),
+    kept=KeptReport(2, 120_000_000),
 )
 
 
@@ -86,13 +87,17 @@ def test_a_person_reads_it() -> None:
         "22.0 GiB free of 24.0 GiB; 1000 GB/s by its data sheet; used as CUDA0",
     ]
     assert lines_of("Engine", text) == ["llama-cpp-python 0.3.36, ggml 0.25.3; built for CPU, CUDA, RPC"]
-    assert lines_of("Database", text) == [f"12 conversations, 1 message, 1.2 MB (schema {SCHEMA_VERSION})"]
+    assert lines_of("Database", text) == [
+        f"12 conversations, 1 message, 1.2 MB, not encrypted (schema {SCHEMA_VERSION})"
+    ]
     assert lines_of("Models", text) == [
         "small    98.4 MB, Q4_1, 135 million parameters, built in",
         "broken     100 B, ?",
         "  ✗ broken.gguf ends before its header does.",
     ]
-    assert lines_of("Kept", text) == ["memory of 2 past conversations, 120 MB, encrypted; the key lies in the keyring"]
+    assert " ".join(lines_of("Kept", text)) == (
+        "memory of 2 past conversations, 120 MB, encrypted with a key that comes from the store's"
+    )
     assert max(map(len, text.splitlines())) <= 110
 
 
@@ -181,14 +186,14 @@ def test_a_data_folder_that_is_not_there_stays_so(paths: Paths) -> None:
     assert lines_of("Kept", text) == ["nothing of past conversations"]
 
 
-def test_a_key_outside_the_keyring_is_told(paths: Paths) -> None:
-    made = read_or_make(paths.data)
-    assert made is not None
-    paths.kept_states.mkdir(parents=True)
-    (paths.kept_states / "x.kept").write_bytes(b"x" * 1000)
-    text = report_text(examine(paths, WORKSTATION))
-    assert "no keyring service runs" in " ".join(lines_of("Kept", text))
-    assert made.key.hex() not in text
+def test_a_store_with_a_passphrase_is_not_looked_into(paths: Paths) -> None:
+    vault = Vault(paths.database)
+    changing.set_passphrase(vault, "correct horse battery")
+    with closing(open_writer(paths.database, vault.page_key)):
+        pass
+    report = examine(paths, WORKSTATION)
+    assert (report.database.lock, report.database.fault) == ("passphrase", "")
+    assert "encrypted with a passphrase" in " ".join(lines_of("Database", report_text(report)))
 
 
 def test_a_store_in_use_is_counted(paths: Paths) -> None:
@@ -239,5 +244,5 @@ def test_sqlite_is_asked_read_only(paths: Paths) -> None:
     before = paths.database.read_bytes()
     examine(paths, WORKSTATION)
     assert paths.database.read_bytes() == before
-    with closing(sqlite3.connect(paths.database)) as connection:
+    with closing(driver.connect(paths.database)) as connection:
         assert connection.execute("PRAGMA quick_check").fetchone() == ("ok",)

@@ -13,11 +13,13 @@ import pytest
 
 from app.kept_states import KeptConversations
 from app.paths import Paths
-from app.secrets import KEY_FILE
 from app.settings import RANGES, Settings, SettingsValues
+from app.vault.records import StoreSecret
 from engine.errors import WorkerError
 from engine.serving.kept.form import Binding, Names, seal
 from tests.app.chat.doubles import ENDPOINT, ScriptedProvider
+
+SECRET = StoreSecret.make()
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def paths(tmp_path: Path) -> Paths:
 @pytest.fixture
 def made(paths: Paths) -> tuple[KeptConversations, Settings, ScriptedProvider]:
     settings, provider = Settings(paths.settings), ScriptedProvider()
-    return KeptConversations(paths, settings, provider), settings, provider
+    return KeptConversations(paths, settings, provider, SECRET.derive), settings, provider
 
 
 Made = tuple[KeptConversations, Settings, ScriptedProvider]
@@ -49,14 +51,18 @@ def test_a_worker_is_told_where_how_much_and_under_which_key(made: Made, paths: 
     told = asyncio.run(made[0].for_worker())
     assert told is not None
     assert (told.folder, told.budget_bytes) == (paths.kept_states, 2 << 30)
-    assert told.key == (paths.data / KEY_FILE).read_text()
+    assert told.key == SECRET.derive("kept states").hex()
     assert told.key not in repr(told)
 
 
-def test_a_budget_of_nothing_keeps_nothing_and_makes_no_key(made: Made, paths: Paths) -> None:
+def test_a_budget_of_nothing_keeps_nothing(made: Made) -> None:
     made[1].update(kept_states_budget_bytes=0)
     assert asyncio.run(made[0].for_worker()) is None
-    assert not (paths.data / KEY_FILE).exists()
+
+
+def test_a_plain_store_keeps_nothing(paths: Paths) -> None:
+    plain = KeptConversations(paths, Settings(paths.settings), ScriptedProvider(), lambda _purpose: None)
+    assert asyncio.run(plain.for_worker()) is None
 
 
 @pytest.mark.parametrize("worker", ["there", "gone", "refuses"])
@@ -77,11 +83,6 @@ def test_nothing_is_left_of_a_forgotten_conversation(
     asyncio.run(kept.forget("talk"))
     assert provider.forgotten == (["talk"] if worker == "there" else [])
     assert (gone.exists(), left.exists()) == (False, True)
-
-
-def test_forgetting_where_nothing_was_ever_kept_asks_for_no_key(made: Made, paths: Paths) -> None:
-    asyncio.run(made[0].forget("talk"))
-    assert not (paths.data / KEY_FILE).exists()
 
 
 @pytest.mark.parametrize("wrong", [-1, 1 << 41, 1.5, True, "much", None])

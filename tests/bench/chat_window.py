@@ -115,6 +115,7 @@ def _measure(app: object, core: object, lane: object, folder: Path, port: int) -
     from ui.screenshots.double_documents import SampleDocuments
     from ui.screenshots.double_gate import SampleGate
     from ui.screenshots.double_hub import SampleBundles, SampleDownloads, SampleHub
+    from ui.screenshots.double_store import DoubleStore
     from ui.shell import page_specs
     from ui.theme import ThemeStore
     from ui.window import Window
@@ -128,7 +129,16 @@ def _measure(app: object, core: object, lane: object, folder: Path, port: int) -
     models, downloads = SampleModels(bus, sample.MODELS, sample.READY), SampleDownloads(bus)
     gate = SampleGate(bus, {}, list)
     services = Services(
-        bus, chat, models, SampleHub(downloads), downloads, SampleBundles(), settings, gate, SampleDocuments(bus)
+        bus,
+        chat,
+        models,
+        SampleHub(downloads),
+        downloads,
+        SampleBundles(),
+        settings,
+        gate,
+        SampleDocuments(bus),
+        DoubleStore(),
     )
     long_id, short_id = core.submit(_fill(lane)).result()
     themes = ThemeStore(app, "light", shipped_fonts=True)

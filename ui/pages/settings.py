@@ -21,7 +21,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.secrets import lies_in_file
 from app.settings import RANGES
 from app.version import version
 from ui import display
@@ -186,10 +185,9 @@ class SettingsPage(QScrollArea):
         budget.setCurrentIndex(budget.findData(chosen))
         budget.currentIndexChanged.connect(lambda place: self._keep(kept_states_budget_bytes=budget.itemData(place)))
         hint = self.tr(
-            "So that the model need not read a long chat again after a restart. Encrypted; from the next load."
+            "So that the model need not read a long chat again after a restart. Encrypted with the store's key; while"
+            " the store is not encrypted, nothing is kept. From the next load."
         )
-        if lies_in_file(self._desk.data_folder):
-            hint += " " + self.tr("The key lies in the data folder, because no keyring service runs here.")
         return self.tr("Memory of chats"), hint, budget
 
     def _about(self) -> QWidget:

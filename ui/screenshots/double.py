@@ -22,6 +22,7 @@ from ui.screenshots import sample
 from ui.screenshots.double_documents import SampleDocuments, SampleShelf
 from ui.screenshots.double_gate import SampleGate
 from ui.screenshots.double_hub import SampleBundles, SampleDownloads, SampleHub
+from ui.screenshots.double_store import DoubleStore
 
 
 class SampleChat:
@@ -233,6 +234,7 @@ def sample_house(
         settings=Settings(settings_file),
         gate=gate,
         documents=documents,
+        store=DoubleStore(),
     )
     return SampleHouse(services, chat, models, hub, queue, bundles, gate, documents)
 
