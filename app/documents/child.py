@@ -6,6 +6,7 @@ Everything in it may meet hostile input; what it answers is bounded and checked 
 from __future__ import annotations
 
 import io
+import os
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -79,4 +80,6 @@ def _mark(question: Question, part: Part) -> bytes:
 
 
 if __name__ == "__main__":
+    if sys.platform != "win32":
+        os.nice(5)  # answers of the chat and the window go before reading
     serve(answer, sys.argv[1])

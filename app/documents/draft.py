@@ -77,6 +77,7 @@ class Document(Protocol):
 
     kind: DocumentKind
     encrypted: bool
+    """Whether it took a password to open it."""
 
     def pages(self, findings: Findings) -> Iterator[DraftPage]:
         """Every page in order. Raises ``DocumentError``."""

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from selectolax.lexbor import LexborHTMLParser
 
+from app.documents.encoding import decode
 from app.documents.faults import damaged
 from app.documents.flow import FlowDocument, Grid, Item, Paragraph
 from app.documents.records import DocumentKind
-from app.documents.encoding import decode
 
 _HIDDEN: Final = frozenset(
     ("script", "style", "head", "template", "noscript", "svg", "math", "iframe", "object", "canvas", "select")

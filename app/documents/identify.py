@@ -65,6 +65,8 @@ def identify(data: bytes, name: str) -> DocumentKind:
         return _office_kind(data)
     if head.startswith(_OLE):
         raise _old_office(data)
+    if head[4:8] == b"ftyp":
+        raise DocumentError("unsupported_kind", "The file is an HEIC picture or a film, which is not read.", _HINT)
     for start, what in _UNREAD.items():
         if head.startswith(start):
             raise DocumentError("unsupported_kind", f"The file is {what}, which is not read.", _HINT)

@@ -10,20 +10,21 @@ import io
 import math
 import os
 import statistics
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from app.documents.draft import MAX_PAGES, MAX_PIXELS, DraftPage, Findings, Mark, Token
 from app.documents.faults import DocumentError, damaged
 from app.documents.layout import clipped
 from app.documents.records import Box, DocumentKind
 
-_THREADS: Final = 2
+_FORMATS: Final = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP")
+_MAX_THREADS: Final = 4
 _TURNED_RATIO: Final = 1.5
 _MIN_TURNED: Final = 0.6
 _UPSIDE_DOWN: Final = 0.5
@@ -49,24 +50,21 @@ class ImageDocument:
 
     def __init__(self, data: bytes) -> None:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow's own limit warns; ours refuses
-                self._image = Image.open(io.BytesIO(data))
-            self._frames = getattr(self._image, "n_frames", 1) if self._image.format in ("TIFF", "MPO") else 1
-        except Image.DecompressionBombError as error:
-            raise DocumentError("too_many_pixels", f"The picture is far too large: {error}."[:300]) from error
+            Image.MAX_IMAGE_PIXELS = None  # its limit knows no numbers that a person could use; ours is in ``_check``
+            self._image = Image.open(io.BytesIO(data), formats=_FORMATS)
+            self.page_count = min(self._image.n_frames, MAX_PAGES) if isinstance(self._image, TiffImageFile) else 1
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, TypeError) as error:
             raise damaged("a picture", error) from error
 
     def pages(self, findings: Findings) -> Iterator[DraftPage]:
-        if self._frames > MAX_PAGES:
-            findings.note(f"The picture has {self._frames:,} pages; the first {MAX_PAGES:,} were read.")
-        for number in range(1, min(self._frames, MAX_PAGES) + 1):
+        if self.page_count == MAX_PAGES:
+            findings.note(f"At most {MAX_PAGES:,} pages of a picture are read.")
+        for number in range(1, self.page_count + 1):
             picture = self._frame(number)
             width, height = picture.size
             seen = recognise(picture)
             if not seen.tokens:
-                findings.note(f"No text was found on page {number}." if self._frames > 1 else "No text was found.")
+                findings.note(f"No text was found on page {number}." if self.page_count > 1 else "No text was found.")
             yield DraftPage(float(width), float(height), "ocr", seen.tokens, seen.rotation, seen.skew)
 
     def size(self, number: int) -> tuple[int, int]:
@@ -85,16 +83,16 @@ class ImageDocument:
     def marked(self, marks: list[Mark]) -> Iterator[bytes]:
         from app.documents.markup import mark_picture, marked_pdf
 
-        if self._frames == 1:
+        if self.page_count == 1:
             return mark_picture(self._frame(1), marks, 1.0)
-        return marked_pdf(((self._frame(number), 1.0) for number in range(1, self._frames + 1)), marks)
+        return marked_pdf(((self._frame(number), 1.0) for number in range(1, self.page_count + 1)), marks)
 
     def close(self) -> None:
         self._image.close()
 
     def _check(self, number: int) -> None:
-        if not 1 <= number <= self._frames:
-            raise DocumentError("no_such_page", f"The picture has {self._frames} pages; {number} is none of them.")
+        if not 1 <= number <= self.page_count:
+            raise DocumentError("no_such_page", f"The picture has {self.page_count} pages; {number} is none of them.")
         try:
             self._image.seek(number - 1)
         except (OSError, EOFError, ValueError) as error:
@@ -230,7 +228,7 @@ def _engine() -> Any:
             "Global.log_level": "error",
             "Global.return_word_box": True,
             "Global.text_score": _MIN_SCORE,
-            "EngineConfig.onnxruntime.intra_op_num_threads": _THREADS,
+            "EngineConfig.onnxruntime.intra_op_num_threads": min(_MAX_THREADS, os.cpu_count() or 1),
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
         }
     )

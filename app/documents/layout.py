@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from app.documents.draft import DraftPage, Token
 from app.documents.records import Box, is_right_to_left
 
+_UNSEEN: Final = re.compile(
+    "[\\x00-\\x20\\x7f-\\x9f\\ud800-\\udfff\\u200b\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069\\ufeff]"
+)
 _MAX_COLUMNS: Final = 240
 _MIN_PROSE_LINES: Final = 6
 _MIN_PROSE_WORDS: Final = 3.0
@@ -57,13 +61,19 @@ _Line = list[_Piece]
 
 def lay_out(page: DraftPage) -> Laid:
     """The text of a page."""
-    pieces = [_upright(token, page) for token in page.tokens if token.text]
+    pieces = [_upright(token, page) for token in map(_cleaned, page.tokens) if token.text]
     if not pieces:
         return Laid("", (), ())
     writer = _Writer(page.columns or _column_width(pieces), min(piece.x0 for piece in pieces))
     for block in _blocks(pieces, _MAX_COLUMN_DEPTH):
         writer.block(block)
     return writer.laid()
+
+
+def _cleaned(token: Token) -> Token:
+    """Without what moves a cursor, turns the direction of what follows, or is no character at all."""
+    text = _UNSEEN.sub("", token.text)
+    return token if text == token.text else replace(token, text=text)
 
 
 def _upright(token: Token, page: DraftPage) -> _Piece:

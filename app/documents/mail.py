@@ -13,11 +13,11 @@ from email.message import EmailMessage, MIMEPart
 from typing import TYPE_CHECKING, Final
 
 from app.documents.draft import Document, DraftPage, Findings, Mark
+from app.documents.encoding import decode
 from app.documents.faults import DocumentError, damaged
 from app.documents.flow import FlowDocument, Item, NewPage, Paragraph
 from app.documents.records import Attachment, DocumentKind
 from app.documents.source import Source
-from app.documents.encoding import decode
 from engine.errors import GatehouseError
 
 if TYPE_CHECKING:

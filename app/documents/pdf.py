@@ -60,7 +60,8 @@ class PdfDocument:
         self._data = data
         self._password = password
         self._pdf = _open(data, password)
-        self.encrypted = native.FPDF_GetSecurityHandlerRevision(self._pdf) >= 0
+        self.encrypted = password is not None and native.FPDF_GetSecurityHandlerRevision(self._pdf) >= 0
+        self.page_count = min(len(self._pdf), MAX_PAGES)
         self._pdf.init_forms()
 
     def pages(self, findings: Findings) -> Iterator[DraftPage]:

@@ -219,7 +219,7 @@ def _explain(error: ChildEnded) -> DocumentError:
             hint = "Free some memory, and try again."
         case _:
             hint = "Only this document is concerned. Save it anew with another program, and try again."
-    sentence = error.sentence.replace("It ", "Reading it ", 1) if error.sentence.startswith("It ") else error.sentence
+    sentence = re.sub("^It ", "Reading it ", error.sentence).replace("Its process", "The process that read it")
     return DocumentError(f"reader_{error.ending}", sentence, hint)
 
 

@@ -35,7 +35,7 @@ def load(path: Path, expected_sha256: str = "") -> Source:
             said = f"{path.name} has {before.st_size / 1e6:,.0f} MB; at most {MAX_FILE_BYTES / 1e6:,.0f} MB are read."
             raise DocumentError("too_large", said, "Split it into parts.")
         with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+            data = file.read(before.st_size + 1)  # a byte more would show that it has grown
             after = os.fstat(file.fileno())
     except FileNotFoundError as error:
         raise DocumentError("file_missing", f"{path.name} is not there any more.", "Add it again.") from error

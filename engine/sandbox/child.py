@@ -24,7 +24,9 @@ from engine.sandbox.limits import Confinement, Limits
 from engine.sandbox.serve import OUT_OF_MEMORY, settings_of
 from engine.worker.process import ChildProcess, LogRing, memory_kills, worker_environment
 
-_LOOK_S: Final = 0.2
+_LOOK_S: Final = 0.1
+_NEARLY_FULL: Final = 0.4
+"""A child that aborts when it was last seen with this share of its memory was refused more: buffers double."""
 _HELLO_S: Final = 30.0
 _FAULT_BYTES: Final = 64 << 10
 _STOP_S: Final = 2.0
@@ -62,6 +64,7 @@ class SandboxedChild:
         self._log = LogRing(max_lines=40)
         self._drain = asyncio.create_task(self._drain_log())
         self._ending: Ending | None = None
+        self._peak_bytes = 0
         self._kills = memory_kills()
         """How often the kernel had killed for want of memory when this child started."""
         self.confinement = Confinement()
@@ -105,15 +108,17 @@ class SandboxedChild:
     ) -> bytes:
         """The answer's last piece; earlier ones go to ``on_part``, which may raise to break it off.
 
+        ``wall_s``: instead of the limit's, the time for each piece.
         Raises: ``ChildEnded``; ``GatehouseError`` as the child told it. A cancelled question ends the child, whatever
         it is doing.
         """
         patience_s = wall_s or self._limits.wall_s
+        self._peak_bytes = 0
         watch = asyncio.create_task(self._watch_memory())
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(patience_s) as deadline:
                 await self._send(question)
-                kind, body = await self._answer(on_part)
+                kind, body = await self._answer(on_part, deadline, patience_s)
         except BaseException as error:
             raise await self._explained(error, patience_s) from error
         finally:
@@ -135,7 +140,10 @@ class SandboxedChild:
         self._process.stdin.write(pack(FrameKind.QUESTION, question))
         await self._process.stdin.drain()
 
-    async def _answer(self, on_part: Callable[[bytes], None] | None) -> tuple[FrameKind, bytes]:
+    async def _answer(
+        self, on_part: Callable[[bytes], None] | None, deadline: asyncio.Timeout, patience_s: float
+    ) -> tuple[FrameKind, bytes]:
+        """Parts to ``on_part``, each with the whole time anew; then the end, or a fault."""
         total = 0
         while True:
             kind, body = await self._receive()
@@ -145,6 +153,7 @@ class SandboxedChild:
                 raise FrameFault(f"It answered with more than {self._limits.answer_bytes} bytes.")
             if kind is not FrameKind.PART:
                 return kind, body
+            deadline.reschedule(asyncio.get_running_loop().time() + patience_s)
             if on_part is not None:
                 on_part(body)
 
@@ -158,7 +167,9 @@ class SandboxedChild:
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(self.pid)
             while True:
-                if process.memory_info().rss > self._limits.memory_bytes * 5 // 4:
+                resident = process.memory_info().rss
+                self._peak_bytes = max(self._peak_bytes, resident)
+                if resident > self._limits.memory_bytes * 5 // 4:
                     self._ending = Ending.MEMORY
                     process.kill()
                     return
@@ -207,6 +218,8 @@ class SandboxedChild:
             return Ending.MEMORY
         if code is not None and code in (-9, -15):
             return Ending.KILLED
+        if code == -signal.SIGABRT and self._peak_bytes > _NEARLY_FULL * self._limits.memory_bytes:
+            return Ending.MEMORY
         if any("MemoryError" in line or "bad_alloc" in line for line in self._log.lines()[-8:]):
             return Ending.MEMORY
         return Ending.CRASHED
@@ -219,7 +232,7 @@ class SandboxedChild:
             case Ending.CPU_TIME:
                 return f"It took more than {limits.cpu_s} s of processor time."
             case Ending.TIME:
-                return f"It gave no answer within {patience_s:g} s."
+                return f"It gave no sign within {patience_s:g} s."
             case Ending.OUTPUT:
                 return f"Its answer grew beyond {limits.answer_bytes >> 20} MiB."
             case Ending.NONSENSE:

@@ -11,10 +11,10 @@ class Limits:
 
     memory_bytes: int = 1536 << 20
     """Private memory. The kernel refuses more where it can; the parent looks on everywhere, and kills."""
-    cpu_s: int = 120
-    """Processor time for one question, of all threads together."""
+    cpu_s: int = 90
+    """Processor time for each part of an answer, of all threads together."""
     wall_s: float = 180.0
-    """Time for one question by the clock; held by the parent alone."""
+    """Time for each part of an answer by the clock; held by the parent alone."""
     file_bytes: int = 0
     """The longest file that may be written: none."""
     open_files: int = 128

@@ -42,8 +42,7 @@ def serve(handler: Handler, settings: str) -> NoReturn:
         os._exit(0)
     _write(answers, pack(FrameKind.HELLO, json.dumps(to_plain(confinement)).encode()))
     while (question := _read_question()) is not None:
-        allow_cpu(limits.cpu_s)
-        _answer(handler, question, answers)
+        _answer(handler, question, answers, limits)
     # Libraries of native code have been seen to crash while Python ends, after all work was done.
     os._exit(0)
 
@@ -53,10 +52,12 @@ def settings_of(limits: Limits) -> str:
     return json.dumps({"limits": to_plain(limits), "parent": os.getpid()})
 
 
-def _answer(handler: Handler, question: bytes, answers: int) -> None:
+def _answer(handler: Handler, question: bytes, answers: int, limits: Limits) -> None:
     def part(body: bytes) -> None:
         _write(answers, pack(FrameKind.PART, body))
+        allow_cpu(limits.cpu_s)
 
+    allow_cpu(limits.cpu_s)
     try:
         reply = pack(FrameKind.END, handler(question, part))
     except GatehouseError as error:
