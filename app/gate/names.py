@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from app.gate import surfaces
@@ -62,11 +62,16 @@ _WORDS: Final = """
     madam user bot assistant system customer client patient manager father mother son daughter wife husband partner
     friend boss man woman boy girl male female person people someone somebody nobody everyone company bank street city
     country town name address none null n/a unknown god jesus monday tuesday wednesday thursday friday saturday sunday
-    apt suite
+    apt suite driver doctor nurse teacher student lawyer judge author writer singer producer director employee employer
+    hello hi hey dear thanks thank regards please sorry yes no ok
 """
 _NOT_NAMES: Final = frozenset(_WORDS.split())
 """What small models take for names."""
-_DETERMINERS: Final = re.compile(r"(?:my|your|his|her|our|their|the|a|an|this|that)\s", re.IGNORECASE)
+_PLAIN_WORDS: Final = re.compile(
+    r"\b(?:my|your|his|her|our|their|the|an?|this|that|and|or|of|on|in|at|to|for|with|from|who|is|are|was|be)\b"
+)
+_MAX_PLAIN_WORDS: Final = 3
+"""Of a name in small letters."""
 
 
 class Asker(Protocol):
@@ -149,11 +154,16 @@ class LoopbackAsker:
         return text
 
 
-def located(text: str, named: Iterator[tuple[str, str]] | set[tuple[str, str]]) -> tuple[Finding, ...]:
-    """Where the named strings, as (kind, string), stand in ``text``; those that do not are dropped."""
+def located(text: str, named: Iterable[tuple[str, str]]) -> tuple[Finding, ...]:
+    """Where the named strings, as (kind, string), stand in ``text``; those that do not are dropped.
+
+    First and last names within a name that was found are looked for alone, too.
+    """
+    sought = {(kind, string, True) for kind, string in named}
+    sought |= {(kind, part, False) for kind, string, _ in sought for part in surfaces.parts(kind, string)}
     found = []
-    for kind, string in sorted(named):
-        pattern = re.compile(surfaces.pattern(kind, string), re.IGNORECASE)
+    for kind, string, whole in sorted(sought):
+        pattern = re.compile(surfaces.pattern(kind, string, whole=whole), re.IGNORECASE)
         found += [Finding(kind, match.start(), match.end(), match[0], MODEL, 0.7) for match in pattern.finditer(text)]
     return tuple(found)
 
@@ -211,7 +221,9 @@ def _is_name(kind: str, string: str) -> bool:
     if not any(character.isalpha() for character in string):
         return False
     bare = {word.strip(".,;:'\"!?()").casefold() for word in words}
-    return not bare <= _NOT_NAMES and not (_DETERMINERS.match(string) and string == string.lower())
+    if bare <= _NOT_NAMES:
+        return False
+    return string != string.lower() or (len(words) <= _MAX_PLAIN_WORDS and not _PLAIN_WORDS.search(string))
 
 
 def _windows(text: str) -> Iterator[str]:

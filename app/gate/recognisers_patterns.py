@@ -176,6 +176,11 @@ _PHONE: Final = re.compile(
     r"(?<![\w./-])(?:(?:\+|00)\d{1,3}[ .-]?)?(?:\(\d{1,5}\)[ .-]?)?\d{1,5}(?:[ ./-]{1,2}\(?\d{1,5}\)?){0,6}"
     r"(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w/])"
 )
+_DIALLED_WORD: Final = re.compile(
+    r"\b(?:phone|tel|telephone|telefon|tél|call|mobile?|cell|fax|whatsapp|office)\b", re.I
+)
+_UNGROUPED: Final = re.compile(r"(?<![\w./-])0?\d{7,12}(?![\w/.])")
+_UNGROUPED_NEAR_CHARS: Final = 20
 _PHONE_NEAR_CHARS: Final = 60
 _REGIONS: Final = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "CH", "AT", "BE", "DK", "SE", "NO", "FI", "PL", "PT", "IE")
 _IP4: Final = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?(?![\w]|\.\d)")
@@ -218,11 +223,14 @@ def _phones(text: str) -> Iterator[Finding]:
         else:
             continue
         yield _finding("PHONE", match.start(), match[0], score)
+    for match in _UNGROUPED.finditer(text):
+        if _DIALLED_WORD.search(text[max(match.start() - _UNGROUPED_NEAR_CHARS, 0) : match.end() + 6]):
+            yield _finding("PHONE", match.start(), match[0], 0.6)
 
 
 _LOOKS_OTHERWISE: Final = re.compile(
     rf"{_YEAR}-\d{{2}}-\d{{2}}(?: \d{{1,2}})?|\d{{1,2}}[/.-]\d{{1,2}}[/.-]{_YEAR}|\d{{3}}-\d{{2}}-\d{{4}}"
-    rf"|\d{{1,3}}(?:\.\d{{1,3}}){{3}}|\d{{13,19}}|{_YEAR}\s?[-/]\s?{_YEAR}"
+    rf"|\d{{1,3}}(?:\.\d{{1,3}}){{2,3}}|\d{{13,19}}|{_YEAR}\s?[-/]\s?{_YEAR}"
 )
 
 

@@ -1,7 +1,7 @@
 """Asks the scanner's child what a text gives away. Every fault raises: who cannot look lets nothing out.
 
 The recognisers are ``scanner_child``'s; names that only a model finds are ``names.py``'s; terms of the person's own
-``glossary.py``'s.
+``detect.py``'s.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from app.gate.placeholders import is_kind
 from app.gate.records import Finding
 from engine.errors import GatehouseError
 from engine.sandbox.child import ChildEnded, SandboxedChild
-from engine.sandbox.limits import Limits
+from engine.sandbox.limits import Confinement, Limits
 
 MODULE: Final = "app.gate.scanner_child"
 MAX_CHARS: Final = 4 << 20
@@ -30,7 +30,8 @@ _LIMITS: Final = Limits(memory_bytes=768 << 20, cpu_s=120, wall_s=120.0, open_fi
 class Scanner:
     """The recognisers, in a confined process that is started when it is needed and ended when it is idle."""
 
-    def __init__(self, *, idle_s: float = _IDLE_S) -> None:
+    def __init__(self, *, idle_s: float = _IDLE_S, limits: Limits = _LIMITS) -> None:
+        self._limits = limits
         self._child: SandboxedChild | None = None
         self._turn = asyncio.Lock()
         self._idle_s = idle_s
@@ -63,6 +64,16 @@ class Scanner:
                     )
         return tuple(map(tuple, found))
 
+    @property
+    def confinement(self) -> Confinement | None:
+        """What holds the child; ``None`` while there is none."""
+        return self._child.confinement if self._child is not None else None
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process; ``None`` while there is none."""
+        return self._child.pid if self._child is not None else None
+
     async def close(self) -> None:
         """End the child. Later scans raise."""
         self._closed = True
@@ -81,7 +92,7 @@ class Scanner:
             try:
                 if self._child is None or not self._child.alive:
                     await self._end()
-                    self._child = await SandboxedChild.start(MODULE, _LIMITS, {"TOKENIZERS_PARALLELISM": "false"})
+                    self._child = await SandboxedChild.start(MODULE, self._limits)
                 answer = await self._child.ask(question)
                 return json.loads(answer)
             except ChildEnded as error:

@@ -36,10 +36,11 @@ def settled(found: Iterable[Finding], text: str) -> tuple[Finding, ...]:
         for other in taken:
             pieces = [left for piece in pieces for left in _outside(piece, (other.start, other.end))]
         for start, end in pieces:
-            start, end = _trimmed(text, start, end)
             if (start, end) == (one.start, one.end):
                 taken.append(one)
-            elif sum(character.isalnum() for character in text[start:end]) >= 3:
+                continue
+            start, end = _trimmed(text, start, end)
+            if sum(character.isalnum() for character in text[start:end]) >= 3:
                 taken.append(Finding(one.kind, start, end, text[start:end], one.detector, one.score))
     return tuple(sorted(taken, key=lambda one: one.start))
 
