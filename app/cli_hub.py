@@ -8,7 +8,6 @@ from __future__ import annotations
 import queue
 import sys
 import time
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,11 +51,11 @@ def pull(
     as_json: Json = False,
 ) -> None:
     """Download a model, or go on with a download; it is verified before it can be used."""
-    from app.bootstrap import build
+    from app.commands import opened_product
 
     paths: Paths = context.obj
     token = _token(token_file)
-    with closing(build(paths, exclusive=False)) as product:
+    with opened_product(paths) as product:
         access = product.hub_access(token)
         with access.client() as client:
             wanted = _resolve(client, model, quantization)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from app import cli_documents, cli_gate, cli_hub, experts, fitting, printer
+from app import cli_documents, cli_gate, cli_hub, cli_ledger, cli_providers, experts, fitting, printer
 from app.bootstrap import Product, build
 from app.models.records import ModelCard
 from app.models.service import Serving
@@ -115,6 +115,8 @@ def serve(
 cli_hub.register(_typer)
 cli_documents.register(_typer)
 cli_gate.register(_typer)
+cli_providers.register(_typer)
+cli_ledger.register(_typer)
 fitting.register(_typer)
 experts.register(_typer)
 

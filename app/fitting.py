@@ -7,7 +7,6 @@ plan it, and leaves the words to ``app.fit_report``. Only a repository asks a hu
 from __future__ import annotations
 
 import sys
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
@@ -190,14 +189,14 @@ def _of_catalogue(model: CatalogueModel, quantization: str | None, subject: Subj
 
 def _of_hub(paths: Paths, name: str, subject: Subject) -> FitAnswer:
     """From the header of a file on the hub: megabytes of traffic, whatever the file's size."""
-    from app.bootstrap import build
+    from app.commands import opened_product
     from engine.gguf.remote import sketch
     from engine.hub.download import resolve
     from engine.hub.interrupt import Interrupt
     from engine.hub.repository import parse_source
 
     halt = Interrupt()
-    with closing(build(paths, exclusive=False)) as product, product.hub_access(None).client() as client:
+    with opened_product(paths) as product, product.hub_access(None).client() as client:
         remote = resolve(client, parse_source(name), halt)
         sys.stderr.write(f"Reading the header of {remote.name} on {client.host} ...\n")
         hollow = sketch(client, remote, paths.cache / "plans", halt)

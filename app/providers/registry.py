@@ -120,6 +120,8 @@ def settle(provider: Provider) -> Provider:
             raise GatehouseError("bad_price", "A price is an amount in dollars per million tokens, from 0 on.")
     if provider.n_ctx is not None and not 0 < provider.n_ctx <= 1 << 30:
         raise GatehouseError("bad_context", "A context is a number of tokens, from 1 on.")
+    if provider.trust == "team" and provider.input_usd_per_mtok is None and provider.output_usd_per_mtok is None:
+        provider = replace(provider, input_usd_per_mtok=0.0, output_usd_per_mtok=0.0)  # one's own costs nothing a token
     return replace(provider, name=name, model=model, base_url=provider.base_url.strip().rstrip("/"))
 
 

@@ -102,14 +102,14 @@ class RemoteProvider:
             finally:
                 _settle(provider, passage, progress)
 
-    async def test(self, provider: Provider) -> ProviderTest:
+    async def test(self, provider: Provider, consent: str = "button") -> ProviderTest:
         """Ask for its models and for one word: two requests that say nothing of the person's, both in the ledger."""
         try:
-            models = await self._models(provider)
+            models = await self._models(provider, consent)
             body = request_body(provider, _TEST, max_tokens=_TEST_TOKENS)
             cost = cost_usd_at_most(provider, 8, _TEST_TOKENS)
             permit = Permit(
-                "test", provider.base_url, provider.trust, "button", provider.name, provider.model,
+                "test", provider.base_url, provider.trust, consent, provider.name, provider.model,
                 prompt_tokens=8, cost_usd_at_most=cost,
             )  # fmt: skip
             started, ttft_s = self._clock(), None
@@ -123,13 +123,13 @@ class RemoteProvider:
             sentence += f" Its list of {len(models)} models does not name it."
         return ProviderTest(True, sentence, ttft_s, models)
 
-    async def _models(self, provider: Provider) -> tuple[str, ...]:
+    async def _models(self, provider: Provider, consent: str) -> tuple[str, ...]:
         """Raises ``RemoteError`` when the key is refused or nobody is there; what else goes wrong says little."""
         import httpx2
 
         key = await self._key(provider)
         permit = Permit(
-            "test", provider.base_url, provider.trust, "button", provider.name, provider.model, cost_usd_at_most=0.0
+            "test", provider.base_url, provider.trust, consent, provider.name, provider.model, cost_usd_at_most=0.0
         )
         async with await self._egress.passage(permit, self._patience) as passage:
             passage.sends_key = key is not None
