@@ -66,7 +66,8 @@ class EstimatedBuffers:
         facts = self.facts
         rows = _ROWS_ROUTED if facts.n_expert else _ROWS_DENSE
         rows += _ROWS_RECURRENT if facts.memory.recurrent else 0
-        logits = 4 * facts.n_vocab * shape.n_seq_max
+        # Twice for models that pool: in the graph, and kept.
+        logits = 4 * facts.n_vocab * (2 * shape.n_ubatch if facts.whole_rows else shape.n_seq_max)
         mask = 2 * shape.n_ctx * shape.n_ubatch
         everything = logits * 5 // 4 + mask + rows * shape.n_ubatch * facts.n_embd * 4
         copied = 0 if self.budgets.shared else facts.weights.largest_expert_bytes

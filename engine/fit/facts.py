@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.fit.footprint import Weights, group_weights
-from engine.fit.layers import ModelMemory, describe_memory
+from engine.fit.layers import WITHOUT_CACHE, ModelMemory, describe_memory
 from engine.gguf.header import Header
 from engine.gguf.split import display_name
+
+_LEAST_WHOLE_ROWS = 512
+_WHOLE_LOGITS_BYTES = 512 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class ModelFacts:
     n_expert_used: int
     weights: Weights
     memory: ModelMemory
+    whole_rows: int = 0
+    """Tokens in one computation of a model that must take a text whole; 0 for those that can take it in slices."""
     estimated: tuple[str, ...] = ()
     """Why the plan is no more than an estimate, in sentences; empty when a header was read."""
 
@@ -47,4 +52,12 @@ def facts_of(header: Header) -> ModelFacts:
         n_expert_used=header.n_expert_used,
         weights=group_weights(header),
         memory=describe_memory(header),
+        whole_rows=_whole_rows(header),
     )
+
+
+def _whole_rows(header: Header) -> int:
+    """As many as its context, but no more than the logits that llama.cpp keeps of every row are worth."""
+    if header.architecture not in WITHOUT_CACHE:
+        return 0
+    return min(header.n_ctx_train, max(_LEAST_WHOLE_ROWS, _WHOLE_LOGITS_BYTES // (8 * max(1, header.vocab_size))))

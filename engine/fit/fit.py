@@ -263,6 +263,8 @@ def _with_batch(case: _Case) -> _Case:
     """The micro-batch that makes the plan's task quickest, by estimated buffers."""
     if case.wish.n_ubatch is not None:
         return case.other(n_ubatch=case.wish.n_ubatch)
+    if case.facts.whole_rows:
+        return case.other(n_ubatch=case.facts.whole_rows)
     usual = case.other(n_ubatch=USUAL_BATCH)
     if not case.budgets.cards:
         return usual

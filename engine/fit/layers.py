@@ -82,6 +82,28 @@ _HYBRID = (
 """Architectures with attention in some layers and a recurrent state in others."""
 
 
+WITHOUT_CACHE = frozenset(
+    {
+        "bert",
+        "jina-bert-v2",
+        "jina-bert-v3",
+        "nomic-bert",
+        "nomic-bert-moe",
+        "neo-bert",
+        "eurobert",
+        "modern-bert",
+        "gemma-embedding",
+        "wavtokenizer-dec",
+        "dream",
+        "llada",
+        "llada-moe",
+        "rnd1",
+    }
+)
+"""Encoders and diffusion models: every text is computed whole, nothing of it is kept. Source:
+``llama_model::create_memory``."""
+
+
 def describe_memory(header: Header) -> ModelMemory:
     """Read the layers' memory from the header. Raises: ``ModelFileError`` for numbers that make no sense."""
     count = header.block_count
@@ -90,7 +112,7 @@ def describe_memory(header: Header) -> ModelMemory:
     windowed = _windowed_layers(header, count, window)
     kv_heads = _kv_heads(header, count)
     attends, recurs = _kinds(header, count, kv_heads)
-    keeps = _layers_with_cache(header, count)
+    keeps = 0 if header.architecture in WITHOUT_CACHE else _layers_with_cache(header, count)
     state = _state_elements(header, count) if any(recurs) else 0
     shapes = _HeadShapes(header)
     layers = []

@@ -1,14 +1,13 @@
 """Vectors of whole texts: a context of llama.cpp that pools what a model makes of each text into one row.
 
-Which models do that, how long a text may be and how many go into one computation is decided here, from the file and
-the plan; who waits for what is ``engine.serving.vectors.engine``'s. Owned by one thread.
+Which models do that and in what context is ``pooling.py``'s; who waits for what is
+``engine.serving.vectors.engine``'s. Owned by one thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from llama_cpp import llama_cpp as native
@@ -19,54 +18,13 @@ from engine.fit.plan import Plan
 from engine.llama.context import DecodeResult
 from engine.llama.interruption import StopWord
 from engine.llama.model import Model
-from engine.llama.parameters import context_parameters
+from engine.llama.pooling import Pooling, PoolingShape, pooling_context
 
 Vector = NDArray[np.float32]
-
-_LOGITS_BYTES: Final = 128 << 20
-_LEAST_ROWS: Final = 64
-"""llama.cpp computes and keeps the logits of every row of an embedding batch, 8 bytes a token of the vocabulary,
-though nobody reads them. Models that can take a text in pieces get batches for which that is no more than this."""
-MAX_SEQUENCES: Final = 64
-"""Texts in one computation."""
-
-
-class Pooling(IntEnum):
-    """How rows become one. Source: ``enum llama_pooling_type`` in llama.h."""
-
-    NONE = 0
-    MEAN = 1
-    CLS = 2
-    LAST = 3
-    RANK = 4
 
 
 class Interrupted(Exception):
     """The computation was broken off on demand."""
-
-
-def find_pooling(model: Model) -> Pooling | None:
-    """How a model pools; ``None`` for one that writes text.
-
-    The file says it. An encoder whose file does not is pooled by the mean, as sentence-transformers does it then.
-    Raises: ``WorkerError`` for a way that is not known here.
-    """
-    architecture = model.metadata("general.architecture") or ""
-    stated = model.metadata(f"{architecture}.pooling_type")
-    if stated not in (None, "0"):
-        try:
-            return Pooling(int(stated or ""))
-        except ValueError as error:
-            raise WorkerError("unsupported", f"The model pools in a way {stated!r} that is not known here.") from error
-    if not native.llama_model_is_diffusion(model.handle) and (_looks_ahead(model) or not model.has_decoder):
-        return Pooling.MEAN
-    return None
-
-
-def _looks_ahead(model: Model) -> bool:
-    """Whether a token sees those after it, as in an encoder."""
-    architecture = model.metadata("general.architecture") or ""
-    return model.metadata(f"{architecture}.attention.causal") == "false"
 
 
 class Embedder:
@@ -76,21 +34,9 @@ class Embedder:
         """Raises: ``WorkerError`` when llama.cpp cannot make the context."""
         self._stop = StopWord()
         self.pooling = pooling
-        self.n_rows = max(1, min(plan.n_ubatch, plan.n_ctx))
-        if pooling in (Pooling.LAST, Pooling.RANK) and not _looks_ahead(model):
-            self.n_rows = min(self.n_rows, max(_LEAST_ROWS, _LOGITS_BYTES // (8 * model.vocabulary.n_tokens)))
-        n_sequences = plan.n_seq_max if model.recurrent else min(MAX_SEQUENCES, self.n_rows)
-        parameters = context_parameters(
-            n_ctx=plan.n_ctx,
-            n_batch=self.n_rows,
-            n_ubatch=self.n_rows,
-            n_seq_max=n_sequences,
-            n_outputs_max=self.n_rows,  # every token of a text goes into its row
-            kv_type=plan.kv_type,
-            threads=plan.threads,
-        )
-        parameters.embeddings = True
-        parameters.pooling_type = int(pooling)
+        shape = PoolingShape(plan.n_ctx, plan.n_ubatch, plan.n_seq_max, plan.kv_type, plan.threads)
+        made = pooling_context(model, pooling, shape)
+        self.n_rows, n_sequences, parameters = made.n_rows, made.n_sequences, made.parameters
         parameters.no_perf = True
         self._stop.attach(parameters)
         self.handle: Any = native.llama_init_from_model(model.handle, parameters)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from llama_cpp import llama_cpp as native
 
 from engine.errors import ProbeFailed
 from engine.llama import bindings, devices, parameters
+from engine.llama.model import Model
+from engine.llama.pooling import PoolingShape, find_pooling, pooling_context
 from engine.probe.records import ComputeAnswer, ComputeQuestion
 
 _COMPUTE = re.compile(r"sched_reserve:\s+(\S+) compute buffer size =\s+([\d.]+) MiB")
@@ -43,26 +46,19 @@ def measure_compute(question: ComputeQuestion, lines: list[str]) -> ComputeAnswe
     model_parameters = parameters.model_parameters(layout)
     model_parameters.no_alloc = True
     native.llama_backend_init()
-    model = native.llama_model_load_from_file(question.model_path.encode(), model_parameters)
-    if not model:
+    handle = native.llama_model_load_from_file(question.model_path.encode(), model_parameters)
+    if not handle:
         raise ProbeFailed("model_refused", f"llama.cpp refused the model: {_last_complaint(lines)}")
+    model = Model(handle)
     try:
         return _measure_context(model, question, lines)
     finally:
-        native.llama_model_free(model)
+        model.close()
 
 
-def _measure_context(model: object, question: ComputeQuestion, lines: list[str]) -> ComputeAnswer:
-    context_parameters = parameters.context_parameters(
-        n_ctx=question.n_ctx,
-        n_batch=question.n_batch,
-        n_ubatch=question.n_ubatch,
-        n_seq_max=question.n_seq_max,
-        n_outputs_max=question.n_outputs_max,
-        kv_type=question.kv_type,
-        threads=1,
-    )
-    context = native.llama_init_from_model(model, context_parameters)
+def _measure_context(model: Model, question: ComputeQuestion, lines: list[str]) -> ComputeAnswer:
+    context_parameters, full_output_bytes = _context_parameters(model, question)
+    context = native.llama_init_from_model(model.handle, context_parameters)
     if not context:
         raise ProbeFailed("context_refused", f"llama.cpp refused the context: {_last_complaint(lines)}")
     n_ctx = int(native.llama_n_ctx(context))
@@ -71,13 +67,32 @@ def _measure_context(model: object, question: ComputeQuestion, lines: list[str])
     owners = devices.buffer_owners()
     return ComputeAnswer(
         compute=tuple((owners.get(name, name), size) for name, size in sizes.compute),
-        output_bytes=sizes.output_bytes,
+        output_bytes=max(sizes.output_bytes, full_output_bytes),
         kv_bytes=sizes.kv_bytes,
         recurrent_bytes=sizes.recurrent_bytes,
         splits=sizes.splits,
         n_ctx=n_ctx,
         repacks=any(_REPACKED.search(line) for line in lines),
     )
+
+
+def _context_parameters(model: Model, question: ComputeQuestion) -> tuple[Any, int]:
+    """As the worker will set them, and the bytes of its outputs where they grow with the first full batch."""
+    pooling = find_pooling(model)
+    if pooling is not None:
+        shape = PoolingShape(question.n_ctx, question.n_ubatch, question.n_seq_max, question.kv_type, threads=1)
+        made = pooling_context(model, pooling, shape)
+        return made.parameters, made.output_bytes
+    for_writing = parameters.context_parameters(
+        n_ctx=question.n_ctx,
+        n_batch=question.n_batch,
+        n_ubatch=question.n_ubatch,
+        n_seq_max=question.n_seq_max,
+        n_outputs_max=question.n_outputs_max,
+        kv_type=question.kv_type,
+        threads=1,
+    )
+    return for_writing, 0
 
 
 @dataclass(frozen=True, slots=True)

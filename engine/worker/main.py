@@ -190,7 +190,8 @@ class Worker:
     def _prepare(self, model: Model) -> _Writer | _Pooler:
         """A context of the kind the model needs, and its first computation."""
         from engine.llama.context import Context
-        from engine.llama.embedder import Embedder, find_pooling
+        from engine.llama.embedder import Embedder
+        from engine.llama.pooling import find_pooling
         from engine.llama.template import ChatTemplate
 
         vocabulary = model.vocabulary

@@ -19,7 +19,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from engine.errors import RequestError
-from engine.llama.embedder import Pooling, Vector
+from engine.llama.embedder import Vector
+from engine.llama.pooling import Pooling
 from engine.llama.tokens import Segment, Vocabulary
 from engine.serving.http.answers import JsonObject
 from engine.serving.http.guard import Guard
