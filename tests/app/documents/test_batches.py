@@ -6,9 +6,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from app.documents.batch_records import Batch, BatchFile, BatchState, FileState, NewBatch
 from app.documents.batches import Batches
@@ -22,6 +24,7 @@ from app.store import batches as rows
 from app.store import documents, extractions
 from engine.errors import GatehouseError
 from tests.app.documents.batch_kit import Heard, RegexExtractor, made_kit, made_shelf
+from tests.app.documents.made_files import PdfPage, pdf
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -51,6 +54,15 @@ async def open_house(lane: StoreLane, pool: ReaderPool) -> AsyncIterator[House]:
         yield house
     finally:
         await house.batches.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def own_pool() -> AsyncIterator[ReaderPool]:
+    """For tests that break readings off, which ends readers."""
+    readers = ReaderPool(1)
+    yield readers
+    await readers.close()
+    await asyncio.sleep(0)
 
 
 def _slips(folder: Path, count: int) -> Path:
@@ -116,9 +128,9 @@ async def test_files_end_in_order_and_can_be_moved(lane: StoreLane, pool: Reader
     assert list(dict.fromkeys(begun))[:2] == ["slip 11.txt", "slip 0.txt"]
 
 
-async def test_paused_batch_stops_at_once_and_goes_on(lane: StoreLane, pool: ReaderPool, tmp_path: Path) -> None:
+async def test_paused_batch_stops_at_once_and_goes_on(lane: StoreLane, own_pool: ReaderPool, tmp_path: Path) -> None:
     folder = _slips(tmp_path / "in", 4)
-    async with open_house(lane, pool) as house:
+    async with open_house(lane, own_pool) as house:
         house.extractor.hold = asyncio.Event()
         batch = await house.batches.create(NewBatch((folder,), "slip"))
         await asyncio.wait_for(house.extractor.begun.wait(), 20)
@@ -132,9 +144,9 @@ async def test_paused_batch_stops_at_once_and_goes_on(lane: StoreLane, pool: Rea
         assert {file.state for file in done.values()} == {FileState.DONE}
 
 
-async def test_cancelled_files_are_taken_up_again(lane: StoreLane, pool: ReaderPool, tmp_path: Path) -> None:
+async def test_cancelled_files_are_taken_up_again(lane: StoreLane, own_pool: ReaderPool, tmp_path: Path) -> None:
     folder = _slips(tmp_path / "in", 3)
-    async with open_house(lane, pool) as house:
+    async with open_house(lane, own_pool) as house:
         house.extractor.hold = asyncio.Event()
         batch = await house.batches.create(NewBatch((folder,), "slip"))
         await asyncio.wait_for(house.extractor.begun.wait(), 20)
@@ -149,10 +161,10 @@ async def test_cancelled_files_are_taken_up_again(lane: StoreLane, pool: ReaderP
 
 
 async def test_password_is_asked_per_file_and_not_kept(lane: StoreLane, pool: ReaderPool, tmp_path: Path) -> None:
-    from tests.app.documents.made_files import encrypted_pdf
-
     folder = _slips(tmp_path / "in", 1)
-    (folder / "locked.pdf").write_bytes(encrypted_pdf("Locked Shop\nTotal: 7.00", "sesame"))
+    (folder / "locked.pdf").write_bytes(
+        pdf(PdfPage(((72, 72, 12, "Locked Shop"), (72, 100, 12, "Total: 7.00"))), password="sesame")
+    )
     async with open_house(lane, pool) as house:
         batch = await house.batches.create(NewBatch((folder,), "slip"))
         files = await house.ended(batch)
@@ -213,7 +225,7 @@ async def test_what_a_dead_process_had_at_work_is_done_once(lane: StoreLane, poo
     # As a process leaves it that was killed while it read one file and asked about another.
     await lane.write(lambda connection: rows.set_state(connection, batch.id, BatchState.RUNNING))
     for file in files[:2]:
-        await lane.write(lambda connection, file_id=file.id: rows.begin(connection, file_id))
+        await lane.write(partial(rows.begin, file_id=file.id))
     async with open_house(lane, pool) as house:
         done = await house.ended(batch)
         assert {file.state for file in done.values()} == {FileState.DONE}
