@@ -12,6 +12,7 @@ from app.bus import Bus
 from app.chat.service import ChatService
 from app.documents.api import DocumentsApi
 from app.gate.outside import Outside, reach_outside
+from app.gate.service import GateService
 from app.kept_states import KeptConversations
 from app.lanes import CoreThread, StoreLane
 from app.models.bundles import Bundles
@@ -27,7 +28,7 @@ from app.models.shelf import Shelf
 from app.models.stand_ins import usable_endpoints
 from app.paths import Paths
 from app.providers.local import LocalProvider
-from app.services import GateApi, Services
+from app.services import Services
 from app.settings import Settings
 from app.vault.service import StoreService
 from app.vault.vault import Vault
@@ -46,6 +47,7 @@ class Product:
     core: CoreThread
     services: Services
     chat: ChatService
+    gate: GateService
     models: ModelsService
     downloads: Downloads
     recorder: Recorder
@@ -90,6 +92,7 @@ class Product:
     async def _close(self) -> None:
         await self._store.close()
         await self.chat.close()
+        await self.gate.close()
         await self.downloads.close()
         await self.models.close()
         await self.recorder.close()
@@ -124,7 +127,7 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
     store = StoreService(vault, lane)
     provider = LocalProvider()
 
-    async def wire() -> tuple[ChatService, ModelsService, Elsewhere, Outside]:
+    async def wire() -> tuple[ChatService, GateService, ModelsService, Elsewhere, Outside]:
         # In the core thread: what the services create belongs to its loop.
         await _open_store(lane, vault)
         warming: set[asyncio.Task[None]] = set()
@@ -159,10 +162,11 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
         chat = ChatService(lane, bus, models, provider, settings, kept.forget)
         if exclusive:
             await chat.recover()
-        return chat, models, elsewhere, outside
+        gate = GateService(lane, bus, chat, models, outside, settings)
+        return chat, gate, models, elsewhere, outside
 
     try:
-        chat, models, elsewhere, outside = core.submit(wire()).result()
+        chat, gate, models, elsewhere, outside = core.submit(wire()).result()
     except BaseException:
         core.stop()
         lane.close()
@@ -175,12 +179,23 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
         downloads=elsewhere.downloads,
         bundles=elsewhere.bundles,
         settings=settings,
-        gate=cast(GateApi, None),  # until app.gate.service is there
+        gate=gate,
         documents=cast(DocumentsApi, None),  # until app.documents.service is there
         store=store,
     )
     return Product(
-        paths, core, services, chat, models, elsewhere.downloads, elsewhere.recorder, provider, outside, lane, store
+        paths,
+        core,
+        services,
+        chat,
+        gate,
+        models,
+        elsewhere.downloads,
+        elsewhere.recorder,
+        provider,
+        outside,
+        lane,
+        store,
     )
 
 

@@ -8,14 +8,14 @@ tree here (:meth:`ChatService.answer_elsewhere`); whether they are asked for is 
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from app.bus import Bus
 from app.chat import prompt as prompts
 from app.chat.answer import LiveAnswer
 from app.chat.conversing import Conversing, Write
+from app.chat.lines import Line, exchange, kept_label, new_conversation, new_message
 from app.chat.local_answer import LocalAnswers, ModelHost
 from app.chat.prompt import AttachedText, Attachments, Part
 from app.chat.records import (
@@ -27,7 +27,7 @@ from app.chat.records import (
     Transcript,
 )
 from app.chat.saver import AnswerSaver
-from app.chat.title import DEFAULT_TITLE, shorten, title_from
+from app.chat.title import DEFAULT_TITLE, title_from
 from app.events import (
     AnswerFinished,
     BranchChosen,
@@ -36,7 +36,7 @@ from app.events import (
     Event,
     MessageAdded,
 )
-from app.gate.label import Label, strictest
+from app.gate.label import GateMode, Label
 from app.gate.records import Flag
 from app.lanes import StoreLane
 from app.providers.provider import PromptMessage, Provider
@@ -46,18 +46,6 @@ from app.store.database import Connection
 from engine.errors import GatehouseError, RequestError
 
 LEFT_BEHIND = "Gatehouse ended while this was being written."
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What would be asked of a model, and where the answer's place is."""
-
-    conversation: Conversation
-    answer: Message | None
-    """Beside which the new one will be; ``None`` at the end of the chosen branch."""
-    branch: tuple[Message, ...]
-    """What stands above."""
-    parts: tuple[Part, ...]
 
 
 class ChatService:
@@ -113,7 +101,7 @@ class ChatService:
         return Transcript(stored.conversation, messages.with_places(stored.messages, newer))
 
     async def create(self, model_id: str | None = None) -> Conversation:
-        conversation = _new_conversation(DEFAULT_TITLE, model_id)
+        conversation = new_conversation(DEFAULT_TITLE, model_id)
         await self._lane.write(lambda connection: conversations.insert(connection, conversation))
         self._publish(ConversationChanged(conversation))
         return conversation
@@ -167,7 +155,7 @@ class ChatService:
             raise _answer_running()
         parts = await self._lay_out(conversation, branch, text)
         await self._refuse_overflow(prompts.messages_of(parts))
-        question, answer = _exchange(conversation.id, branch, text, _kept_label(branch, parts))
+        question, answer = exchange(conversation.id, branch, text, kept_label(branch, parts))
         changed = await self._add(conversation, branch, question, answer, is_new=conversation_id is None)
         self._start(changed, answer)
         return answer.id
@@ -198,7 +186,7 @@ class ChatService:
         original = await self._lane.read(lambda connection: messages.get(connection, message_id))
         if original.role != "user":
             raise RequestError("not_editable", "Only your own messages can be edited.")
-        question = _message(original.conversation_id, original.parent_id, "user", text, MessageStatus.COMPLETE)
+        question = new_message(original.conversation_id, original.parent_id, "user", text, MessageStatus.COMPLETE)
         above = await self._path(original.parent_id)
         return await self._branch_off(original.conversation_id, above, (question,), question.id)
 
@@ -227,36 +215,42 @@ class ChatService:
         conversation, branch = await self._branch(conversation_id)
         return await self._measure(prompts.messages_of(await self._lay_out(conversation, branch, draft)))
 
-    async def line(self, conversation_id: str | None, message_id: str | None = None, draft: str = "") -> Line:
-        """What would be asked now: for a draft, or for another answer in the place of ``message_id``.
+    async def line_after(self, conversation_id: str, draft: str) -> Line:
+        """What would be asked of a model with ``draft`` at the end of the chosen branch. Raises ``GatehouseError``."""
+        conversation, branch = await self._branch(conversation_id)
+        return Line(conversation, None, branch, await self._lay_out(conversation, branch, draft))
 
-        Raises ``GatehouseError`` when there is no such answer, or when a document of the conversation cannot be had.
-        """
-        if message_id is None:
-            conversation, branch = await self._branch(conversation_id)
-            return Line(conversation, None, branch, await self._lay_out(conversation, branch, draft))
+    async def line_beside(self, message_id: str) -> Line:
+        """What would be asked for another answer in the place of this one. Raises ``GatehouseError``."""
         answer = await self._answer(message_id)
         above = await self._path(answer.parent_id)
         stored = await self._lane.read(lambda connection: conversations.get(connection, answer.conversation_id))
         return Line(stored, answer, above, await self._lay_out(stored, above))
+
+    async def first_line(self, draft: str, mode: GateMode, label: Label, system_prompt: str = "") -> Line:
+        """What would be asked in a conversation that begins with ``draft``; it is stored with the answer."""
+        begun = replace(
+            new_conversation(DEFAULT_TITLE, None), gate=mode, label=label, own_label=label, system_prompt=system_prompt
+        )
+        return Line(begun, None, (), await self._lay_out(begun, (), draft))
 
     async def answer_elsewhere(self, line: Line, write: Write, draft: str = "", text: str = "") -> str:
         """A sibling of the line's answer, or the answer to ``draft``, written by ``write``; returns its id.
 
         ``text`` is what a cut answer had already.
         """
-        label = _kept_label(line.branch, line.parts)
+        label = kept_label(line.branch, line.parts)
         if line.answer is None:
             if any(self._answers.is_running(message.id) for message in line.branch[-1:]):
                 raise _answer_running()
             is_new = not await self._exists(line.conversation.id)
-            question, answer = _exchange(line.conversation.id, line.branch, draft, label)
+            question, answer = exchange(line.conversation.id, line.branch, draft, label)
             await self._add(line.conversation, line.branch, question, answer, is_new=is_new)
             self._answers.start(LiveAnswer(answer, self._bus.publish, self._saver.note), write)
             return answer.id
         parent_id = line.answer.parent_id
         assert parent_id is not None, "an answer answers something"
-        pending = _message(line.conversation.id, parent_id, "assistant", text, MessageStatus.PENDING, label)
+        pending = new_message(line.conversation.id, parent_id, "assistant", text, MessageStatus.PENDING, label)
         await self._insert_branch(line.conversation.id, line.branch, (), pending)
         self._answers.start(LiveAnswer(pending, self._bus.publish, self._saver.note), write)
         return pending.id
@@ -282,7 +276,7 @@ class ChatService:
     async def _branch(self, conversation_id: str | None) -> tuple[Conversation, tuple[Message, ...]]:
         """The conversation and its chosen branch as of now; a new, unsaved conversation for ``None``."""
         if conversation_id is None:
-            return _new_conversation(DEFAULT_TITLE, None), ()
+            return new_conversation(DEFAULT_TITLE, None), ()
         transcript = await self.open(conversation_id)
         return transcript.conversation, transcript.messages
 
@@ -299,8 +293,8 @@ class ChatService:
         current = await self._lane.read(lambda connection: conversations.get(connection, conversation_id))
         parts = await self._lay_out(current, (*above, *added))
         await self._refuse_overflow(prompts.messages_of(parts))
-        label = _kept_label((*above, *added), parts)
-        answer = _message(conversation_id, parent_id, "assistant", "", MessageStatus.PENDING, label)
+        label = kept_label((*above, *added), parts)
+        answer = new_message(conversation_id, parent_id, "assistant", "", MessageStatus.PENDING, label)
         changed = await self._insert_branch(conversation_id, above, added, answer)
         self._start(changed, answer)
         return answer.id
@@ -364,45 +358,3 @@ class ChatService:
 
 def _answer_running() -> RequestError:
     return RequestError("answer_running", "The last answer is still being written.", "Wait for it, or stop it.")
-
-
-def _new_conversation(title: str, model_id: str | None) -> Conversation:
-    now = time.time()
-    return Conversation(uuid.uuid4().hex, shorten(title), now, now, False, model_id, "", 0, "")
-
-
-def _kept_label(branch: Sequence[Message], parts: Sequence[Part]) -> Label | None:
-    """What is made from documents keeps the strictest of their labels, also once those are detached."""
-    labels = [document.label for part in parts for document in part.documents]
-    labels += [message.label for message in branch if message.label is not None]
-    return strictest(labels) if labels else None
-
-
-def _exchange(
-    conversation_id: str, branch: Sequence[Message], text: str, label: Label | None
-) -> tuple[Message, Message]:
-    """A person's message at the end of a branch, and its pending answer."""
-    parent = branch[-1].id if branch else None
-    question = _message(conversation_id, parent, "user", text, MessageStatus.COMPLETE, label)
-    return question, _message(conversation_id, question.id, "assistant", "", MessageStatus.PENDING, label)
-
-
-def _message(
-    conversation_id: str, parent_id: str | None, role: str, text: str, status: MessageStatus, label: Label | None = None
-) -> Message:
-    return Message(
-        id=uuid.uuid4().hex,
-        conversation_id=conversation_id,
-        parent_id=parent_id,
-        role="user" if role == "user" else "assistant",
-        text=text,
-        reasoning="",
-        status=status,
-        created_at=time.time(),
-        model_id=None,
-        stats=None,
-        error="",
-        branch_index=0,
-        branch_count=1,
-        label=label,
-    )
