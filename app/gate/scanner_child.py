@@ -92,7 +92,7 @@ def _presidio(text: str) -> Iterable[Finding]:
 
 @cache
 def _recognizers() -> tuple[tuple[Any, str, float, re.Pattern[str] | None], ...]:
-    _keep_suffix_list_here()
+    keep_suffix_list_here()
     from presidio_analyzer import predefined_recognizers
 
     return tuple(
@@ -101,7 +101,7 @@ def _recognizers() -> tuple[tuple[Any, str, float, re.Pattern[str] | None], ...]
     )
 
 
-def _keep_suffix_list_here() -> None:
+def keep_suffix_list_here() -> None:
     """tldextract asks two hosts for the list at first use; its own copy does."""
     import tldextract
     import tldextract.tldextract as implementation
