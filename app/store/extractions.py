@@ -201,15 +201,16 @@ def verdicts(connection: Connection, schema_name: str, limit: int) -> tuple[Verd
     return tuple(Verdict(name, FieldType(kind), value == machine, score) for name, kind, value, machine, score in rows)
 
 
-def seen_files(connection: Connection, schema_name: str, limit: int) -> tuple[str, ...]:
-    """Files of a schema that a person corrected and left without a doubt, the most corrected first."""
+def seen_files(connection: Connection, schema_name: str, most_characters: int, limit: int) -> tuple[str, ...]:
+    """Files of a schema that a person decided about and left without a doubt, the most corrected first."""
     rows = connection.execute(
         "SELECT f.id FROM batch_files AS f JOIN batches AS b ON b.id = f.batch_id"
+        " JOIN extractions AS e ON e.file_id = f.id JOIN documents AS d ON d.id = e.document_id"
         " WHERE b.schema_name = ? AND f.state = 'done' AND f.doubtful_values = 0 AND f.decided_values > 0"
-        " AND b.deleted_at IS NULL"
+        " AND b.deleted_at IS NULL AND d.characters <= ?"
         " ORDER BY (SELECT count(*) FROM reviews AS r WHERE r.file_id = f.id AND r.action <> 'accepted') DESC, f.seq"
         " LIMIT ?",
-        (schema_name, limit),
+        (schema_name, most_characters, limit),
     )
     return tuple(row[0] for row in rows)
 
