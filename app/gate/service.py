@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from app.bus import Bus
 from app.chat.records import Conversation
@@ -44,21 +44,30 @@ from app.gate.records import (
 )
 from app.gate.scan import Scanner
 from app.lanes import StoreLane
-from app.models.service import ModelsService
-from app.providers.provider import Chunk
+from app.providers.provider import Chunk, Endpoint
 from app.routing import rules
 from app.routing.decision import decide
 from app.routing.features import features
-from app.routing.larger import larger_model
+from app.routing.larger import Models, larger_model
 from app.settings import Settings
 from app.store import conversations
 from app.store import gate as rows
 from engine.errors import GatehouseError, RequestError
+from engine.fit.plan import Wish
 
 if TYPE_CHECKING:
     import httpx2
 
 _LONGEST_TERM = 200
+
+
+class LocalModels(Models, Protocol):
+    """What the gate needs of the models on this machine."""
+
+    def endpoint(self) -> Endpoint | None:
+        """Where the loaded model answers right now, or ``None``."""
+
+    async def load(self, model_id: str, wish: Wish | None = None) -> None: ...
 
 
 class GateService:
@@ -69,7 +78,7 @@ class GateService:
         lane: StoreLane,
         bus: Bus,
         chat: ChatService,
-        models: ModelsService,
+        models: LocalModels,
         outside: Outside,
         settings: Settings,
     ) -> None:

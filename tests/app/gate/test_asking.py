@@ -1,0 +1,314 @@
+"""From a question over the sheet to an answer from elsewhere: what leaves is what was shown, and only then."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from app.chat.prompt import AttachedText
+from app.chat.records import Message, MessageStatus
+from app.events import AnswerGrew
+from app.gate.label import GateMode, Label
+from app.gate.records import Ask, Outcome, PreviewChange
+from app.lanes import StoreLane
+from app.paths import resolve
+from app.store import gate as rows
+from engine.errors import GatehouseError
+from tests.app.gate.made_gate import GateStage, close, gate_stage
+from tests.cloud_double import CloudDouble
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+IBAN = "DE89370400440532013000"
+MAIL = "jana.novotna@example.org"
+QUESTION = f"Write to {MAIL} that the rent goes to {IBAN}."
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[CloudDouble]:
+    with CloudDouble() as double:
+        yield double
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GateStage]:
+    """One detector process for all tests here; each has its own conversation."""
+    paths = resolve(tmp_path_factory.mktemp("gate") / "data")
+    paths.make_folders()
+    lane = StoreLane(paths.database)
+    made = await gate_stage(lane, paths)
+    await made.gate.add_term("Falcon", "PROJECT")
+    assert await made.gate.scan(f"Pay {IBAN}."), "the detectors' process lives as long as the module"
+    yield made
+    await close(made)
+    lane.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stage(house: GateStage, cloud: CloudDouble) -> GateStage:
+    cloud.misbehave()
+    await house.provider(cloud.base_url)
+    return house
+
+
+async def _sent(stage: GateStage, ask: Ask) -> Message:
+    preview = await stage.gate.preview(ask)
+    return await stage.finished(await stage.gate.send(preview.id, preview.body_sha256))
+
+
+async def test_what_leaves_is_what_was_shown_and_names_come_back(stage: GateStage, cloud: CloudDouble) -> None:
+    local = await stage.answered(QUESTION, "Here it is.", GateMode.ASK)
+    preview = await stage.gate.preview(Ask(local.conversation_id, local.id))
+    assert not any(secret in preview.body.decode() for secret in (IBAN, MAIL))
+    assert {redaction.kind for redaction in preview.redactions} == {"IBAN", "EMAIL"}
+    mail, iban = (next(r.placeholder for r in preview.redactions if r.kind == kind) for kind in ("EMAIL", "IBAN"))
+    cloud.misbehave(reply=f"Dear {mail} the rent goes to {iban.lower().strip('[]')} now")
+    answer = await stage.finished(await stage.gate.send(preview.id, preview.body_sha256))
+    assert answer.text.strip() == f"Dear {MAIL} the rent goes to {IBAN} now"
+    grown = "".join(e.text for e in stage.of(AnswerGrew) if e.message_id == answer.id)
+    assert grown == answer.text
+    assert cloud.seen()[-1].body.encode() == preview.body
+    assert answer.parent_id == local.parent_id
+    assert (answer.status, answer.stats and answer.stats.route) == (MessageStatus.COMPLETE, "cloud")
+    assert answer.stats is not None
+    assert answer.stats.provider == "Nimbus"
+    assert answer.stats.cost_usd == pytest.approx((1000 * 2 + 500 * 8) / 1e6)
+    (first, last, *_) = (await stage.gate.ledger()).rows
+    assert (first.part, first.request_id, first.consent) == ("begun", answer.stats.request_id, "sheet")
+    assert first.body_sha256 == hashlib.sha256(preview.body).hexdigest()
+    assert dict(first.redactions) == {"EMAIL": 1, "IBAN": 1}
+    assert (last.outcome, last.conversation_id) == (Outcome.COMPLETE, local.conversation_id)
+
+
+async def test_placeholders_are_stable_in_a_conversation(stage: GateStage, cloud: CloudDouble) -> None:
+    local = await stage.answered(f"First {IBAN}.", "Yes.", GateMode.ASK)
+    first = await stage.gate.preview(Ask(local.conversation_id, local.id))
+    await stage.finished(await stage.gate.send(first.id, first.body_sha256))
+    draft = f"Compare GB29NWBK60161331926819 with {IBAN}."
+    second = await stage.gate.preview(Ask(local.conversation_id, draft=draft))
+    placeholders = {redaction.text: redaction.placeholder for redaction in second.redactions}
+    assert placeholders[IBAN] == first.redactions[0].placeholder
+    assert placeholders["GB29NWBK60161331926819"] != placeholders[IBAN]
+
+
+async def test_a_switched_off_redaction_leaves_and_its_digits_are_let_through(stage: GateStage) -> None:
+    local = await stage.answered(QUESTION, "Here.", GateMode.ASK)
+    preview = await stage.gate.preview(Ask(local.conversation_id, local.id))
+    iban = next(redaction.placeholder for redaction in preview.redactions if redaction.kind == "IBAN")
+    changed = await stage.gate.change(preview.id, PreviewChange(off=frozenset({iban})))
+    assert changed.verdict.allowed
+    assert IBAN in changed.body.decode()
+    assert MAIL not in changed.body.decode()
+    assert any("1 found string leaves" in warning for warning in changed.warnings)
+    with pytest.raises(GatehouseError, match="has changed"):
+        await stage.gate.send(preview.id, preview.body_sha256)
+
+
+async def test_edited_text_is_scanned_again(stage: GateStage) -> None:
+    local = await stage.answered(QUESTION, "Here.", GateMode.ASK)
+    preview = await stage.gate.preview(Ask(local.conversation_id, local.id))
+    last = len(preview.messages) - 1
+    text = preview.messages[last].after + " Tell max.muster@example.com about Falcon."
+    changed = await stage.gate.change(preview.id, PreviewChange(edits={last: text}))
+    assert changed.messages[last].edited
+    assert changed.messages[last].before == QUESTION + " Tell max.muster@example.com about Falcon."
+    assert changed.messages[last].after.startswith(preview.messages[last].after)
+    sent = json.loads(changed.body)["messages"][last]["content"]
+    assert sent == changed.messages[last].after
+    assert "max.muster" not in sent
+    assert "[PROJECT_1]" in sent
+
+
+async def test_restricted_forbids_wherever_it_is(stage: GateStage) -> None:
+    """In the conversation, in a workspace above its folder, in a document; and leaving it out allows the rest."""
+    local = await stage.answered("A question.", "An answer.", GateMode.OPEN, Label.RESTRICTED)
+    ask = Ask(local.conversation_id, local.id)
+    assert (await stage.gate.preview(ask)).verdict.code == "restricted"
+    assert (await stage.gate.preview(ask)).body == b""
+    await stage.gate.set_label(local.conversation_id, Label.PUBLIC)
+    work = await stage.gate.add_place("Clinic", Label.RESTRICTED)
+    folder = await stage.gate.add_place("Letters", Label.PUBLIC, work.id)
+    await stage.gate.move(local.conversation_id, folder.id)
+    assert (await stage.gate.preview(ask)).verdict.code == "restricted"
+    await stage.gate.remove_place(work.id)
+    assert (await stage.gate.preview(ask)).verdict.code == "restricted"
+    await stage.gate.move(local.conversation_id, None)
+    await stage.gate.set_label(local.conversation_id, Label.PUBLIC)
+
+    class OneDocument:
+        async def texts(self, *_: object) -> tuple[AttachedText, ...]:
+            return (AttachedText("findings.pdf", "The findings.", Label.RESTRICTED),)
+
+    stage.chat.attachments = OneDocument()
+    try:
+        preview = await stage.gate.preview(ask)
+    finally:
+        stage.chat.attachments = None
+    assert preview.verdict.code == "restricted"
+    assert [attachment.name for attachment in preview.attachments] == ["findings.pdf"]
+
+
+async def test_what_came_from_a_restricted_document_stays_restricted(stage: GateStage) -> None:
+    """Also when the document is no longer attached: its excerpts are in the answer."""
+
+    class OneDocument:
+        async def texts(self, *_: object) -> tuple[AttachedText, ...]:
+            return (AttachedText("findings.pdf", "The findings.", Label.RESTRICTED),)
+
+    stage.chat.attachments = OneDocument()
+    try:
+        local = await stage.answered("What do the findings say?", "They say much.", GateMode.ASK)
+    finally:
+        stage.chat.attachments = None
+    preview = await stage.gate.preview(Ask(local.conversation_id, draft="Say more."))
+    assert preview.verdict.code == "restricted"
+    without = await stage.gate.change(preview.id, PreviewChange(left_out=frozenset(range(len(preview.messages) - 1))))
+    assert without.verdict.allowed, without.verdict
+
+
+@pytest.mark.parametrize(
+    ("mode", "label", "code"),
+    [
+        (GateMode.LOCAL, Label.PUBLIC, "local_only"),
+        (GateMode.ASK, Label.PUBLIC, "needs_sheet"),
+        (GateMode.OPEN, Label.CONFIDENTIAL, "needs_sheet"),
+    ],
+)
+async def test_only_open_conversations_skip_the_sheet(
+    stage: GateStage, cloud: CloudDouble, mode: GateMode, label: Label, code: str
+) -> None:
+    local = await stage.answered("A question.", "An answer.", mode, label)
+    before = len(cloud.seen())
+    with pytest.raises(GatehouseError) as caught:
+        await stage.gate.ask(Ask(local.conversation_id, local.id))
+    assert caught.value.code == code
+    assert len(cloud.seen()) == before
+
+
+async def test_an_open_conversation_is_asked_at_once_and_still_scanned(stage: GateStage, cloud: CloudDouble) -> None:
+    local = await stage.answered(QUESTION, "Here.", GateMode.OPEN)
+    answer = await stage.finished(await stage.gate.ask(Ask(local.conversation_id, draft=f"Again: {IBAN}")))
+    assert answer.status is MessageStatus.COMPLETE
+    assert IBAN not in cloud.seen()[-1].body
+    assert (await stage.gate.ledger()).rows[0].consent == "open conversation"
+
+
+async def test_what_changed_while_the_sheet_was_open_stops_the_request(stage: GateStage, cloud: CloudDouble) -> None:
+    local = await stage.answered("A question.", "An answer.", GateMode.ASK)
+    preview = await stage.gate.preview(Ask(local.conversation_id, local.id))
+    before = len(cloud.seen())
+    for change, undo, code in (
+        (stage.gate.set_offline(True), stage.gate.set_offline(False), "offline"),
+        (
+            stage.gate.set_mode(local.conversation_id, GateMode.LOCAL),
+            stage.gate.set_mode(local.conversation_id, GateMode.ASK),
+            "local_only",
+        ),
+        (
+            stage.gate.set_label(local.conversation_id, Label.RESTRICTED),
+            stage.gate.set_label(local.conversation_id, Label.INTERNAL),
+            "restricted",
+        ),
+        (stage.gate.set_budget(0.0001, None), stage.gate.set_budget(None, None), "budget"),
+    ):
+        await change
+        with pytest.raises(GatehouseError) as caught:
+            await stage.gate.send(preview.id, preview.body_sha256)
+        await undo
+        assert caught.value.code == code
+    assert len(cloud.seen()) == before
+    answer = await stage.finished(await stage.gate.send(preview.id, preview.body_sha256))
+    assert answer.status is MessageStatus.COMPLETE
+
+
+async def test_consent_is_for_one_request(stage: GateStage, cloud: CloudDouble) -> None:
+    local = await stage.answered("A question.", "An answer.", GateMode.ASK)
+    preview = await stage.gate.preview(Ask(local.conversation_id, local.id))
+    before = len(cloud.seen())
+    sends = (stage.gate.send(preview.id, preview.body_sha256) for _ in range(3))
+    done = await asyncio.gather(*sends, return_exceptions=True)
+    answers = [one for one in done if isinstance(one, str)]
+    assert len(answers) == 1
+    await stage.finished(answers[0])
+    assert len(cloud.seen()) == before + 1
+    assert {one.code for one in done if isinstance(one, GatehouseError)} == {"no_such_preview"}
+
+
+async def test_a_planted_string_stops_even_what_the_person_lets_through(stage: GateStage) -> None:
+    await stage.lane.write(lambda connection: rows.plant(connection, ["heron-7781-lagoon"]))
+    local = await stage.answered("It is called heron-7781-lagoon.", "Yes.", GateMode.ASK)
+    preview = await stage.gate.preview(Ask(local.conversation_id, local.id))
+    assert (preview.verdict.code, preview.body) == ("leak", b"")
+    assert "CANARY" in preview.verdict.sentence
+
+
+async def test_a_cut_answer_is_kept_and_goes_on_when_asked_to(stage: GateStage, cloud: CloudDouble) -> None:
+    local = await stage.answered(QUESTION, "Here.", GateMode.ASK)
+    cloud.misbehave("cut")
+    cut = await _sent(stage, Ask(local.conversation_id, local.id))
+    assert (cut.status, cut.text) == (MessageStatus.INTERRUPTED, "Good day ")
+    assert (await stage.gate.ledger()).rows[1].outcome is Outcome.CUT
+    asked = len(cloud.answers_asked())
+    cloud.misbehave(reply="and to you")
+    whole = await _sent(stage, Ask(local.conversation_id, cut.id, resume=True))
+    assert whole.text.strip() == "Good day and to you"
+    assert (whole.parent_id, whole.status) == (cut.parent_id, MessageStatus.COMPLETE)
+    assert len(cloud.answers_asked()) == asked + 1
+    assert [m["role"] for m in cloud.answers_asked()[-1]["messages"]][-2:] == ["assistant", "user"]
+    with pytest.raises(GatehouseError, match="not cut off"):
+        await stage.gate.preview(Ask(local.conversation_id, local.id, resume=True))
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"), [("status:500", MessageStatus.FAILED), ("stall", MessageStatus.INTERRUPTED)]
+)
+async def test_what_goes_wrong_is_a_sentence_and_the_local_answer_stays(
+    stage: GateStage, cloud: CloudDouble, fault: str, status: MessageStatus
+) -> None:
+    local = await stage.answered("A question.", "An answer.", GateMode.ASK)
+    before = len(cloud.seen())
+    cloud.misbehave(fault)
+    failed = await _sent(stage, Ask(local.conversation_id, local.id))
+    assert failed.status is status
+    assert failed.error
+    assert len(cloud.seen()) == before + 1, "nothing is sent again by itself"
+    await stage.chat.choose_branch(local.id)
+    shown = (await stage.chat.open(local.conversation_id)).messages[-1]
+    assert (shown.id, shown.text, shown.branch_count) == (local.id, "An answer.", 2)
+
+
+async def test_a_draft_begins_a_conversation_under_its_own_gate(stage: GateStage) -> None:
+    ask = Ask(None, draft=QUESTION, mode=GateMode.ASK, label=Label.CONFIDENTIAL, system_prompt="Be brief.")
+    preview = await stage.gate.preview(ask)
+    assert preview.messages[0].after == "Be brief."
+    count = len(await stage.chat.conversations())
+    answer = await stage.finished(await stage.gate.send(preview.id, preview.body_sha256))
+    stored = await stage.chat.open(answer.conversation_id)
+    assert answer.status is MessageStatus.COMPLETE
+    assert (stored.conversation.gate, stored.conversation.label) == (GateMode.ASK, Label.CONFIDENTIAL)
+    assert len(await stage.chat.conversations()) == count + 1
+    assert [message.text for message in stored.messages][:1] == [QUESTION]
+
+
+async def test_no_scanner_no_preview(stage: GateStage, tmp_path: Path) -> None:
+    """Fails closed: who cannot look lets nothing out."""
+    paths = resolve(tmp_path / "other")
+    paths.make_folders()
+    lane = StoreLane(paths.database)
+    other = await gate_stage(lane, paths)
+    try:
+        provider = (await stage.gate.providers())[0]
+        await other.provider(provider.base_url)
+        await other.gate.close()
+        with pytest.raises(GatehouseError) as caught:
+            await other.gate.preview(Ask(None, draft=QUESTION, mode=GateMode.OPEN))
+        assert caught.value.code == "not_scanned"
+    finally:
+        await close(other)
+        lane.close()
