@@ -99,11 +99,17 @@ class NameFinder:
                 return await self._named(window, asker, model_id)
 
         windows = [list(_windows(text)) for text in texts]
-        async with asyncio.TaskGroup() as group:
-            asked = [[group.create_task(look(window)) for window in row] for row in windows]
+        tasks = [[asyncio.create_task(look(window)) for window in row] for row in windows]
+        every = [task for row in tasks for task in row]
+        try:
+            await asyncio.gather(*every)
+        finally:
+            for task in every:
+                task.cancel()
+            await asyncio.gather(*every, return_exceptions=True)
         return tuple(
             located(text, {pair for task in row for pair in task.result()})
-            for text, row in zip(texts, asked, strict=True)
+            for text, row in zip(texts, tasks, strict=True)
         )
 
     async def _named(self, window: str, asker: Asker, model_id: str) -> tuple[tuple[str, str], ...]:

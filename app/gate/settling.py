@@ -15,11 +15,11 @@ _BROAD = frozenset({"URL", "KEY", "ADDRESS"})
 
 _WITHIN = re.compile(r"[\s,;]{0,12}(?:\b[A-Z]{2,3}\b[\s,]{0,12})?(?:\b\d{1,6}(?:-\d{3,4})?\b[\s,]{0,12})?")
 """What may stand between two pieces of one address: a region's letters, a number."""
-_AFTER = re.compile(r"[\s,]{0,12}(?:\b[A-Z]{2}\b[\s,]{0,12})?\b\d{3,6}(?:[- ]\d{2,4})?\b(?![\d:/.-])")
+_AFTER = re.compile(r"[\s,]{0,12}(?:\b[A-Z]{2}\b[\s,]{0,12})?\b\d{3,6}(?:[- ]\d{2,4})?\b(?![\d:/-]|\.\d)")
 """What may end an address: a postcode."""
 _CAPITAL = r"[^\W\d_a-zß-öø-ÿ]"
 _LINE = rf"[ \t]*[,\n][\s,]{{0,12}}{_CAPITAL}[\w.'’-]*(?: {_CAPITAL}[\w.'’-]*){{0,3}}"
-_BLOCK = re.compile(rf"(?:{_LINE}){{1,3}}[\s,]{{1,12}}\d{{3,6}}(?:-\d{{3,4}})?\b(?![\d:/.-])")
+_BLOCK = re.compile(rf"(?:{_LINE}){{1,3}}[\s,]{{1,12}}\d{{3,6}}(?:-\d{{3,4}})?\b(?![\d:/-]|\.\d)")
 """Town, region and country in lines of their own, with a postcode at the end."""
 _BEFORE = re.compile(r"(?<![\w.,:/-])\d{1,6}[ ]\Z")
 """What may begin one: a number."""

@@ -15,7 +15,8 @@ from urllib.parse import quote, quote_plus
 
 NUMBERED: Final = frozenset({"IBAN", "CARD", "TAX", "HEALTH", "ID", "PHONE", "ACCOUNT"})
 """Kinds that are digits and letters, grouped as anybody likes."""
-_INFLECTED: Final = frozenset({"PERSON", "ORGANISATION", "PLACE", "TERM"})
+_FIXED: Final = NUMBERED | {"EMAIL", "URL", "KEY", "IP", "DATE", "ADDRESS", "AGE", "TEXT"}
+"""Kinds that take no endings; names do, and what a person's glossary calls otherwise."""
 _MIN_REPEATED_CHARS: Final = 3
 _WORDS: Final = """
     will may mark rose grant bill art hope faith joy dean chase drew sue pat rob frank grace miles penny rich ray max
@@ -94,7 +95,7 @@ def _end(kind: str, last: str) -> str:
     """What may follow: an ending, the longer the longer the word is; of other kinds nothing."""
     if not last[-1].isalnum():
         return ""
-    if kind not in _INFLECTED or not last.isalpha():
+    if kind in _FIXED or not last.isalpha():
         return r"(?!\w)"
     longest = min(max(len(last) - 3, 0), 3)
     return rf"(?=(?:[^\W\d_]{{0,{longest}}}|{_ENDINGS})(?!\w))" if longest else r"(?!\w)"
