@@ -1,0 +1,167 @@
+"""The form that each field's answer may take for one window of a document, as JSON schemas.
+
+A value is chosen rather than written: dates, amounts and numbers among those that the window holds, together with the
+words before them on their line; texts as runs of words of the window. So most answers are proven by their form, and
+what is forced need not be decoded. Every field may be ``null``. Where a window is too large for that, texts are free
+and ``ground`` looks for them. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.extraction.finding import find
+from app.extraction.schema import Field, FieldType
+from app.extraction.view import Line
+
+JsonSchema = dict[str, Any]
+
+FOUND: Final = (FieldType.DATE, FieldType.NUMBER, FieldType.AMOUNT, FieldType.EMAIL, FieldType.IBAN, FieldType.VAT_ID)
+"""Types whose values have a form of their own."""
+LABELLED: Final = (FieldType.NUMBER, FieldType.AMOUNT)
+"""Answered together with the words before them."""
+MAX_LABEL_CHARS: Final = 60
+MAX_ADDRESS_LINES: Final = 8
+MAX_LIST_ITEMS: Final = 40
+_MAX_PATTERN_CHARS: Final = 20_000
+_MAX_OPTIONS_CHARS: Final = 12_000
+_MAX_RUN_WORDS: Final = 14
+_MAX_TEXT_CHARS: Final = 300
+_NULL: Final[JsonSchema] = {"type": "null"}
+_SPECIAL: Final = re.compile(r"([.^$*+?()\[\]{}|\\/&~#-])")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What may be answered for a field: ``text`` ends with the value, which is ``value_chars`` long."""
+
+    text: str
+    value_chars: int
+    line: int
+    start: int
+    """Of the value, in its line."""
+
+    @property
+    def value(self) -> str:
+        return self.text[len(self.text) - self.value_chars :]
+
+
+class WindowForms:
+    """The forms for one window; what fields share is made once and referred to."""
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._lines = [line.text for line in lines]
+        self._defs: dict[str, JsonSchema] = {}
+
+    def schema(self, fields: Sequence[Field]) -> JsonSchema:
+        """The answer to all these fields: an object with each of them, in order."""
+        self._defs = {}
+        made = self._object(fields)
+        return {**made, "$defs": self._defs} if self._defs else made
+
+    def _object(self, fields: Sequence[Field]) -> JsonSchema:
+        return {
+            "type": "object",
+            "properties": {field.name: self._form(field) for field in fields},
+            "required": [field.name for field in fields],
+            "additionalProperties": False,
+        }
+
+    def _form(self, field: Field) -> JsonSchema:
+        match field.type:
+            case FieldType.GROUP:
+                return self._object([one for one in field.fields if one.type is not FieldType.TABLE])
+            case FieldType.LIST:
+                items = self._single(field.item_type, field.choices, nullable=False)
+                return {"anyOf": [{"type": "array", "items": items, "maxItems": MAX_LIST_ITEMS}, _NULL]}
+            case FieldType.ADDRESS:
+                lines = {"type": "array", "items": self._words(), "minItems": 1, "maxItems": MAX_ADDRESS_LINES}
+                return {"anyOf": [lines, _NULL]}
+            case _:
+                return self._single(field.type, field.choices, nullable=True)
+
+    def _single(self, kind: FieldType, choices: tuple[str, ...], *, nullable: bool) -> JsonSchema:
+        if kind in FOUND:
+            texts = list(dict.fromkeys(option.text for option in self.options(kind)))
+            if sum(map(len, texts)) <= _MAX_OPTIONS_CHARS and (texts or kind in LABELLED):
+                return {"enum": [*texts, None]} if nullable or not texts else {"enum": texts}
+            free: JsonSchema = {"type": "string", "minLength": 1, "maxLength": 2 * MAX_LABEL_CHARS}
+            return {"anyOf": [free, _NULL]} if nullable else free
+        if kind is FieldType.BOOLEAN:
+            return {"type": ["boolean", "null"] if nullable else "boolean"}
+        if kind is FieldType.CHOICE:
+            return {"enum": [*choices, None]} if nullable else {"enum": list(choices)}
+        return {"anyOf": [self._words(), _NULL]} if nullable else self._words()
+
+    def _words(self) -> JsonSchema:
+        if "words" not in self._defs:
+            pattern = words_pattern(self._lines)
+            free: JsonSchema = {"type": "string", "minLength": 1, "maxLength": _MAX_TEXT_CHARS}
+            self._defs["words"] = {"type": "string", "pattern": pattern} if pattern else free
+        return {"$ref": "#/$defs/words"}
+
+    def options(self, kind: FieldType) -> list[Option]:
+        """All values of a type with a form of its own."""
+        found = list(options_of(kind, self._lines))
+        if not found and kind is FieldType.AMOUNT:
+            found = list(options_of(FieldType.NUMBER, self._lines))
+        return found
+
+
+def options_of(kind: FieldType, lines: Sequence[str]) -> Iterator[Option]:
+    """The values of a type, with what stands before them where that tells them apart."""
+    spans = [(number, span) for number, line in enumerate(lines) for span in find(kind, line)]
+    distinct = {lines[number][start:end] for number, (start, end) in spans}
+    labelled = kind in LABELLED or (kind is FieldType.DATE and len(distinct) > 1)
+    for number, (start, end) in spans:
+        begin = _label_start(lines[number], start) if labelled else start
+        yield Option(lines[number][begin:end], end - start, number, start)
+
+
+def _label_start(line: str, start: int) -> int:
+    if start <= MAX_LABEL_CHARS:
+        return 0
+    cut = line.find(" ", start - MAX_LABEL_CHARS)
+    return min(cut + 1, start) if cut >= 0 else start
+
+
+def words_pattern(lines: Sequence[str]) -> str:
+    """An expression for runs of words of the lines; a run may go on at the beginning of the next line.
+
+    Empty when it would be too long.
+    """
+    words = [re.findall(r"\S+", line) for line in lines]
+    runs: dict[str, None] = {}
+    size = 0
+    for number, line in enumerate(lines):
+        gaps = [m.group() for m in re.finditer(r"\s+", line)]
+        for first in range(len(words[number])):
+            run = words[number][first : first + _MAX_RUN_WORDS]
+            between = gaps[first : first + len(run) - 1]
+            more = _MAX_RUN_WORDS - len(run)
+            if number + 1 < len(words) and more > 0:
+                following = words[number + 1][:more]
+                next_gaps = [m.group() for m in re.finditer(r"\s+", lines[number + 1])]
+                run = run + following
+                between = [*between, " ", *next_gaps[: len(following) - 1]] if following else between
+            made = _nested(run, between)
+            size += len(made) + 1
+            runs[made] = None
+            if size > _MAX_PATTERN_CHARS:
+                return ""
+    return f"^(?:{'|'.join(runs)})$" if runs else ""
+
+
+def _nested(run: Sequence[str], gaps: Sequence[str]) -> str:
+    """``a(?: b(?: c)?)?``: each word may be the last."""
+    made = ""
+    for index in range(len(run) - 1, 0, -1):
+        made = f"(?:{gaps[index - 1]}{_escaped(run[index])}{made})?"
+    return _escaped(run[0]) + made
+
+
+def _escaped(word: str) -> str:
+    return _SPECIAL.sub(r"\\\1", word)
