@@ -11,11 +11,25 @@ from typing import Annotated
 
 import typer
 
-from app import cli_documents, cli_gate, cli_hub, cli_ledger, cli_providers, experts, fitting, printer
+from app import (
+    cli_documents,
+    cli_gate,
+    cli_hub,
+    cli_ledger,
+    cli_providers,
+    cli_route,
+    cli_store,
+    experts,
+    fitting,
+    printer,
+)
 from app.bootstrap import Product, build
+from app.cli_options import GateOf, Json, LabelOf, ProviderOf
+from app.gate.label import DEFAULT_LABEL, DEFAULT_MODE, GateMode
 from app.models.records import ModelCard
 from app.models.service import Serving
 from app.paths import Paths
+from app.vault.typing_in import unlocked
 from engine.errors import GatehouseError, ModelFileError
 
 _MAX_STDIN_BYTES = 8 << 20
@@ -29,8 +43,6 @@ _typer = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def run(arguments: Sequence[str], paths: Paths) -> int:
@@ -81,13 +93,20 @@ def chat(
     context: typer.Context,
     prompt: Annotated[str | None, typer.Argument(help='What to ask; "-" or nothing reads standard input.')] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help=f"Which model answers: {_WHICH}.")] = None,
+    gate: GateOf = DEFAULT_MODE,
+    label: LabelOf = DEFAULT_LABEL,
+    provider: ProviderOf = None,
     as_json: Json = False,
 ) -> None:
-    """One answer, streamed to standard output."""
+    """One answer, streamed to standard output; with --gate ask or open by a provider elsewhere."""
+    from app import asking_elsewhere
     from app.asking import ask
 
-    text = _prompt(prompt)
+    text = prompt_of(prompt)
     with opened_product(context.obj) as product:
+        question = asking_elsewhere.Question(text, gate, label, provider)
+        if gate is not GateMode.LOCAL and asking_elsewhere.ask(product, question, as_json=as_json):
+            return
         model_id = None if model is None else find_model(product, model).id
         ask(product, text, model_id, as_json=as_json)
 
@@ -115,8 +134,10 @@ def serve(
 cli_hub.register(_typer)
 cli_documents.register(_typer)
 cli_gate.register(_typer)
+cli_route.register(_typer)
 cli_providers.register(_typer)
 cli_ledger.register(_typer)
+cli_store.register(_typer)
 fitting.register(_typer)
 experts.register(_typer)
 
@@ -124,14 +145,15 @@ experts.register(_typer)
 @contextmanager
 def opened_product(paths: Paths, serving: Serving | None = None) -> Iterator[Product]:
     """The wired product for one command, closed after it."""
-    product = build(paths, exclusive=False, serving=serving)
+    product = build(paths, exclusive=False, serving=serving, vault=unlocked(paths))
     try:
         yield product
     finally:
         product.close()
 
 
-def _prompt(argument: str | None) -> str:
+def prompt_of(argument: str | None) -> str:
+    """What a command's argument or standard input says. Raises ``GatehouseError`` when that is nothing."""
     if argument is not None and argument != "-":
         text = argument.encode("utf-8", "replace").decode("utf-8")  # a terminal can pass bytes that are no characters
     elif argument is None and sys.stdin.isatty():

@@ -65,10 +65,11 @@ def experts(
 ) -> None:
     """Which experts a mixture-of-experts model uses for a text, layer by layer."""
     from app.bootstrap import build
+    from app.vault.typing_in import unlocked
 
     paths: Paths = context.obj
     text, wanted = _read_prompt(prompt_file), _read_counts(counts)
-    product = build(paths, exclusive=False)
+    product = build(paths, exclusive=False, vault=unlocked(paths))
     try:
         report = product.run(_report(product, model, text, max_tokens, wanted))
     finally:

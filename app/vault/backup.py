@@ -52,6 +52,8 @@ def back_up(vault: Vault, path: Path) -> int:
     Raises ``StoreError``, ``VaultError``, ``OSError``.
     """
     file = keyfile.read(vault.folder) or KeyFile(keyfile.new_id(), keyfile.PLAIN)
+    if not vault.database.exists():
+        raise VaultError("nothing_to_copy", f"There is no store in {vault.folder} yet, so there is nothing to copy.")
     vault.open()
     now = datetime.now(UTC).timestamp()
     partial = path.with_name(f".{path.name}-{os.getpid()}")
@@ -92,6 +94,8 @@ def restore(vault: Vault, path: Path, typed: str | None) -> Restored:
         secret = _open(vault, file, typed)
         key = secret.page_key if secret is not None else None
         schema = _check(path, target, key)
+        if typed is not None and vault.needs_passphrase():
+            vault.unlock_if(typed)
         tombstones = _present_tombstones(vault)
         removed_again, conversations = _clean(target, key, tombstones)
         kept_as = _keep_present(vault)

@@ -48,14 +48,27 @@ class Vault:
     # the start
 
     def needs_passphrase(self) -> bool:
-        """Whether somebody has to type a passphrase (or a recovery code) before :meth:`open`. Reads one small file.
+        """Whether somebody has to type a passphrase (or a recovery code) before :meth:`open`. Reads a small file.
 
         Raises ``VaultError``, ``OSError``.
         """
-        if self._secret is not None:
+        with self._guard:
+            file = None if self._opened else keyfile.read(self.folder)
+            if file is None:
+                return False
+            locks = {envelope.lock for envelope in (file.current, file.next) if envelope is not None}
+            if Lock.PASSPHRASE not in locks:
+                return False
+            if file.next is None:
+                return True
+            try:
+                self._settle(file, None)  # a power cut left two ways; one of them may do without
+            except VaultError as error:
+                if error.code != "locked":
+                    raise
+                return True
+            self._opened = True
             return False
-        file = keyfile.read(self.folder)
-        return file is not None and file.current.lock is Lock.PASSPHRASE
 
     def open(self) -> bytes | None:
         """The key to open the store with, ``None`` for a plain one.
@@ -69,8 +82,6 @@ class Vault:
                 file = keyfile.read(self.folder)
                 if file is None or (file.current.lock is Lock.PLAIN and file.next is None):
                     self._open_plain(file)
-                elif file.current.lock is Lock.PASSPHRASE:
-                    raise _locked()
                 else:
                     self._settle(file, None)
                 self._opened = True
@@ -96,6 +107,19 @@ class Vault:
                 keyfile.write(self.folder, replace(found, failures=0, failed_at=0.0))
             if found is not None and found.current.lock is Lock.KEYRING and self._secret is not None:
                 self.keep_in_keyring(found.current.entry, self._secret)  # it had lost it
+
+    def unlock_if(self, typed: str) -> bool:
+        """Unlock with what was typed for something else, if it fits; a miss is not counted as a try."""
+        with self._guard:
+            file = keyfile.read(self.folder)
+            try:
+                self._refuse_haste(file) if file is not None else None
+                if file is not None:
+                    self._settle(file, read_recovery_code(typed) or typed)
+                    self._opened = True
+            except (Unopened, VaultError):
+                return False
+            return file is not None
 
     def forget(self) -> None:
         """Lock: the key is no longer here. What was derived from it is its holders' affair."""
