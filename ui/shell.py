@@ -234,6 +234,11 @@ def page_specs(welcomed: Callable[[], None]) -> list[PageSpec]:
 
         return ModelsPage(desk)
 
+    def gate(desk: Desk) -> QWidget:
+        from ui.pages.gate.page import GatePage
+
+        return GatePage(desk)
+
     def settings(desk: Desk) -> QWidget:
         from ui.pages.settings import SettingsPage
 
@@ -248,6 +253,25 @@ def page_specs(welcomed: Callable[[], None]) -> list[PageSpec]:
         PageSpec("chat", _tr("Chat"), "message-square", chat, ahead=(("chat.new", _tr("New chat"), "plus"),)),
         PageSpec(
             "models", _tr("Models"), "box", models, ahead=(("models.add", _tr("Add a model file…"), "file-plus"),)
+        ),
+        PageSpec(
+            "gate",
+            _tr("Gate"),
+            "shield-check",
+            gate,
+            ahead=(
+                ("gate.offline", _tr("Go offline, or online again"), "wifi-off"),
+                ("gate.map", _tr("Gate: Overview"), "shield-check"),
+                ("gate.ledger", _tr("Gate: Ledger"), "scroll-text"),
+                ("gate.providers", _tr("Gate: Providers"), "cloud"),
+                ("gate.labels", _tr("Gate: Labels"), "tag"),
+                ("gate.detectors", _tr("Gate: Detectors"), "scan-text"),
+                ("gate.budgets", _tr("Gate: Budgets"), "wallet"),
+                ("gate.add", _tr("Add a provider…"), "plus"),
+                ("gate.verify", _tr("Verify the ledger"), "shield-check"),
+                ("gate.export", _tr("Export the ledger…"), "download"),
+                ("gate.try", _tr("Try the detectors on a text"), "scan-text"),
+            ),
         ),
         PageSpec(
             "settings",

@@ -173,4 +173,5 @@ QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::su
 QAbstractScrollArea::corner {{ background: transparent; border: none; }}
 QProgressBar {{ background: {t.bar_free}; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }}
 QProgressBar::chunk {{ background: {t.accent}; border-radius: 3px; }}
+QProgressBar[full="true"]::chunk {{ background: {t.danger}; }}
 """

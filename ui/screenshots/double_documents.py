@@ -181,6 +181,9 @@ class SampleDocuments:
     async def page_picture(self, document_id: str, page: int, width_px: int) -> bytes:
         return self.shelf.pictures[document_id, page]
 
+    async def unlock_document(self, document_id: str, password: str) -> None:
+        """Nothing is locked here."""
+
     async def set_document_label(self, document_id: str, label: Label) -> None:
         self.results = {
             key: replace(result, document=replace(result.document, label=label))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 from app.gate.label import GateMode, Label
-from app.gate.records import Verdict
+from app.gate.records import LedgerCheck, Verdict
 from engine.errors import GatehouseError
 from ui.pages.chat import ChatPage
-from ui.screenshots import sample_gate
+from ui.pages.gate.detectors import DetectorsView
+from ui.pages.gate.page import GatePage
+from ui.screenshots import sample, sample_gate
 from ui.screenshots.scenes import Scene
 from ui.screenshots.stage import Stage
 
@@ -108,7 +111,88 @@ def _sheet_restricted(stage: Stage) -> None:
     _sheet(stage)
 
 
+def _nothing(stage: Stage) -> None:
+    """The page as it opens."""
+
+
+def _section(key: str) -> Callable[[Stage], None]:
+    def show(stage: Stage) -> None:
+        page = stage.window.page("gate")
+        assert isinstance(page, GatePage)
+        page.show_section(key)
+
+    return show
+
+
+def _map_open(stage: Stage) -> None:
+    stage.chat.items["c4"] = replace(stage.chat.items["c4"], gate=GateMode.ASK)
+    stage.chat.items["c3"] = replace(stage.chat.items["c3"], gate=GateMode.ASK)
+    stage.chat.items["c2"] = replace(stage.chat.items["c2"], gate=GateMode.OPEN)
+    _section("map")(stage)
+
+
+def _map_offline(stage: Stage) -> None:
+    stage.run(stage.gate.set_offline(True))
+    _map_open(stage)
+
+
+def _verified(stage: Stage) -> None:
+    _section("ledger")(stage)
+    stage.settle()
+    stage.click("Verify")
+
+
+def _tampered(stage: Stage) -> None:
+    stage.gate.check = LedgerCheck(False, 20, 13, "The ledger was changed.", "")
+    _verified(stage)
+
+
+def _tested(stage: Stage) -> None:
+    _section("providers")(stage)
+    stage.settle()
+    stage.click("Test")
+
+
+def _removed(stage: Stage) -> None:
+    _section("providers")(stage)
+    stage.settle()
+    stage.click("Remove")
+
+
+def _tried(stage: Stage) -> None:
+    page = stage.window.page("gate")
+    assert isinstance(page, GatePage)
+    page.show_section("detectors")
+    view = page.sections["detectors"]
+    assert isinstance(view, DetectorsView)
+    view.tries.text.setPlainText(sample_gate.LETTER)
+    view.tries.scan()
+
+
+def _spent(stage: Stage) -> None:
+    stage.gate.budget_ = sample_gate.SPENT
+    _section("budgets")(stage)
+
+
 GATE_SCENES = (
+    Scene("gate", _map_open, page="gate", furnished=True),
+    Scene("gate-first", _nothing, page="gate", loaded=sample.READY),
+    Scene("gate-offline", _map_offline, page="gate", furnished=True),
+    Scene("gate-narrow", _map_open, page="gate", furnished=True, width=760),
+    Scene("gate-ledger", _section("ledger"), page="gate", furnished=True),
+    Scene("gate-ledger-verified", _verified, page="gate", furnished=True),
+    Scene("gate-ledger-tampered", _tampered, page="gate", furnished=True),
+    Scene("gate-ledger-empty", _section("ledger"), page="gate"),
+    Scene("gate-ledger-narrow", _section("ledger"), page="gate", furnished=True, width=760),
+    Scene("gate-providers", _tested, page="gate", furnished=True),
+    Scene("gate-providers-empty", _section("providers"), page="gate"),
+    Scene("gate-providers-removed", _removed, page="gate", furnished=True),
+    Scene("gate-labels", _section("labels"), page="gate", furnished=True),
+    Scene("gate-labels-empty", _section("labels"), page="gate"),
+    Scene("gate-detectors", _tried, page="gate", furnished=True),
+    Scene("gate-detectors-empty", _section("detectors"), page="gate"),
+    Scene("gate-budgets", _section("budgets"), page="gate", furnished=True),
+    Scene("gate-budgets-spent", _spent, page="gate", furnished=True),
     Scene("gate-card", _card, furnished=True),
     Scene("gate-open", _open_mode, furnished=True),
     Scene("gate-flagged", _flagged, furnished=True),

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication
 
+from app.gate.label import GateMode, Label
+from ui import gate_words
 from ui.desk import Command
-from ui.shortcuts import COPY_ANSWER, FIND, FIND_EVERYWHERE, NEW_CHAT, REGENERATE
+from ui.shortcuts import ASK_CLOUD, COPY_ANSWER, FIND, FIND_EVERYWHERE, GATE, NEW_CHAT, REGENERATE
 
 if TYPE_CHECKING:
     from ui.pages.chat.page import ChatPage
@@ -22,6 +24,10 @@ def commands_of(page: ChatPage) -> Sequence[Command]:
         Command("chat.new", _tr("New chat"), section, page.new_conversation, NEW_CHAT, "plus"),
         Command("chat.search", _tr("Search all chats"), section, page.find_everywhere, FIND_EVERYWHERE, "search"),
     ]
+    if page.composer.draft.strip() or page.last_answer is not None:
+        commands.append(Command("gate.ask", _tr("Ask the cloud…"), section, page.ask_cloud, ASK_CLOUD, "cloud-upload"))
+    card = Command("gate.card", _tr("Gate of this conversation…"), section, page.open_gate, GATE, "lock")
+    commands += [card, *_modes(page)]
     if page.writing:
         commands.insert(0, Command("chat.stop", _tr("Stop writing"), section, page.stop, "Esc", "circle-stop"))
     current = page.current
@@ -41,6 +47,36 @@ def commands_of(page: ChatPage) -> Sequence[Command]:
         Command("chat.prompt", _tr("System prompt…"), section, page.edit_prompt, "", "sliders-horizontal"),
         Command("chat.delete", delete, section, partial(page.delete, current.id), "", "trash-2"),
     ]
+
+
+def _modes(page: ChatPage) -> list[Command]:
+    """The other modes and labels that this conversation could have."""
+    section, setting = _tr("Gate of this conversation"), page.gate.setting
+    modes = [
+        Command(
+            f"gate.mode.{mode}",
+            _tr("Set to %1").replace("%1", gate_words.mode_words(mode)),
+            section,
+            partial(page.gate.set_mode, mode),
+            "",
+            gate_words.mode_icon(mode),
+        )
+        for mode in GateMode
+        if mode is not setting.mode
+    ]
+    labels = [
+        Command(
+            f"gate.label.{tag}",
+            _tr("Label as %1").replace("%1", gate_words.label_words(tag).lower()),
+            section,
+            partial(page.gate.set_label, tag),
+            "",
+            "tag",
+        )
+        for tag in Label
+        if tag is not setting.own_label
+    ]
+    return modes + labels
 
 
 def _tr(text: str) -> str:

@@ -74,7 +74,7 @@ class ChatPage(QWidget):
         self.gate.cover(self._pile.parentWidget())
         self._connect_parts()
         self._connect_bridge()
-        keys = {REGENERATE: self.regenerate_last, COPY_ANSWER: self.copy_last, GATE: self.composer.gate.open_card}
+        keys = {REGENERATE: self.regenerate_last, COPY_ANSWER: self.copy_last, GATE: self.open_gate}
         install(self, {**keys, ASK_CLOUD: self.ask_cloud, ASK_CLOUD_TOO: self.ask_cloud})
         self._start()
 
@@ -192,6 +192,10 @@ class ChatPage(QWidget):
 
         begin = Beginning(self._system_prompt, self.gate.fresh.mode, self.gate.fresh.own_label)
         self._errands.send(self._session.open_id or None, begin, text, sent, refused)
+
+    def open_gate(self) -> None:
+        """The card of this conversation's gate."""
+        self.composer.gate.open_card()
 
     def ask_cloud(self) -> None:
         """Ask a model elsewhere: with the draft, or about the last answer when nothing is drafted."""

@@ -1,0 +1,260 @@
+"""Requests that left as rows: a request is the two rows of the ledger that belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QCoreApplication,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+)
+from PySide6.QtGui import QColor
+
+from app.gate.records import LedgerRow, Outcome
+from ui import display, gate_words
+from ui.theme import ThemeStore
+
+Index = QModelIndex | QPersistentModelIndex
+REQUEST = Qt.ItemDataRole.UserRole
+SORT_ROLE = Qt.ItemDataRole.UserRole + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What left, and what became of it as far as the ledger says."""
+
+    begun: LedgerRow
+    ended: LedgerRow | None
+
+    @property
+    def last(self) -> LedgerRow:
+        """The row that knows most."""
+        return self.ended or self.begun
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.ended.outcome if self.ended is not None else Outcome.UNKNOWN
+
+    @property
+    def whom(self) -> str:
+        """Who was asked, in words."""
+        return display.provider(self.begun.provider, self.begun.model) or self.begun.host
+
+
+class Column(IntEnum):
+    """The columns, in their order."""
+
+    WHEN = 0
+    PURPOSE = 1
+    WHOM = 2
+    LABEL = 3
+    SENT = 4
+    RECEIVED = 5
+    COST = 6
+    OUTCOME = 7
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    title: str
+    words: Callable[[Request], str]
+    value: Callable[[Request], float | str]
+    right: bool = False
+
+
+def _cost(request: Request) -> str:
+    cost = request.last.cost_usd
+    return display.usd(cost) if cost is not None else "—"
+
+
+_FIELDS = {
+    Column.WHEN: _Field("When", lambda r: display.moment(r.begun.at), lambda r: r.begun.at),
+    Column.PURPOSE: _Field(
+        "Why", lambda r: gate_words.purpose_words(r.begun.purpose), lambda r: gate_words.purpose_words(r.begun.purpose)
+    ),
+    Column.WHOM: _Field("Whom", lambda r: r.whom, lambda r: r.whom.casefold()),
+    Column.LABEL: _Field(
+        "Label",
+        lambda r: gate_words.label_words(r.begun.label) if r.begun.label is not None else "—",
+        lambda r: float(r.begun.label.rank if r.begun.label is not None else -1),
+    ),
+    Column.SENT: _Field(
+        "Left", lambda r: display.byte_size(r.last.bytes_out), lambda r: float(r.last.bytes_out), right=True
+    ),
+    Column.RECEIVED: _Field(
+        "Came", lambda r: display.byte_size(r.last.bytes_in), lambda r: float(r.last.bytes_in), right=True
+    ),
+    Column.COST: _Field("Cost", _cost, lambda r: r.last.cost_usd or 0.0, right=True),
+    Column.OUTCOME: _Field(
+        "Outcome", lambda r: gate_words.outcome_words(r.outcome), lambda r: gate_words.outcome_words(r.outcome)
+    ),
+}
+
+
+def requests_of(rows: Sequence[LedgerRow]) -> list[Request]:
+    """Pairs the rows of requests, the latest first. A row whose other half is on another page stands alone."""
+    begun = {row.request_id: row for row in rows if row.part == "begun"}
+    ended = {row.request_id: row for row in rows if row.part == "ended"}
+    keys = dict.fromkeys(row.request_id for row in rows)
+    return [Request(begun.get(key) or ended[key], ended.get(key)) for key in keys]
+
+
+class LedgerTable(QAbstractTableModel):
+    """Grows at its end by pages, at its head by what happens."""
+
+    def __init__(self, themes: ThemeStore, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._themes = themes
+        self._rows: dict[int, LedgerRow] = {}
+        self._requests: list[Request] = []
+
+    def replace(self, rows: Sequence[LedgerRow]) -> None:
+        self._rows = {}
+        self.add(rows)
+
+    def add(self, rows: Sequence[LedgerRow]) -> None:
+        """More rows, older or newer; known ones are replaced."""
+        self._rows |= {row.seq: row for row in rows}
+        self.beginResetModel()
+        self._requests = requests_of([self._rows[seq] for seq in sorted(self._rows, reverse=True)])
+        self.endResetModel()
+
+    def requests(self) -> Sequence[Request]:
+        return tuple(self._requests)
+
+    def rowCount(self, parent: Index | None = None) -> int:
+        return 0 if parent is not None and parent.isValid() else len(self._requests)
+
+    def columnCount(self, parent: Index | None = None) -> int:
+        return 0 if parent is not None and parent.isValid() else len(Column)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        if orientation is not Qt.Orientation.Horizontal:
+            return None
+        field = _FIELDS[Column(section)]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return _tr(field.title)
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return int(Qt.AlignmentFlag.AlignVCenter | _side(field))
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        request, column = self._requests[index.row()], Column(index.column())
+        field = _FIELDS[column]
+        answers: dict[int, Callable[[], object]] = {
+            Qt.ItemDataRole.DisplayRole: lambda: field.words(request),
+            Qt.ItemDataRole.TextAlignmentRole: lambda: int(Qt.AlignmentFlag.AlignVCenter | _side(field)),
+            Qt.ItemDataRole.ForegroundRole: lambda: QColor(getattr(self._themes.theme, _tone(request, column))),
+            Qt.ItemDataRole.FontRole: lambda: (
+                self._themes.fonts.body if column is Column.WHOM else self._themes.fonts.caption
+            ),
+            Qt.ItemDataRole.ToolTipRole: lambda: request.begun.host,
+            REQUEST: lambda: request,
+            SORT_ROLE: lambda: field.value(request),
+        }
+        answer = answers.get(role)
+        return answer() if answer is not None else None
+
+
+class LedgerFilter(QSortFilterProxyModel):
+    """Requests in which every word occurs: whom, why, how it ended, the conversation's title."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._words: tuple[str, ...] = ()
+        self._purpose = ""
+        self._titles: Mapping[str, str] = {}
+        self.setSortRole(SORT_ROLE)
+
+    def set_filter(self, text: str, purpose: str) -> None:
+        self.beginFilterChange()
+        self._words, self._purpose = tuple(text.casefold().split()), purpose
+        self.endFilterChange(QSortFilterProxyModel.Direction.Rows)
+
+    def set_titles(self, titles: Mapping[str, str]) -> None:
+        """Of conversations, by id."""
+        self._titles = titles
+
+    def filterAcceptsRow(self, source_row: int, source_parent: Index) -> bool:
+        request = self.sourceModel().index(source_row, 0).data(REQUEST)
+        assert isinstance(request, Request)
+        if self._purpose and request.begun.purpose != self._purpose:
+            return False
+        title = self._titles.get(request.begun.conversation_id or "", "")
+        words = [field.words(request) for field in _FIELDS.values()]
+        text = " ".join((*words, request.begun.host, title, request.begun.consent)).casefold()
+        return all(word in text for word in self._words)
+
+
+def details_of(request: Request, titles: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Everything that the ledger says of a request, as name and value."""
+    begun, last = request.begun, request.last
+    rows = [
+        (_tr("Began"), display.moment(begun.at)),
+        (_tr("Ended"), display.moment(request.ended.at) if request.ended is not None else _tr("not yet, or never")),
+        (_tr("Outcome"), gate_words.outcome_words(request.outcome)),
+        (_tr("Why"), gate_words.purpose_words(begun.purpose)),
+        (_tr("Host"), begun.host),
+    ]
+    if begun.provider or begun.model:
+        rows.append((_tr("Whom"), display.provider(begun.provider, begun.model)))
+    if begun.conversation_id is not None:
+        rows.append((_tr("Conversation"), titles.get(begun.conversation_id, _tr("deleted"))))
+    if begun.mode is not None and begun.label is not None:
+        setting = f"{gate_words.mode_words(begun.mode)} · {gate_words.label_words(begun.label)}"
+        rows.append((_tr("Gate and label"), setting))
+    rows.append((_tr("Agreed to by"), gate_words.consent_words(begun)))
+    rows.append((_tr("Left"), _bytes(last.bytes_out)))
+    rows.append((_tr("Came back"), _bytes(last.bytes_in)))
+    if last.prompt_tokens:
+        rows.append((_tr("Prompt"), display.tokens(last.prompt_tokens)))
+    if last.completion_tokens:
+        rows.append((_tr("Answer"), display.tokens(last.completion_tokens)))
+    if begun.purpose in ("answer", "test"):
+        rows.append((_tr("Hidden"), gate_words.counted_kinds(begun.redactions)))
+        rows.append((_tr("Cost"), _money(request)))
+    rows.append((_tr("SHA-256 of the body"), begun.body_sha256 or "—"))
+    rows.append((_tr("Ledger's seal"), last.mac or "—"))
+    return rows
+
+
+def _money(request: Request) -> str:
+    most, really = request.begun.cost_usd, request.ended.cost_usd if request.ended is not None else None
+    if most is None and really is None:
+        return _tr("not known")
+    if really is None:
+        return _tr("at most %1").replace("%1", display.usd(most or 0.0))
+    words = display.usd(really)
+    return words if most is None else _tr("%1 (at most %2)").replace("%1", words).replace("%2", display.usd(most))
+
+
+def _bytes(count: int) -> str:
+    words = display.byte_size(count)
+    if count < 1000:
+        return words
+    return f"{words} ({display.integer(count)})"
+
+
+def _tone(request: Request, column: Column) -> str:
+    if column is Column.WHOM:
+        return "text"
+    if column is Column.OUTCOME:
+        return gate_words.outcome_tone(request.outcome)
+    if column is Column.LABEL and request.begun.label is not None:
+        return gate_words.label_tone(request.begun.label)
+    return "muted"
+
+
+def _side(field: _Field) -> Qt.AlignmentFlag:
+    return Qt.AlignmentFlag.AlignRight if field.right else Qt.AlignmentFlag.AlignLeft
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("ledger", text)
