@@ -69,7 +69,7 @@ class BatchesApi(Protocol):
     async def files(self, batch_id: str) -> Sequence[BatchFile]: ...
 
     async def give_password(self, file_id: str, password: str) -> None:
-        """Try again with a password, which is kept in memory only and forgotten after the try."""
+        """Try again with a password, which is kept in memory only, until the program ends."""
 
     async def manifest(self, batch_id: str) -> str:
         """What it takes to repeat the batch, as sealed JSON: files, model, prompt, schema, versions."""
@@ -84,7 +84,14 @@ class ReviewApi(Protocol):
         """Its words with boxes and its text, from the store."""
 
     async def page_picture(self, document_id: str, page: int, width_px: int) -> bytes:
-        """PNG. Of a document that has gone, or has no pages, a sheet drawn from its words."""
+        """PNG, in whose frame the boxes are.
+
+        Raises ``DocumentError`` ``file_missing`` or ``file_changed`` when no file has the bytes any more; the words of
+        :meth:`reading` are still there to be drawn. ``password_needed`` after a restart: ``unlock_document`` helps.
+        """
+
+    async def unlock_document(self, document_id: str, password: str) -> None:
+        """Let pages of an encrypted document be drawn, until the program ends. Raises ``DocumentError``."""
 
     async def set_document_label(self, document_id: str, label: Label) -> None: ...
 

@@ -31,10 +31,10 @@ from engine.worker.spec import Ready
 class Batches:
     """The part of ``DocumentsApi`` that is about batches."""
 
-    def __init__(self, kit: Kit, schemas: SchemaShelf) -> None:
+    def __init__(self, kit: Kit, schemas: SchemaShelf, announcer: Announcer) -> None:
         self._kit = kit
         self._schemas = schemas
-        self._announcer = Announcer(kit.lane, kit.bus)
+        self._announcer = announcer
         self._runner = Runner(kit, self._announcer)
         self._watch = Watch(self._join)
         self._unsubscribe = kit.bus.subscribe(self._listen)
@@ -54,7 +54,6 @@ class Batches:
         self._unsubscribe()
         await self._watch.close()
         await self._runner.close()
-        await self._announcer.close()
 
     async def batches(self) -> Sequence[Batch]:
         return tuple(map(self._announcer.dressed, await self._kit.lane.read(batches.every)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -37,7 +38,7 @@ class Readers(Protocol):
     async def mark_up(
         self,
         path: Path,
-        marks: list[MarkUp],
+        marks: Sequence[MarkUp],
         out: Path,
         password: str | None = None,
         as_words: bool = False,
@@ -77,3 +78,5 @@ class Kit:
     extractor: Extractor
     seal_key: bytes = b""
     """Results are sealed with it; without one the seal shows changes by accident only."""
+    passwords: dict[str, str] = field(default_factory=dict, repr=False)
+    """What opened encrypted documents, by their SHA-256: in memory only, for as long as the program runs."""

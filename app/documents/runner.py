@@ -191,7 +191,11 @@ class Runner:
             known = await self._kit.lane.read(lambda connection: documents.get(connection, document_id))
         if known is not None and await asyncio.to_thread(_has_hash, file, known.sha256):
             return await self._kit.lane.read(lambda connection: documents.reading(connection, known.id))
-        return await readers.read(file.path, self._passwords.get(file.id), order.as_words)
+        password = self._passwords.get(file.id)
+        reading = await readers.read(file.path, password, order.as_words)
+        if password is not None and reading.password:
+            self._kit.passwords[reading.sha256] = password  # its pages are to be drawn as well
+        return reading
 
     def _save(
         self,

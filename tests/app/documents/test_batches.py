@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from app.documents.announcing import Announcer
 from app.documents.batch_records import Batch, BatchFile, BatchState, FileState, NewBatch
 from app.documents.batches import Batches
 from app.documents.kit import CannotGoOn
@@ -36,7 +37,8 @@ class House:
         self.extractor = RegexExtractor()
         self.kit = made_kit(lane, pool, self.extractor)
         self.heard = Heard(self.kit.bus)
-        self.batches = Batches(self.kit, made_shelf(self.kit))
+        self.announcer = Announcer(lane, self.kit.bus)
+        self.batches = Batches(self.kit, made_shelf(self.kit), self.announcer)
 
     async def ended(self, batch: Batch, state: BatchState = BatchState.DONE) -> dict[str, BatchFile]:
         """Wait for a batch's end; its files by name."""
@@ -54,6 +56,7 @@ async def open_house(lane: StoreLane, pool: ReaderPool) -> AsyncIterator[House]:
         yield house
     finally:
         await house.batches.close()
+        await house.announcer.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
