@@ -26,7 +26,6 @@ WAYS = frozenset({
     "PySide6.QtWebEngineWidgets", "PySide6.QtWebView", "PySide6.QtHttpServer", "PySide6.QtBluetooth",
 })
 # fmt: on
-)
 """Modules through which bytes could leave, or which ask somebody by themselves."""
 
 MAY_IMPORT: Mapping[str, frozenset[str]] = {
