@@ -10,7 +10,9 @@ from app import printer
 from app.bootstrap import Product
 from app.chat.prompt import build, refuse_overflow
 from app.chat.records import ContextUse
+from app.gate.records import Flag
 from app.providers.provider import Endpoint, Sampling, Timings, Usage
+from app.routing.watch import AnswerWatch
 
 
 @dataclass(slots=True)
@@ -22,6 +24,7 @@ class _Answer:
     usage: Usage | None = None
     timings: Timings | None = None
     ttft_s: float | None = None
+    flag: Flag | None = None
 
 
 def ask(product: Product, text: str, model_id: str | None, *, as_json: bool) -> None:
@@ -40,8 +43,10 @@ async def _ask(product: Product, text: str, model_id: str | None, *, show: bool)
     endpoint = await product.models.ensure_ready(model_id)
     values = product.services.settings.values
     prompt = build(values.system_prompt, (), text)
-    refuse_overflow(ContextUse(await product.provider.count_tokens(endpoint, prompt), endpoint.n_ctx, exact=True))
-    sampling = Sampling(values.temperature, values.top_p, values.repeat_penalty, values.max_tokens)
+    count = await product.provider.count_tokens(endpoint, prompt)
+    refuse_overflow(ContextUse(count, endpoint.n_ctx, exact=True))
+    sampling = Sampling(values.temperature, values.top_p, values.repeat_penalty, values.max_tokens, logprobs=True)
+    watch = AnswerWatch(prompt, count, endpoint.n_ctx, values.routing)
     answer = _Answer(endpoint)
     asked_at = time.monotonic()
     async for chunk in product.provider.stream(endpoint, prompt, sampling):
@@ -54,6 +59,8 @@ async def _ask(product: Product, text: str, model_id: str | None, *, show: bool)
         answer.timings = chunk.timings or answer.timings
         if show and chunk.text:
             printer.piece(chunk.text)
+        watch.take(chunk)
+    answer.flag = watch.flag
     if show:
         printer.line("")
     return answer
@@ -65,6 +72,8 @@ def _fields(answer: _Answer) -> dict[str, object]:
         "reasoning": "".join(answer.reasoning),
         "model": answer.endpoint.model_id,
         "device": answer.endpoint.device,
+        "route": "local",
+        "flag": dataclasses.asdict(answer.flag) if answer.flag else None,
         "finish_reason": answer.finish_reason,
         "ttft_s": answer.ttft_s,
         "usage": dataclasses.asdict(answer.usage) if answer.usage else None,

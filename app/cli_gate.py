@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app import printer
+from app.cli_options import Json, LabelOf, ProviderOf
+from app.gate.label import DEFAULT_LABEL, GateMode
 from engine.errors import GatehouseError
 
 if TYPE_CHECKING:
     from app.bootstrap import Product
     from app.gate.detect import Detected
     from app.paths import Paths
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _MAX_FILE_BYTES = 16 << 20
 
@@ -29,6 +29,7 @@ def register(program: typer.Typer) -> None:
     """Add the commands of this module."""
     gate = typer.Typer(name="gate", help="What would leave this machine, and what it gives away.", no_args_is_help=True)
     gate.command(name="scan")(scan)
+    gate.command(name="preview")(preview)
     program.add_typer(gate)
 
 
@@ -71,6 +72,28 @@ def scan(
         printer.line(f"Nothing was found in {len(text):,} characters.")
     if not detected.names_sought:
         printer.line("Names were not looked for; --names asks the local model.")
+
+
+def preview(
+    context: typer.Context,
+    prompt: Annotated[
+        str | None, typer.Argument(help='What would be asked; "-" or nothing reads standard input.')
+    ] = None,
+    conversation: Annotated[
+        str | None, typer.Option("--conversation", help="Id of a conversation that it would go on with.")
+    ] = None,
+    label: LabelOf = DEFAULT_LABEL,
+    provider: ProviderOf = None,
+    as_json: Json = False,
+) -> None:
+    """Print the exact body that would leave for a provider. Nothing leaves."""
+    from app import asking_elsewhere
+    from app.commands import opened_product, prompt_of
+
+    text = prompt_of(prompt)
+    with opened_product(context.obj) as product:
+        question = asking_elsewhere.Question(text, GateMode.ASK, label, provider, conversation)
+        asking_elsewhere.preview(product, question, as_json=as_json)
 
 
 def _read(file: Path) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from app.chat.prompt import Part
 from app.chat.records import Conversation, Message, MessageStatus
 from app.chat.title import shorten
-from app.gate.label import Label, strictest
+from app.gate.label import DEFAULT_LABEL, DEFAULT_MODE, GateMode, Label, strictest
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,12 @@ class Line:
     parts: tuple[Part, ...]
 
 
-def new_conversation(title: str, model_id: str | None) -> Conversation:
+def new_conversation(
+    title: str, model_id: str | None, mode: GateMode = DEFAULT_MODE, label: Label = DEFAULT_LABEL
+) -> Conversation:
     """One without messages, not stored yet."""
     now = time.time()
-    return Conversation(uuid.uuid4().hex, shorten(title), now, now, False, model_id, "", 0, "")
+    return Conversation(uuid.uuid4().hex, shorten(title), now, now, False, model_id, "", 0, "", label, mode, label)
 
 
 def kept_label(branch: Sequence[Message], parts: Sequence[Part]) -> Label | None:

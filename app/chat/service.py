@@ -229,9 +229,7 @@ class ChatService:
 
     async def first_line(self, draft: str, mode: GateMode, label: Label, system_prompt: str = "") -> Line:
         """What would be asked in a conversation that begins with ``draft``; it is stored with the answer."""
-        begun = replace(
-            new_conversation(DEFAULT_TITLE, None), gate=mode, label=label, own_label=label, system_prompt=system_prompt
-        )
+        begun = replace(new_conversation(DEFAULT_TITLE, None, mode, label), system_prompt=system_prompt)
         return Line(begun, None, (), await self._lay_out(begun, (), draft))
 
     async def answer_elsewhere(self, line: Line, write: Write, draft: str = "", text: str = "") -> str:

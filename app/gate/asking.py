@@ -77,6 +77,8 @@ class Asking:
         """Make a sheet for what is to be asked."""
         line = await self._line(ask)
         conversation = line.conversation
+        if not await self._outside.providers.every():
+            policy.refuse(await self.may_ask(conversation))
         sheet = Sheet(
             id=uuid.uuid4().hex,
             ask=ask,
@@ -158,12 +160,7 @@ class Asking:
     async def _provider(self, provider_id: str | None) -> Provider:
         if provider_id is not None:
             return await self._outside.providers.get(provider_id)
-        every = await self._outside.providers.every()
-        if not every:
-            raise GatehouseError(
-                "no_provider", "There is nobody to ask: no provider is set up.", "Add one on the Gate page."
-            )
-        return every[0]
+        return (await self._outside.providers.every())[0]
 
     async def _judge_now(self, shown: Shown) -> None:
         """Policy on the present moment: what may have changed while the sheet was open. Raises ``GatehouseError``."""

@@ -137,7 +137,7 @@ class GateService:
         cloud = await self._asking.may_ask(conversation)
         if not cloud.allowed:
             forbidden["cloud"] = cloud.sentence
-        if await larger_model(self._models, None) is None:
+        if await larger_model(self._models, await self._usual_model()) is None:
             forbidden["larger"] = "There is no larger model on this machine that fits."
         stored = conversation is not None and conversation.message_count > 0
         use = await self._chat.measure(conversation.id if conversation and stored else None, text)
@@ -146,6 +146,14 @@ class GateService:
             *rules.of_prompt(features(text), limits),
         )
         return decide(reasons, forbidden, limits)
+
+    async def _usual_model(self) -> str | None:
+        """The model that would answer."""
+        usual = self._models.loaded().model_id or self._settings.values.last_model_id
+        cards = await self._models.models()
+        if any(card.id == usual for card in cards):
+            return usual
+        return next((card.id for card in cards if card.built_in and not card.fault), None)
 
     async def offers(self, message_id: str) -> Offers:
         line = await self._chat.line_beside(message_id)
