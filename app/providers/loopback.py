@@ -42,9 +42,7 @@ class LoopbackTransport(httpx2.AsyncBaseTransport):
 
 
 def is_loopback(host: str) -> bool:
-    """True for a literal loopback address or ``localhost``; names are not looked up."""
-    if host == "localhost":
-        return True
+    """True for a literal loopback address. No name is: what ``localhost`` leads to is for others to say."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
