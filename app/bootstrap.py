@@ -91,6 +91,7 @@ class Product:
 
     async def _close(self) -> None:
         await self._store.close()
+        self._lane.refuse_waiting()
         await self.chat.close()
         await self.gate.close()
         await self.downloads.close()

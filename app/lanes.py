@@ -139,13 +139,18 @@ class StoreLane:
 
     def close(self) -> None:
         """Finish what was handed over, close both connections, end both threads. What waits is refused."""
-        self._closing = True
-        self._may_write.set()
-        self._may_read.set()
+        self.refuse_waiting()
         self._reads.submit(self._close_reader)
         self._reads.shutdown(wait=True)
         self._writes.submit(self._close_writer)
         self._writes.shutdown(wait=True)
+
+    def refuse_waiting(self) -> None:
+        """The end is near: work that waits for a locked store, or comes now, is refused. Nothing if it is open."""
+        if self.suspended:
+            self._closing = True
+            self._may_write.set()
+            self._may_read.set()
 
     def _suspend_reading(self) -> None:
         self._close_reader()
@@ -156,8 +161,6 @@ class StoreLane:
         self._may_write.clear()
 
     def _await(self, allowed: threading.Event) -> None:
-        if allowed.is_set():
-            return
         allowed.wait()
         if self._closing:
             raise StoreError("store_locked", "The store is locked, so this was not read or saved.", "Unlock it first.")

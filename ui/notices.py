@@ -38,10 +38,22 @@ class Notices(QObject):
         self._area, self._themes, self._icons = area, themes, icons
         self._shown: list[Notice] = []
         self._clearance = clearance
+        self._held: list[tuple[NoticeLevel, str, str, Action | None]] | None = None
         area.installEventFilter(self)
+
+    def hold(self, held: bool) -> None:
+        """While the window is locked nothing is told; the latest follow when it opens."""
+        waiting, self._held = self._held, ([] if held else None)
+        for notice in self._shown:
+            notice.setVisible(not held)
+        for level, sentence, hint, action in (waiting or ())[-_MOST:]:
+            self.show(level, sentence, hint, action)
 
     def show(self, level: NoticeLevel, sentence: str, hint: str = "", action: Action | None = None) -> None:
         """Show a notice; the same sentence again only renews it."""
+        if self._held is not None:
+            self._held.append((level, sentence, hint, action))
+            return
         for notice in self._shown:
             if notice.sentence == sentence and action is None:
                 notice.renew()

@@ -29,13 +29,16 @@ from ui.desk import Action, Desk
 from ui.garbage import GarbageKeeper
 from ui.icons import Icons
 from ui.instance import Claim, Instance, claim
+from ui.locking import AppLock
 from ui.pages.fault import FaultPage
+from ui.pages.unlock import UnlockPage
 from ui.signals import SignalWatch
 from ui.theme import ThemeStore
 from ui.window import PageSpec, Window
 
 if TYPE_CHECKING:
     from app.bootstrap import Product
+    from app.vault.vault import Vault
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +51,7 @@ class Application(QObject):
 
     crashed = Signal(object)
     _built = Signal(object)
+    _opened = Signal(object, object)
 
     def __init__(self, app: QApplication, paths: Paths, instance: Instance) -> None:
         super().__init__(app)
@@ -55,6 +59,7 @@ class Application(QObject):
         self._product: Product | None = None
         self.bridge: Bridge | None = None
         self._builder: threading.Thread | None = None
+        self._warmer: threading.Thread | None = None
         values = _read_settings(paths)
         self.themes = ThemeStore(app, values.appearance)
         self.icons = Icons(self.themes)
@@ -62,6 +67,7 @@ class Application(QObject):
         self._welcome = not values.welcome_done
         self.crashed.connect(self._show_crash)
         self._built.connect(self._on_built)
+        self._opened.connect(self._on_opened)
         instance.show_requested.connect(self.window.raise_to_front)
 
     def run(self, trouble: OSError | None = None) -> int:
@@ -87,14 +93,21 @@ class Application(QObject):
                 close_log(handler)
         return 0
 
-    def build(self) -> None:
-        """Bring the services up in a thread; the page follows when they are there."""
+    def build(self, vault: Vault | None = None) -> None:
+        """Bring the services up in a thread; the page follows when they are there. A store with a passphrase is asked
+        for first."""
 
         def work() -> None:
             try:
+                from app.vault.vault import Vault
+
+                opened = vault if vault is not None else Vault(self._paths.database)
+                if opened.needs_passphrase():
+                    self._built.emit(opened)
+                    return
                 from app.bootstrap import build
 
-                self._built.emit(build(self._paths, exclusive=True))
+                self._built.emit(build(self._paths, exclusive=True, vault=opened))
             except Exception as error:  # noqa: BLE001 - every failure becomes a page in Qt's thread
                 self._built.emit(error)
 
@@ -108,9 +121,14 @@ class Application(QObject):
 
     # the services are there, or not
 
-    def _on_built(self, outcome: Product | Exception) -> None:
+    def _on_built(self, outcome: Product | Vault | Exception) -> None:
         if isinstance(outcome, Exception):
             self._show_start_fault(outcome)
+            return
+        from app.vault.vault import Vault
+
+        if isinstance(outcome, Vault):
+            self._ask_passphrase(outcome)
             return
         self._product = outcome
         self.bridge = Bridge(outcome.core, outcome.services.bus, self)
@@ -127,11 +145,40 @@ class Application(QObject):
         if self._welcome:
             self.window.go("welcome")
         self.window.mount(desk)
+        AppLock(self.window, desk, self.themes, self.icons)
         GarbageKeeper(self.bridge, self)
         page = self.window.page(self.window.current)
         if page is not None:
             _UsableWatch(page)
         outcome.begin()
+
+    def _ask_passphrase(self, vault: Vault) -> None:
+        """The unlock page; Argon2id runs in a thread of its own, and the services follow."""
+
+        def attempt(typed: str, failed: Callable[[GatehouseError], None]) -> None:
+            def work() -> None:
+                try:
+                    vault.unlock(typed)
+                    self._opened.emit(vault, failed)
+                except Exception as error:  # noqa: BLE001 - every failure is told in Qt's thread
+                    self._opened.emit(error, failed)
+
+            self._builder = threading.Thread(target=work, name="unlock", daemon=True)
+            self._builder.start()
+
+        self.window.cover(UnlockPage(attempt, self.window.close, self.themes, self.icons))
+        self._warmer = threading.Thread(target=_warm_up, name="warm-up", daemon=True)
+        self._warmer.start()
+
+    def _on_opened(self, outcome: Vault | Exception, failed: Callable[[GatehouseError], None]) -> None:
+        if isinstance(outcome, GatehouseError):
+            failed(outcome)
+        elif isinstance(outcome, Exception):
+            self.window.cover(None)
+            self._show_start_fault(outcome)
+        else:
+            self.window.cover(None)
+            self.build(outcome)
 
     def _welcomed(self) -> None:
         self._welcome = False
@@ -142,6 +189,8 @@ class Application(QObject):
         self.window.hide()
         if self.bridge is not None:
             self.bridge.close()
+        if self._warmer is not None:
+            self._warmer.join()
         if self._builder is not None:
             self._builder.join()
             QCoreApplication.sendPostedEvents(self)
@@ -310,6 +359,13 @@ def _folder_words(error: OSError, folder: Path) -> tuple[str, str]:
         return sentence, _tr("Give yourself the right to write there, or choose another folder with --data-dir.")
     sentence = _tr("The data folder %1 cannot be used: %2.").replace("%1", str(folder))
     return sentence.replace("%2", error.strerror or type(error).__name__), _tr("Choose another folder with --data-dir.")
+
+
+def _warm_up() -> None:
+    """While the person types: what the first try needs is imported."""
+    from app.vault.wrapping import warm_up
+
+    warm_up()
 
 
 def _read_settings(paths: Paths) -> SettingsValues:

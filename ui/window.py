@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import shiboken6
 from PySide6.QtCore import QByteArray, QSize, Qt, Signal, SignalInstance
 from PySide6.QtGui import QCloseEvent, QIcon, QKeyEvent
 from PySide6.QtWidgets import (
@@ -57,6 +58,7 @@ class Window(QWidget):
     """One window. ``mount`` gives it services; before that it shows its frame."""
 
     closing = Signal()
+    lock_requested = Signal()
 
     def __init__(
         self, specs: Sequence[PageSpec], themes: ThemeStore, icons: Icons, values: SettingsValues | None = None
@@ -70,6 +72,8 @@ class Window(QWidget):
         self._desk: Desk | None = None
         self._pages: dict[str, QWidget] = {}
         self._fault: QWidget | None = None
+        self._cover: QWidget | None = None
+        self._hidden: list[QWidget] = []
         self._wanted = next(iter(self._specs))
         self._buttons: dict[str, QToolButton] = {}
         self._stack = QStackedWidget()
@@ -165,10 +169,49 @@ class Window(QWidget):
         if page is not None:
             self.palette_.hide()
             self._layers.addWidget(page)
-            self._layers.setCurrentWidget(page)
-            page.setFocus()
-        else:
-            self._layers.setCurrentWidget(self._frame)
+        self._bring_forward()
+
+    def cover(self, page: QWidget | None) -> None:
+        """Lock: show nothing but ``page``, whatever comes, and take every key but *Quit* away; ``None`` unlocks."""
+        if self._cover is not None:
+            self._layers.removeWidget(self._cover)
+            self._cover.deleteLater()
+        self._cover = page
+        for keys, shortcut in self.shortcuts.by_keys.items():
+            shortcut.setEnabled(page is None or keys == shortcuts.QUIT)
+        self.notices.hold(page is not None)
+        if page is not None:
+            self._hide_what_floats()
+            self._layers.addWidget(page)
+        self._bring_forward()
+        if page is None:
+            for widget in self._hidden:
+                if shiboken6.isValid(widget):
+                    widget.show()
+            self._hidden.clear()
+
+    @property
+    def covered(self) -> bool:
+        """Whether the window is locked."""
+        return self._cover is not None
+
+    def _bring_forward(self) -> None:
+        front = self._cover or self._fault or self._frame
+        self._layers.setCurrentWidget(front)
+        if front is not self._frame:
+            front.setFocus()
+
+    def _hide_what_floats(self) -> None:
+        """Menus and dialogs go; what lies over the frame (palette, sheets) is hidden until the window opens."""
+        for popup in (QApplication.activePopupWidget(), QApplication.activeModalWidget()):
+            if popup is not None and popup is not self:
+                popup.close()
+        self.palette_.hide()
+        layered = {self._frame, self._fault}
+        for child in self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            if child not in layered and child.isVisible():
+                child.hide()
+                self._hidden.append(child)
 
     def raise_to_front(self) -> None:
         """Show ourselves, as a second start asks."""
@@ -255,6 +298,7 @@ class Window(QWidget):
             shortcuts.FIND: self._find,
             shortcuts.FIND_EVERYWHERE: lambda: self._chat("find_everywhere"),
             shortcuts.QUIT: self.close,
+            shortcuts.LOCK: self.lock_requested.emit,
             shortcuts.UNDO: self.notices.take_back,
         }
         if "settings" in self._specs:
@@ -296,8 +340,11 @@ class Window(QWidget):
             Command(f"look.{look}", title, self.tr("Appearance"), partial(self._look, look), "", icon)
             for look, title, icon in looks
         ]
+        lock = Command(
+            "lock", self.tr("Lock Gatehouse"), self.tr("Window"), self.lock_requested.emit, shortcuts.LOCK, "lock"
+        )
         quit_ = Command("quit", self.tr("Quit Gatehouse"), self.tr("Window"), self.close, shortcuts.QUIT, "power-off")
-        return [*own, quit_]
+        return [*own, lock, quit_]
 
     def _look(self, appearance: Appearance) -> None:
         self._themes.set_appearance(appearance)

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from app.lanes import CoreThread, StoreLane
+from app.paths import Paths
 from app.store import driver
+from app.vault import moving
 from engine.errors import StoreError
 
 
@@ -107,3 +109,39 @@ async def test_close_without_ever_opening(tmp_path: Path) -> None:
     lane = StoreLane(tmp_path / "never.db")
     lane.close()
     assert not (tmp_path / "never.db").exists()
+
+
+async def test_suspended_work_waits_for_the_new_key(lane: StoreLane, paths: Paths) -> None:
+    await lane.write(lambda c: c.execute("REPLACE INTO facts VALUES ('a', '1')"))
+    await lane.suspend()
+    assert lane.suspended
+    waiting = asyncio.create_task(lane.read(lambda c: c.execute("SELECT value FROM facts WHERE name = 'a'").fetchone()))
+    later = asyncio.create_task(lane.write(lambda c: c.execute("REPLACE INTO facts VALUES ('b', '2')").rowcount))
+    await asyncio.wait((waiting, later), timeout=0.1)
+    assert not waiting.done()
+    assert not later.done()
+    key = bytes(range(32))
+    moving.reseal(paths.database, None, key)
+    await lane.resume(key)
+    assert (await waiting, await later) == (("1",), 1)
+
+
+async def test_key_that_does_not_open_leaves_it_suspended(lane: StoreLane) -> None:
+    await lane.open()
+    await lane.suspend()
+    with pytest.raises(StoreError):
+        await lane.resume(bytes(32))
+    assert lane.suspended
+    await lane.resume(None)
+    assert await lane.read(lambda c: c.execute("SELECT 1").fetchone()) == (1,)
+
+
+async def test_closing_a_locked_store_refuses_what_waits(paths: Paths) -> None:
+    lane = StoreLane(paths.database)
+    await lane.open()
+    await lane.suspend()
+    waiting = asyncio.create_task(lane.write(lambda c: c.execute("REPLACE INTO facts VALUES ('b', '2')")))
+    await asyncio.wait((waiting,), timeout=0.05)
+    lane.close()
+    with pytest.raises(StoreError, match="locked"):
+        await waiting
