@@ -22,8 +22,10 @@ from app.gate import surfaces
 from app.gate.placeholders import LITERAL, parse
 from app.gate.records import Finding
 
-_DEPTH: Final = 3
-"""How many wrappings within each other are undone."""
+_ESCAPED_DEPTH: Final = 6
+"""How many escapes of escapes are undone; each halves what is left of them."""
+_ENCODED_DEPTH: Final = 3
+"""How many encodings within each other are undone."""
 _MAX_CHARS: Final = 64 << 20
 """Of everything undone together."""
 _MIN_SQUEEZED_CHARS: Final = 8
@@ -139,7 +141,7 @@ def _where(pattern: re.Pattern[str], views: _Views, long_enough: bool) -> str:
 def _views(body: bytes) -> _Views:
     raw = body.decode("utf-8", "replace")
     readings = [raw]
-    for _ in range(_DEPTH):
+    for _ in range(_ESCAPED_DEPTH):
         undone = _undo(readings[-1])
         if undone == readings[-1]:
             break
@@ -156,7 +158,7 @@ def _buried(readings: list[str]) -> list[str]:
     found: list[str] = []
     fresh = readings
     room = _MAX_CHARS
-    for _ in range(_DEPTH):
+    for _ in range(_ENCODED_DEPTH):
         decoded = [piece for text in fresh for piece in _decoded(text)]
         fresh = [form for piece in dict.fromkeys(decoded) for form in dict.fromkeys((piece, _undo(piece)))]
         room -= sum(map(len, fresh))
