@@ -74,9 +74,10 @@ def answer(question: bytes, _part: Callable[[bytes], None]) -> bytes:
 
 def find(text: str) -> Sequence[Finding]:
     """What all recognisers find in one text, in order, without overlaps."""
-    from app.gate import recognisers_numbers, recognisers_patterns
+    from app.gate import recognisers_names, recognisers_numbers, recognisers_patterns
 
-    found = [*recognisers_numbers.find(text), *recognisers_patterns.find(text), *_presidio(text)]
+    ours = (recognisers_numbers, recognisers_patterns, recognisers_names)
+    found = [*(one for module in ours for one in module.find(text)), *_presidio(text)]
     return settled(found, text)
 
 

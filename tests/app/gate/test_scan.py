@@ -53,13 +53,18 @@ FOUND = [
     ("at 221b Baker Street", "ADDRESS", "221b Baker Street"),
     ("Bergstraße 12a\n80331 München", "ADDRESS", "Bergstraße 12a"),
     ("postcode SW1A 1AA", "ADDRESS", "SW1A 1AA"),
+    ("ask Dr. Ana María de la Cruz about it", "PERSON", "Ana María de la Cruz"),
+    ("Kind regards,\nOle Morgenthau", "PERSON", "Ole Morgenthau"),
+    ("Patient: Ludmila Horáková, 43", "PERSON", "Ludmila Horáková"),
+    ("bought by Kestrel & Wren Holdings GmbH last year", "ORGANISATION", "Kestrel & Wren Holdings GmbH"),
 ]
 
 INNOCENT = """Version 1.2.3 of the API returns HTTP 404 in 0.35 s; see section 4.2, page 17, and RFC 9110.
 In 2019 we sold 1,234,567 units at 4.99 each, 12 % more than in 2018. Order 100200300 has 3 parts of 12x34x56 mm.
 def compute_total_price_of_all_items(request_identifier: str) -> None: self.authentication_token = get_token(user)
 The commit 3f786850e387550fdab836ed7e6dc881de23001b fixes ISO 8601 weeks; 192.168.1 is no address, 10:30:45 a time.
-Windows 10, Chapter 3, Article 50, Apollo 11, Catch 22, 7 of 9, 24/7, 1:1, A4, H2O, COVID-19, 3.14159265358979."""
+Windows 10, Chapter 3, Article 50, Apollo 11, Catch 22, 7 of 9, 24/7, 1:1, A4, H2O, COVID-19, 3.14159265358979.
+Dear all, dear Sir or Madam, hello world! The Bank raised rates. Name: see below. The University opens at 9."""
 
 
 async def test_what_identifies_is_found_whole_and_nothing_else() -> None:
