@@ -48,7 +48,9 @@ def target_of(url: str) -> Target:
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname or "", parts.port
-    except ValueError as error:
+        if not host.isascii():
+            host = host.encode("idna").decode("ascii")  # as it is asked for; one that only looks alike shows, too
+    except ValueError as error:  # UnicodeError is one
         raise _bad(url) from error
     scheme = _SCHEMES.get(parts.scheme.lower())
     if scheme is None or not host or any(c.isspace() for c in url.strip()):

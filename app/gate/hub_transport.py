@@ -29,6 +29,7 @@ from app.gate.transport import (
     strip,
     told_name,
     trusted,
+    unknown_proxy,
 )
 from engine.errors import GatehouseError, HubError
 from engine.hub.patience import Patience
@@ -151,7 +152,10 @@ class HubTransport(httpx2.BaseTransport):
         key = (target.name, proxy or "")
         if key not in self._inner:
             context = trusted() if target.scheme == "https" else False
-            self._inner[key] = httpx2.HTTPTransport(verify=context, trust_env=False, retries=0, proxy=proxy)
+            try:
+                self._inner[key] = httpx2.HTTPTransport(verify=context, trust_env=False, retries=0, proxy=proxy)
+            except (ImportError, ValueError) as error:
+                raise unknown_proxy(proxy) from error
         return self._inner[key]
 
     def _addresses(self, request: httpx2.Request, target: Target, hub: Target) -> Sequence[str]:

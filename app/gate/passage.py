@@ -117,8 +117,9 @@ class Passage:
             raise GatehouseError(
                 "other_host", f"A request to {target.name} was stopped: it was allowed for {self.permit.provider} only."
             )
-        if body or method != "GET":
-            check_permit(self.permit, body)
+        if "?" in url or "#" in url or not (method == "POST" or (method == "GET" and not body)):
+            raise GatehouseError("not_permitted", f"A request of another form than agreed was stopped ({method[:10]}).")
+        check_permit(self.permit, body)
         if self.permit.final_check is not None:
             await self.permit.final_check(body)
         return target
@@ -181,13 +182,13 @@ def check_permit(permit: Permit, body: bytes) -> None:
     """Whether these bytes may leave on this permit. Pure. Raises ``GatehouseError``."""
     if permit.label is Label.RESTRICTED:
         raise GatehouseError("restricted", "What is restricted never leaves this machine. Nothing was sent.")
+    if permit.purpose not in ("answer", "test") or (permit.purpose == "answer" and not body):
+        raise GatehouseError("not_permitted", f"A request for “{permit.purpose}” has nothing to send.")
+    if body and hashlib.sha256(body).hexdigest() != permit.body_sha256:
+        raise GatehouseError("other_bytes", "What would leave is not what was agreed to, so nothing was sent.")
     if permit.purpose == "test":
         return
-    if permit.purpose != "answer":
-        raise GatehouseError("not_permitted", f"A request for “{permit.purpose}” has nothing to send.")
     if permit.label is None or permit.mode is None or permit.final_check is None or not permit.consent:
         raise GatehouseError("not_permitted", "Nobody has agreed to this request, so nothing was sent.")
     if permit.mode is GateMode.LOCAL:
         raise GatehouseError("local_only", "This conversation is local only, so nothing was sent.")
-    if hashlib.sha256(body).hexdigest() != permit.body_sha256:
-        raise GatehouseError("other_bytes", "What would leave is not what was agreed to, so nothing was sent.")

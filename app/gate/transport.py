@@ -79,7 +79,7 @@ def addressed(request: httpx2.Request, address: str, extensions: dict[str, objec
         request.url.copy_with(host=address),
         headers=request.headers,
         stream=request.stream,
-        extensions={**request.extensions, "sni_hostname": request.url.host, **extensions},
+        extensions={**request.extensions, "sni_hostname": request.url.raw_host.decode("ascii"), **extensions},
     )
 
 
@@ -106,6 +106,16 @@ def is_untrusted(error: BaseException) -> bool:
     return False
 
 
+def unknown_proxy(proxy: str | None) -> GatehouseError:
+    """For a kind of proxy that nothing here speaks, such as SOCKS without its library."""
+    kind = (proxy or "").partition(":")[0][:20]
+    return GatehouseError(
+        "proxy_unsupported",
+        f"The environment names a proxy of the kind “{kind}”, which Gatehouse does not speak. Nothing was sent.",
+        "Name one that speaks http, or none.",
+    )
+
+
 class GateTransport(httpx2.AsyncBaseTransport):
     """One passage's way out: a single request, to a single host."""
 
@@ -124,9 +134,13 @@ class GateTransport(httpx2.AsyncBaseTransport):
         await passage.begin(told_name(target, proxy), size_of(request, body), body)
         addresses = None if proxy else await self._addresses(target, request)
         context = await asyncio.to_thread(self._make_trust) if target.scheme == "https" else False
-        self._inner = httpx2.AsyncHTTPTransport(
-            verify=context, trust_env=False, retries=0, limits=httpx2.Limits(max_keepalive_connections=0), proxy=proxy
-        )
+        limits = httpx2.Limits(max_keepalive_connections=0)
+        try:
+            self._inner = httpx2.AsyncHTTPTransport(
+                verify=context, trust_env=False, retries=0, limits=limits, proxy=proxy
+            )
+        except (ImportError, ValueError) as error:
+            raise unknown_proxy(proxy) from error
         response = await self._connect_and_send(self._inner, request, addresses)
         passage.answered(response.headers.get("content-type", ""), lambda: break_off(response))
         refuse_redirect(response, target)

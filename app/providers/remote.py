@@ -8,6 +8,7 @@ answer that breaks off is the caller's to keep; going on with it is a new reques
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ class RemoteProvider:
             cost = cost_usd_at_most(provider, 8, _TEST_TOKENS)
             permit = Permit(
                 "test", provider.base_url, provider.trust, consent, provider.name, provider.model,
-                prompt_tokens=8, cost_usd_at_most=cost,
+                body_sha256=hashlib.sha256(body).hexdigest(), prompt_tokens=8, cost_usd_at_most=cost,
             )  # fmt: skip
             started, ttft_s = self._clock(), None
             async for chunk in self.stream(provider, body, permit, max_tokens=_TEST_TOKENS):

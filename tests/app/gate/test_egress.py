@@ -222,6 +222,38 @@ async def test_the_hub_goes_through_the_same_door(made: MadeEgress) -> None:
     assert (await made.ledger.verify()).intact
 
 
+async def test_the_proxy_of_the_environment_is_used_and_told(made: MadeEgress, monkeypatch: pytest.MonkeyPatch) -> None:
+    with CloudDouble() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.address)
+
+        def ask() -> int:
+            with made.egress.hub_client(FAST, "http://hub.invalid", "button") as client:
+                return client.get("http://hub.invalid/v1/models").status_code
+
+        assert await asyncio.to_thread(ask) == 200
+        assert [seen.path for seen in proxy.seen()] == ["http://hub.invalid/v1/models"]
+        monkeypatch.setenv("HTTP_PROXY", "socks9://127.0.0.1:9")
+        with pytest.raises(HubError) as caught:
+            await asyncio.to_thread(ask)
+        assert caught.value.code == "proxy_unsupported"
+    assert {row.host for row in (await made.ledger.page()).rows} == {"hub.invalid via 127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/chat?key=1"), ("PUT", "/chat"), ("DELETE", "/chat"), ("GET", "/models?text=secret")]
+)
+async def test_requests_of_another_form_stay_here(made: MadeEgress, cloud: CloudDouble, method: str, path: str) -> None:
+    provider = provider_at(cloud.base_url)
+    body = b"" if method == "GET" else body_for(provider)
+    permit = permit_for(provider, body, purpose="test" if method == "GET" else "answer")
+    before = len(cloud.seen())
+    async with await made.egress.passage(permit, QUICK) as passage:
+        with pytest.raises(GatehouseError) as caught:
+            await passage.http.request(method, cloud.base_url + path, content=body)
+    assert caught.value.code == "not_permitted"
+    assert len(cloud.seen()) == before
+
+
 async def test_a_hub_is_only_read_from(made: MadeEgress) -> None:
     def post() -> None:
         with made.egress.hub_client(FAST, "http://127.0.0.1:9", "button") as client:
