@@ -54,6 +54,13 @@ class Bridge(QObject):
     budget_changed = Signal(object)
     answer_flagged = Signal(object)
     ledger_grew = Signal(object)
+    batch_changed = Signal(object)
+    batch_removed = Signal(object)
+    files_added = Signal(object)
+    file_changed = Signal(object)
+    value_changed = Signal(object)
+    schemas_changed = Signal(object)
+    attachment_changed = Signal(object)
     notice_raised = Signal(object)
     crashed = Signal(object)
     """An exception that is a bug of ours."""
@@ -189,6 +196,13 @@ class Bridge(QObject):
             events.BudgetChanged: self.budget_changed,
             events.AnswerFlagged: self.answer_flagged,
             events.LedgerGrew: self.ledger_grew,
+            events.BatchChanged: self.batch_changed,
+            events.BatchRemoved: self.batch_removed,
+            events.FilesAdded: self.files_added,
+            events.FileChanged: self.file_changed,
+            events.ValueChanged: self.value_changed,
+            events.SchemasChanged: self.schemas_changed,
+            events.AttachmentChanged: self.attachment_changed,
             events.NoticeRaised: self.notice_raised,
         }
         signals[type(event)].emit(event)
