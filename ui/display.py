@@ -71,7 +71,7 @@ def usd(amount: float, locale: QLocale | None = None) -> str:
     if amount <= 0:
         return "$0"
     if amount < 0.00005:
-        return _tr("below $0.0001")
+        return "<$0.0001"
     return f"${_number(amount, 4 if amount < 0.0995 else 2, locale)}"
 
 

@@ -69,7 +69,7 @@ def label_meaning(label: Label) -> str:
     return {
         Label.PUBLIC: _tr("Anybody may read it."),
         Label.INTERNAL: _tr("For this house. It may leave when you open the gate."),
-        Label.CONFIDENTIAL: _tr("Sensitive. It may leave, and the sheet says so each time."),
+        Label.CONFIDENTIAL: _tr("Leaves for a cloud only after you have seen what would leave."),
         Label.RESTRICTED: _tr("Never leaves this machine, whatever else is set."),
     }[label]
 
@@ -106,7 +106,7 @@ def detector_words(detector: str) -> str:
         "pattern": _tr("pattern"),
         "glossary": _tr("your glossary"),
         "model": _tr("local model"),
-        "repeat": _tr("found elsewhere, occurs again"),
+        "repeat": _tr("occurs again"),
     }
     return known.get(detector, detector)
 

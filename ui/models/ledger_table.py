@@ -239,7 +239,7 @@ def _bytes(count: int) -> str:
     words = display.byte_size(count)
     if count < 1000:
         return words
-    return f"{words} ({display.integer(count)})"
+    return _tr("%1 (%2 bytes)").replace("%1", words).replace("%2", display.integer(count))
 
 
 def _tone(request: Request, column: Column) -> str:

@@ -203,6 +203,7 @@ def _request(
     redactions: tuple[tuple[str, int], ...] = (("PERSON", 3), ("IBAN", 1), ("EMAIL", 1), ("ADDRESS", 1)),
     outcome: Outcome = Outcome.COMPLETE,
 ) -> tuple[LedgerRow, LedgerRow]:
+    answered = outcome in (Outcome.COMPLETE, Outcome.CUT) and purpose in ("answer", "test")
     price = (provider.input_usd_per_mtok or 0) * tokens[0] + (provider.output_usd_per_mtok or 0) * tokens[1]
     begun = LedgerRow(
         seq=2 * number - 1,
@@ -220,7 +221,7 @@ def _request(
         bytes_out=out,
         prompt_tokens=tokens[0],
         redactions=redactions,
-        cost_usd=(price + 4_000) / 1e6,
+        cost_usd=(price + 4_000) / 1e6 if purpose in ("answer", "test") else None,
         body_sha256=_digest(f"body{number}"),
         mac=_digest(f"begun{number}"),
     )
@@ -231,7 +232,7 @@ def _request(
         at=begun.at + 4,
         bytes_in=back,
         completion_tokens=tokens[1],
-        cost_usd=price / 1e6,
+        cost_usd=price / 1e6 if answered else begun.cost_usd and 0.0,
         outcome=outcome,
         mac=_digest(f"ended{number}"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QButtonGroup, QPushButton, QWidget
 
 from ui.widgets.parts import button, row
@@ -38,6 +38,10 @@ class ChoiceBar(QWidget):
     def choose(self, key: str) -> None:
         """Without telling."""
         self._buttons[key].setChecked(True)
+
+    def take_focus(self) -> None:
+        """The keyboard goes to what is chosen."""
+        self._buttons[self.key].setFocus(Qt.FocusReason.OtherFocusReason)
 
     def set_words(self, key: str, words: str) -> None:
         self._buttons[key].setText(words)

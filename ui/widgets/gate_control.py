@@ -11,9 +11,19 @@ from functools import partial
 
 from PySide6.QtCore import QCoreApplication, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QRadioButton, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QRadioButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.gate.label import DEFAULT_LABEL, DEFAULT_MODE, GateMode, Label, strictest
+from app.gate.records import Place
 from ui import gate_words
 from ui.icons import Icons
 from ui.theme import GRID, HALF, ThemeStore
@@ -35,6 +45,10 @@ class GateSetting:
     own_label: Label = DEFAULT_LABEL
     offline: bool = False
     providers: int = 0
+    place_id: str | None = None
+    """The workspace or folder that it lies in."""
+    places: tuple[Place, ...] = ()
+    """Where it could lie; none for a conversation that does not exist yet."""
 
     @property
     def shut(self) -> bool:
@@ -71,6 +85,8 @@ class GateControl(QToolButton):
 
     mode_chosen = Signal(object)
     label_chosen = Signal(object)
+    place_chosen = Signal(object)
+    """A place's id, or ``None`` for none."""
     page_wanted = Signal()
 
     def __init__(self, themes: ThemeStore, icons: Icons) -> None:
@@ -102,6 +118,7 @@ class GateControl(QToolButton):
         card = GateCard(self.setting, self._themes, self)
         card.mode_chosen.connect(self.mode_chosen)
         card.label_chosen.connect(self.label_chosen)
+        card.place_chosen.connect(self.place_chosen)
         card.page_wanted.connect(self.page_wanted)
         card.open_over(self)
         return card
@@ -125,6 +142,7 @@ class GateCard(QFrame):
 
     mode_chosen = Signal(object)
     label_chosen = Signal(object)
+    place_chosen = Signal(object)
     page_wanted = Signal()
 
     def __init__(self, setting: GateSetting, themes: ThemeStore, parent: QWidget) -> None:
@@ -143,6 +161,8 @@ class GateCard(QFrame):
             layout.addLayout(column(choice, meaning, spacing=0))
         layout.addWidget(frame("line"))
         layout.addLayout(self._labels())
+        if setting.places:
+            layout.addLayout(self._places())
         layout.addLayout(self._foot())
         layout.setContentsMargins(2 * GRID, 14, 2 * GRID, 12)
         self.setLayout(layout)
@@ -184,6 +204,21 @@ class GateCard(QFrame):
         self._meaning = label("", self._themes.fonts.caption, "muted", wrap=True)
         title = label(self.tr("Label"), self._themes.fonts.strong)
         return column(title, self.labels, self._meaning, spacing=6)
+
+    def _places(self) -> QHBoxLayout:
+        self.places = QComboBox()
+        self.places.setAccessibleName(self.tr("Workspace or folder of this conversation"))
+        self.places.addItem(self.tr("No workspace"), None)
+        names = {place.id: place.name for place in self._setting.places}
+        for place in self._setting.places:
+            above = names.get(place.parent_id or "")
+            words = f"{above} › {place.name}" if above else place.name
+            self.places.addItem(f"{words} · {gate_words.label_words(place.effective)}", place.id)
+        self.places.setCurrentIndex(max(self.places.findData(self._setting.place_id), 0))
+        self.places.activated.connect(lambda place: self.place_chosen.emit(self.places.itemData(place)))
+        made = row(label(self.tr("Lies in"), self._themes.fonts.caption, "muted"), self.places, spacing=12)
+        made.setStretch(1, 1)
+        return made
 
     def _foot(self) -> QHBoxLayout:
         self._note = label("", self._themes.fonts.caption, "warning", wrap=True)

@@ -13,7 +13,7 @@ from engine.errors import GatehouseError
 from ui.theme import ThemeStore
 from ui.widgets.parts import button, column, label, row, set_kind
 
-StepKey = Literal["online", "ask", "labels", "providers", "budgets", "edit"]
+StepKey = Literal["online", "ask", "providers", "budgets", "edit", "again"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,15 @@ def step_of(code: str) -> Step | None:
     """What a person can do about a refusal; ``None`` when there is nothing but to stay local. Pure."""
     steps = {
         "offline": Step("online", _tr("Switch offline off")),
-        "local": Step("ask", _tr("Set this conversation to Ask each time")),
         "local_only": Step("ask", _tr("Set this conversation to Ask each time")),
         "no_provider": Step("providers", _tr("Add a provider")),
         "no_key": Step("providers", _tr("Enter the key")),
-        "bad_key": Step("providers", _tr("Enter another key")),
+        "wrong_key": Step("providers", _tr("Enter another key")),
+        "leak": Step("edit", _tr("Edit what would leave")),
+        "context_overflow": Step("edit", _tr("Leave messages out")),
+        "no_such_preview": Step("again", _tr("Look again")),
+        "provider_changed": Step("again", _tr("Look again")),
+        "no_price": Step("providers", _tr("Enter its prices")),
         "budget": Step("budgets", _tr("See the budgets")),
     }
     return steps.get(code)

@@ -49,6 +49,7 @@ class GateSheet(QFrame):
         super().__init__(parent)
         self.setProperty("kind", "sheet")
         self.setAccessibleName(self.tr("Ask the cloud"))
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self._themes, self._icons = themes, icons
         self.preview: Preview | None = None
         self._providers: tuple[Provider, ...] = ()
@@ -74,7 +75,7 @@ class GateSheet(QFrame):
         self._hidden_title = label(self.tr("Hidden"), themes.fonts.caption, "muted")
         self._warnings = label("", themes.fonts.caption, "muted", wrap=True)
         self.refusal = RefusalFrame(themes)
-        self.refusal.step_wanted.connect(self.step_wanted)
+        self.refusal.step_wanted.connect(self._take_step)
         self.send = button("", self._send, "outside")
         self.edit_button = button(self.tr("Edit…"), self._begin_edit)
         self.stay = button(self.tr("Stay local"), self.stayed.emit)
@@ -158,7 +159,7 @@ class GateSheet(QFrame):
         fonts = self._themes.fonts
         title = label(self.tr("Ask the cloud"), fonts.title)
         note = label(
-            self.tr("Nothing has left yet. The right side is exactly what would."), fonts.caption, "muted", wrap=True
+            self.tr("Nothing has left yet. What would leave is shown to the byte."), fonts.caption, "muted", wrap=True
         )
         close = IconButton("x", self.tr("Stay local"), self._icons, self._themes, size=28)
         close.clicked.connect(self.stayed)
@@ -216,7 +217,7 @@ class GateSheet(QFrame):
     def _show_provider(self) -> None:
         chosen = self.preview.provider if self.preview is not None else None
         listed = {provider.id: provider for provider in self._providers}
-        if chosen is not None:
+        if chosen is not None and chosen.id:
             listed.setdefault(chosen.id, chosen)
         self.provider.clear()
         for provider in listed.values():
@@ -263,8 +264,6 @@ class GateSheet(QFrame):
         self.edit_button.setVisible(preview is not None)
         self.edit_button.setEnabled(ready and not editing)
         self._state.setText(self.tr("Looking again…") if self._busy and preview is not None else "")
-        for part in (self.chips, self.provider):
-            part.setEnabled(not self._busy)
 
     def _show_end(self) -> None:
         """The last message is what one just wrote."""
@@ -276,6 +275,7 @@ class GateSheet(QFrame):
     def _send(self) -> None:
         if self.preview is not None and self.send.isEnabled():
             self._busy = True
+            self.setFocus(Qt.FocusReason.OtherFocusReason)  # else Qt hands the keyboard on to the next button
             self._show_foot()
             self.sent.emit(self.preview.id, self.preview.body_sha256)
 
@@ -289,6 +289,14 @@ class GateSheet(QFrame):
         key = self.provider.itemData(place)
         if self.preview is not None and key != self.preview.provider.id:
             self.changed.emit(PreviewChange(provider_id=key))
+
+    def _take_step(self, step: str) -> None:
+        if step == "edit":
+            self._begin_edit()
+        elif step == "again":
+            self.again.emit()
+        else:
+            self.step_wanted.emit(step)
 
     def _point_out(self, redaction: Redaction | None) -> None:
         placeholder = redaction.placeholder if redaction is not None else ""

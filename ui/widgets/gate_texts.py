@@ -75,8 +75,9 @@ class TextPane(QPlainTextEdit):
         """One text as it is, in a monospaced font."""
         self._pieces, self._starts, self._offsets, self._marks = (), [0], [0], ()
         self.setExtraSelections([])
-        self.setPlainText(text)
+        self.clear()
         self.setFont(self._themes.fonts.mono)
+        QTextCursor(self.document()).insertText(text, _format(self._themes.theme.text, self._themes.fonts.mono))
 
     def point_out(self, placeholder: str) -> None:
         """Show one redaction's places more strongly, and bring the first into sight."""

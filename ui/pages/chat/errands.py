@@ -90,8 +90,10 @@ class Errands:
             key = conversation_id
             if key is None and begin != Beginning():
                 key = (await self._chat.create()).id
-                await self._gate.set_label(key, begin.label)
-                await self._gate.set_mode(key, begin.mode)
+                if begin.label is not DEFAULT_LABEL:
+                    await self._gate.set_label(key, begin.label)
+                if begin.mode is not DEFAULT_MODE:
+                    await self._gate.set_mode(key, begin.mode)
                 if begin.system_prompt:
                     await self._chat.set_system_prompt(key, begin.system_prompt)
             await self._chat.send(key, text)

@@ -14,9 +14,9 @@ from PySide6.QtCore import QEvent, QObject, QRect, Signal
 from PySide6.QtWidgets import QWidget
 
 from app.chat.records import Conversation, Message
-from app.events import AnswerFlagged, OfflineChanged
+from app.events import AnswerFlagged, GateChanged, OfflineChanged
 from app.gate.label import GateMode, Label
-from app.gate.records import Ask, Offers, Preview, PreviewChange, Provider
+from app.gate.records import Ask, Offers, Place, Preview, PreviewChange, Provider
 from engine.errors import GatehouseError
 from ui.desk import Action, Desk
 from ui.theme import GRID
@@ -46,6 +46,7 @@ class ChatGate(QObject):
         """Of a conversation that does not exist yet."""
         self._offline = self._gate.offline()
         self._providers: tuple[Provider, ...] = ()
+        self._places: tuple[Place, ...] = ()
         self._ask: Ask | None = None
         self._looking: concurrent.futures.Future[Preview] | None = None
         self._pending = PreviewChange()
@@ -53,6 +54,7 @@ class ChatGate(QObject):
         self.sheet = GateSheet(desk.themes, desk.icons, page)
         self._connect()
         self._read_providers()
+        self._places_changed(GateChanged(None))
         self._show()
 
     # The setting.
@@ -61,8 +63,11 @@ class ChatGate(QObject):
     def setting(self) -> GateSetting:
         """What is in force for the open conversation."""
         found = self._conversation
-        base = self._fresh if found is None else GateSetting(found.gate, found.label, found.own_label)
-        return replace(base, offline=self._offline, providers=len(self._providers))
+        base = replace(self._fresh, offline=self._offline, providers=len(self._providers))
+        if found is None:
+            return base
+        where = replace(base, place_id=found.place_id, places=self._places)
+        return replace(where, mode=found.gate, label=found.label, own_label=found.own_label)
 
     @property
     def fresh(self) -> GateSetting:
@@ -97,6 +102,12 @@ class ChatGate(QObject):
             self._show()
         else:
             self._call(lambda: self._gate.set_label(found.id, tag))
+
+    def move(self, place_id: str | None) -> None:
+        """Put the conversation into a workspace or folder; it takes on at least that one's label."""
+        found = self._conversation
+        if found is not None:
+            self._call(lambda: self._gate.move(found.id, place_id))
 
     # Asking elsewhere.
 
@@ -255,6 +266,7 @@ class ChatGate(QObject):
         gate, transcript, bridge = self._composer.gate, self._transcript, self._desk.bridge
         gate.mode_chosen.connect(self.set_mode)
         gate.label_chosen.connect(self.set_label)
+        gate.place_chosen.connect(self.move)
         gate.page_wanted.connect(lambda: self._desk.go("gate"))
         self.sheet.sent.connect(self._send)
         self.sheet.changed.connect(self._change)
@@ -266,6 +278,7 @@ class ChatGate(QObject):
         transcript.offers_wanted.connect(self._read_offers)
         bridge.offline_changed.connect(self._offline_changed)
         bridge.providers_changed.connect(self._read_providers)
+        bridge.gate_changed.connect(self._places_changed)
         bridge.models_changed.connect(lambda _event: transcript.forget_offers())
         bridge.answer_flagged.connect(self._flagged)
 
@@ -276,6 +289,14 @@ class ChatGate(QObject):
         self._providers = tuple(providers)
         self._show()
         self._transcript.forget_offers()
+
+    def _places_changed(self, event: GateChanged) -> None:
+        if event.conversation_id is None:
+            self._call(self._gate.places, self._show_places)
+
+    def _show_places(self, places: Sequence[Place]) -> None:
+        self._places = tuple(places)
+        self._show()
 
     def _read_offers(self, message_id: str) -> None:
         def show(offers: Offers) -> None:

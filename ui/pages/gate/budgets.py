@@ -39,6 +39,7 @@ class LimitCard(QFrame):
         self.amount.setDecimals(2)
         self.amount.setRange(0.0, 100_000.0)
         self.amount.setFixedWidth(16 * GRID)
+        self.amount.lineEdit().setTextMargins(7, 0, 7, 0)
         self.amount.setAccessibleName(self.tr("%1: limit in dollars").replace("%1", title))
         self.limited.setAccessibleName(self.tr("%1: stop at a limit").replace("%1", title))
         head = row(label(title, fonts.strong), None, self.words)

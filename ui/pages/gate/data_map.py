@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from PySide6.QtCore import QCoreApplication, QPointF, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from app.gate.records import BytesLeft, Provider
@@ -18,8 +18,11 @@ from ui.icons import Icons
 from ui.pages.gate.map_box import MapBox
 from ui.theme import GRID, ThemeStore
 
-_LEAST = QSize(640, 372)
-_HEAD = 40
+_LEAST = QSize(560, 400)
+_NARROW = 860
+_WALL, _OUTSIDE = 3, 4
+_GATE = 13 * GRID
+_HEAD = 56
 _BOX = 74
 _MOST_PROVIDERS = 4
 
@@ -112,7 +115,7 @@ def boxes_of(facts: Facts) -> list[Box]:
                 "outside",
             )
         )
-    hub = _tr("searched when you ask") if not facts.offline else _tr("offline")
+    hub = _tr("when you ask") if not facts.offline else _tr("offline")
     made.append(
         Box("hub", 4, max(len(shown), 1), "download", _tr("Model hub"), hub, not facts.offline, "models", "outside")
     )
@@ -196,30 +199,45 @@ class DataMap(QWidget):
 
     # Placing.
 
-    def _wall(self) -> int:
-        """Where the house ends: the middle of the gate."""
-        return round(self.width() * 0.71)
+    @property
+    def _tall(self) -> bool:
+        """In a narrow window the house stands above and what is outside below."""
+        return self.width() < _NARROW
+
+    def _house(self) -> QRect:
+        """The walls; the gate stands in the one that looks outside."""
+        if self._tall:
+            return QRect(1, 1, self.width() - 2, round(self.height() * 0.7))
+        return QRect(1, 1, round(self.width() * 0.71), self.height() - 2)
 
     def _arrange(self) -> None:
-        wall, gap = self._wall(), 3 * GRID
-        gate_width = 13 * GRID
-        inside = wall - gate_width // 2 - gap
-        width = (inside - gap - 2 * gap) // 3
-        rows = max(3, 1 + max((box.row for box in self._shown.values()), default=2))
-        step = (self.height() - _HEAD - GRID) // 3
+        house, tall = self._house(), self._tall
+        gap = 2 * GRID if tall else 5 * GRID
+        edge = 2 * GRID if tall else 3 * GRID
+        inside = house.width() - (0 if tall else _GATE // 2 + gap - edge)
+        width = (inside - 2 * edge - 2 * gap) // 3
+        step = (house.height() - _HEAD - GRID - (_BOX // 2 if tall else 0)) // 3
+        outside = [key for key, box in self._shown.items() if box.place == _OUTSIDE]
         for key, box in self._shown.items():
-            widget = self.boxes[key]
-            if box.place == 4:
-                each = (self.height() - _HEAD - GRID) // rows
-                left = wall + gate_width // 2 + 2 * gap
-                top = _HEAD + box.row * each + (each - _height(each)) // 2
-                widget.setGeometry(left, top, self.width() - left - GRID, _height(each))
-                continue
-            top = _HEAD + box.row * step + (step - _BOX) // 2
-            if box.place == 3:
-                widget.setGeometry(wall - gate_width // 2, top, gate_width, _BOX)
+            if box.place == _OUTSIDE:
+                self.boxes[key].setGeometry(self._outside(outside.index(key), len(outside)))
+            elif box.place == _WALL and tall:
+                left = edge + 2 * (width + gap) + (width - _GATE) // 2
+                self.boxes[key].setGeometry(left, house.bottom() - _BOX // 2, _GATE, _BOX)
             else:
-                widget.setGeometry(gap + box.place * (width + gap), top, width, _BOX)
+                left = house.right() - _GATE // 2 if box.place == _WALL else edge + box.place * (width + gap)
+                top = _HEAD + box.row * step + (step - _BOX) // 2
+                self.boxes[key].setGeometry(left, top, _GATE if box.place == _WALL else width, _BOX)
+
+    def _outside(self, number: int, count: int) -> QRect:
+        house = self._house()
+        if self._tall:
+            width = (self.width() - (count - 1) * GRID) // count
+            return QRect(number * (width + GRID), self.height() - _BOX - GRID, width, _BOX)
+        each = (self.height() - _HEAD - GRID) // max(count, 3)
+        height = min(_BOX, each - GRID)
+        left = house.right() + _GATE // 2 + 7 * GRID
+        return QRect(left, _HEAD + number * each + (each - height) // 2, self.width() - left - 2, height)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -233,7 +251,7 @@ class DataMap(QWidget):
         theme = self._themes.theme
         painter.setPen(QPen(QColor(theme.border_strong), 1.5))
         painter.setBrush(QColor(theme.raised))
-        painter.drawRoundedRect(QRectF(1, 1, self._wall() - 1, self.height() - 2), 12, 12)
+        painter.drawRoundedRect(QRectF(self._house()), 12, 12)
         self._paint_titles(painter)
         facts = self._facts
         self._arrow(painter, "chat", "model", bool(facts.model))
@@ -241,27 +259,26 @@ class DataMap(QWidget):
         self._arrow(painter, "model", "store", True)
         self._arrow(painter, "model", "detectors", facts.gate_open, down=True)
         self._arrow(painter, "detectors", "ledger", facts.gate_open)
-        self._arrow(painter, "ledger", "gate", facts.gate_open)
+        self._arrow(painter, "ledger", "gate", facts.gate_open, down=self._tall)
         for key, box in self._shown.items():
-            if box.place == 4:
-                self._arrow(painter, "gate", key, box.on, tone="outside")
+            if box.place == _OUTSIDE:
+                self._arrow(painter, "gate", key, box.on, tone="outside", down=self._tall)
         painter.end()
 
     def _paint_titles(self, painter: QPainter) -> None:
-        painter.setFont(self._themes.fonts.caption)
-        painter.setPen(QColor(self._themes.theme.muted))
+        theme, house = self._themes.theme, self._house()
         titles = {"chat": _tr("Enters"), "model": _tr("Is changed"), "store": _tr("Is kept")}
+        first = next((key for key, box in self._shown.items() if box.place == _OUTSIDE), None)
+        if first is not None:
+            titles[first] = _tr("Leaves")
+        painter.setFont(self._themes.fonts.caption)
         for key, words in titles.items():
             box = self.boxes[key].geometry()
-            painter.drawText(QRect(box.left(), 10, box.width(), 20), Qt.AlignmentFlag.AlignLeft, words)
-        outside = next((self.boxes[key].geometry() for key, box in self._shown.items() if box.place == 4), None)
-        if outside is not None:
-            painter.setPen(QColor(self._themes.theme.outside))
-            painter.drawText(QRect(outside.left(), 10, outside.width(), 20), Qt.AlignmentFlag.AlignLeft, _tr("Leaves"))
-        words = _tr("This machine")
-        painter.setPen(QColor(self._themes.theme.faint))
-        room = QFontMetrics(painter.font()).horizontalAdvance(words)
-        painter.drawText(QRect(self._wall() - room - 16, 10, room, 20), Qt.AlignmentFlag.AlignRight, words)
+            painter.setPen(QColor(theme.outside if key == first else theme.muted))
+            painter.drawText(QRect(box.left() + 2, box.top() - 24, box.width(), 20), Qt.AlignmentFlag.AlignLeft, words)
+        painter.setFont(self._themes.fonts.strong)
+        painter.setPen(QColor(theme.muted))
+        painter.drawText(house.adjusted(2 * GRID, 12, -2 * GRID, 0), Qt.AlignmentFlag.AlignLeft, _tr("This machine"))
 
     def _arrow(
         self, painter: QPainter, start: str, end: str, on: bool, *, tone: str = "accent", down: bool = False
@@ -274,8 +291,9 @@ class DataMap(QWidget):
         path = QPainterPath()
         if down:
             begin, tip = QPointF(one.center().x(), one.bottom() + 1), QPointF(other.center().x(), other.top() - 2)
+            middle = (begin.y() + tip.y()) / 2
             path.moveTo(begin)
-            path.lineTo(tip)
+            path.cubicTo(QPointF(begin.x(), middle), QPointF(tip.x(), middle), tip)
         else:
             begin, tip = QPointF(one.right() + 1, one.center().y()), QPointF(other.left() - 2, other.center().y())
             middle = (begin.x() + tip.x()) / 2
@@ -286,11 +304,6 @@ class DataMap(QWidget):
         back = ((-4, -5), (4, -5)) if down else ((-5, -4), (-5, 4))
         for x, y in back:
             painter.drawLine(tip, tip + QPointF(x, y))
-
-
-def _height(room: int) -> int:
-    """A box outside: as tall as the others where there is room."""
-    return min(_BOX, room - GRID)
 
 
 def _tr(text: str) -> str:

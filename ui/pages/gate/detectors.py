@@ -26,10 +26,12 @@ from ui.theme import GRID
 from ui.widgets.nothing import NothingView
 from ui.widgets.parts import button, column, label, row
 from ui.widgets.plain_table import PlainTable
+from ui.widgets.side_by_side import SideBySide
 
 _PAUSE_MS = 350
 _MOST_MARKS = 1000
 _BESIDE = 352
+_HEADING = 32
 
 
 class TryBox(QWidget):
@@ -63,7 +65,9 @@ class TryBox(QWidget):
         self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self._pause.timeout.connect(self.scan)
         self.text.textChanged.connect(self._typed)
-        title = row(label(self.tr("Try them"), fonts.title), None)
+        heading = label(self.tr("Try them"), fonts.title)
+        heading.setFixedHeight(_HEADING)
+        title = row(heading, None)
         layout = column(title, self.text, self.state, self.view, spacing=GRID)
         layout.setStretch(1, 3)
         layout.setStretch(3, 2)
@@ -174,7 +178,9 @@ class GlossaryBox(QWidget):
             self.tr("Always hidden, wherever they occur, as what they are."), fonts.caption, "muted", wrap=True
         )
         entry = column(self.word, row(self.kind, self.add_button), spacing=GRID)
-        head = row(label(self.tr("Glossary"), fonts.title), None, self.remove_button)
+        heading = label(self.tr("Glossary"), fonts.title)
+        heading.setFixedHeight(_HEADING)
+        head = row(heading, None, self.remove_button)
         layout = column(head, note, entry, self._pile, spacing=GRID)
         layout.setStretch(3, 1)
         self.setLayout(layout)
@@ -224,15 +230,11 @@ class DetectorsView(QWidget):
         super().__init__()
         self.tries = TryBox(desk)
         self.glossary = GlossaryBox(desk)
-        self.glossary.setFixedWidth(_BESIDE)
         desk.bridge.glossary_changed.connect(lambda _event: self.tries.scan())
-        whole = row(self.tries, self.glossary, spacing=3 * GRID)
-        whole.setStretch(0, 1)
-        self.setLayout(whole)
+        self.setLayout(column(SideBySide(self.tries, self.glossary, _BESIDE)))
 
     def enter(self) -> None:
         self.glossary.refresh()
-        self.tries.text.setFocus(Qt.FocusReason.OtherFocusReason)
 
 
 def _units(text: str) -> int:

@@ -19,6 +19,7 @@ from ui.widgets.choice_bar import ChoiceBar
 from ui.widgets.nothing import NothingView
 from ui.widgets.parts import button, column, frame, label, row
 from ui.widgets.plain_table import PlainTable
+from ui.widgets.side_by_side import SideBySide
 
 _BESIDE = 400
 _TYPING_MS = 500
@@ -55,12 +56,12 @@ class LabelsView(QWidget):
         self.new_name.setAccessibleName(self.new_name.placeholderText())
         self.new_name.returnPressed.connect(self.add_workspace)
         add = button(self.tr("Add"), self.add_workspace, name=self.tr("Add a workspace"))
-        left = column(self._legend(), row(self.new_name, add), self._pile, spacing=12)
-        left.setStretch(2, 1)
+        lines = column(self._legend(), row(self.new_name, add), self._pile, spacing=12)
+        lines.setStretch(2, 1)
+        left = QWidget()
+        left.setLayout(lines)
         self.beside = self._build_beside()
-        whole = row(left, self.beside, spacing=3 * GRID)
-        whole.setStretch(0, 1)
-        self.setLayout(whole)
+        self.setLayout(column(SideBySide(left, self.beside, _BESIDE)))
         desk.bridge.gate_changed.connect(lambda _event: self.refresh())
         self.nothing.tell("tag", self.tr("Looking for workspaces…"))
         self.beside.hide()
@@ -209,6 +210,5 @@ class LabelsView(QWidget):
         name = column(label(self.tr("Name"), fonts.caption, "muted"), self.name, spacing=4)
         tag = column(label(self.tr("Label"), fonts.caption, "muted"), self.labels, self._meaning, spacing=6)
         made = QWidget()
-        made.setFixedWidth(_BESIDE)
         made.setLayout(column(name, tag, self._folder, row(None, self.remove), None, spacing=2 * GRID))
         return made

@@ -28,15 +28,16 @@ from ui.theme import GRID
 from ui.widgets.nothing import NothingView
 from ui.widgets.parts import button, column, label, row, set_kind
 from ui.widgets.plain_table import PlainTable
+from ui.widgets.side_by_side import SideBySide
 
 _WIDTHS = {
     Column.WHEN: 156,
-    Column.PURPOSE: 120,
+    Column.PURPOSE: 124,
     Column.LABEL: 92,
     Column.SENT: 76,
     Column.RECEIVED: 80,
     Column.COST: 76,
-    Column.OUTCOME: 92,
+    Column.OUTCOME: 108,
 }
 _GIVEN_UP = (Column.RECEIVED, Column.PURPOSE, Column.LABEL, Column.COST, Column.SENT)
 _BESIDE = 336
@@ -86,12 +87,12 @@ class LedgerView(QWidget):
         self._result = self._build_result()
         head = row(self.field, self.purpose, None, self.verify_button, export)
         head.setStretch(0, 2)
-        left = column(head, self._result, self._pile, row(self._count, None, self._more), spacing=12)
-        left.setStretch(2, 1)
+        lines = column(head, self._result, self._pile, row(self._count, None, self._more), spacing=12)
+        lines.setStretch(2, 1)
+        left = QWidget()
+        left.setLayout(lines)
         self.detail = self._build_detail()
-        whole = row(left, self.detail, spacing=2 * GRID)
-        whole.setStretch(0, 1)
-        self.setLayout(whole)
+        self.setLayout(column(SideBySide(left, self.detail, _BESIDE)))
         desk.bridge.ledger_grew.connect(self._grew)
         self.nothing.tell("scroll-text", self.tr("Reading the ledger…"))
         self._more.hide()
@@ -291,7 +292,6 @@ class LedgerView(QWidget):
         made.setWidgetResizable(True)
         made.setFrameShape(QFrame.Shape.NoFrame)
         made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        made.setFixedWidth(_BESIDE)
         made.setAccessibleName(self.tr("The chosen request"))
         made.setWidget(inner)
         return made

@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QStackedWidget, QWidget
+from PySide6.QtWidgets import QApplication, QStackedWidget, QWidget
 
-from app.events import OfflineChanged
-from engine.errors import GatehouseError
 from ui.desk import Command, Desk
 from ui.pages.gate.budgets import BudgetsView
 from ui.pages.gate.detectors import DetectorsView
@@ -19,8 +17,8 @@ from ui.pages.gate.overview import OverviewView
 from ui.pages.gate.providers import ProvidersView
 from ui.theme import GRID
 from ui.widgets.choice_bar import ChoiceBar
+from ui.widgets.offline_switch import OfflineSwitch
 from ui.widgets.parts import column, label, row
-from ui.widgets.switch import Switch
 
 _NARROW = 1000
 """Below this the sections stand under the title."""
@@ -46,12 +44,7 @@ class GatePage(QWidget):
         self.sections: dict[str, QWidget] = {}
         self.bar = ChoiceBar(self.tr("Sections"), [(key, made[0]) for key, made in self._makers.items()])
         self.bar.chosen.connect(self.show_section)
-        self.offline = Switch(self.tr("Offline"), desk.themes)
-        self.offline.setAccessibleDescription(
-            self.tr("While it is on, nothing of Gatehouse asks anybody but this machine.")
-        )
-        self.offline.setToolTip(self.offline.accessibleDescription())
-        self.offline.clicked.connect(self._switch)
+        self.offline = OfflineSwitch(desk, self.tr("Offline"))
         self._title = label(self.tr("Gate"), desk.themes.fonts.headline)
         self._pile = QStackedWidget()
         top = row(self._title, None, self.offline)
@@ -60,14 +53,13 @@ class GatePage(QWidget):
         whole.setStretch(2, 1)
         self._top = top
         self.setLayout(whole)
-        desk.bridge.offline_changed.connect(self._show_offline)
-        self.offline.setChecked(self._gate.offline())
         self.show_section("map")
 
     # the window's wishes
 
     def enter(self) -> None:
-        self.offline.setChecked(self._gate.offline())
+        self.offline.renew()
+        self.bar.take_focus()
         self._tell("enter")
 
     def open_find(self) -> None:
@@ -82,7 +74,10 @@ class GatePage(QWidget):
             made = self._makers[key][2]()
             self.sections[key] = made
             self._pile.addWidget(made)
+        held = self.bar.isAncestorOf(QApplication.focusWidget() or QWidget())
         self.bar.choose(key)
+        if held:
+            self.bar.take_focus()
         self._pile.setCurrentWidget(self.sections[key])
         self._tell("enter")
 
@@ -98,7 +93,7 @@ class GatePage(QWidget):
         words = self.tr("Go online again") if offline else self.tr("Go offline")
         icon = "globe" if offline else "wifi-off"
         return [
-            Command("gate.offline", words, section, partial(self._set_offline, not offline), "", icon),
+            Command("gate.offline", words, section, partial(self.offline.ask_for, not offline), "", icon),
             *found,
             Command("gate.add", self.tr("Add a provider…"), section, self.add_provider, "", "plus"),
             Command("gate.verify", self.tr("Verify the ledger"), section, self.verify, "", "shield-check"),
@@ -136,26 +131,6 @@ class GatePage(QWidget):
         view = self.sections.get("ledger")
         if isinstance(view, LedgerView):
             view.choose_file()
-
-    def _switch(self) -> None:
-        self._set_offline(self.offline.isChecked())
-
-    def _set_offline(self, on: bool) -> None:
-        def failed(error: GatehouseError) -> None:
-            self.offline.setChecked(self._gate.offline())
-            self._desk.notices.show("error", error.sentence, error.hint)
-
-        def done(_none: None) -> None:
-            held = self._gate.offline()
-            self.offline.setChecked(held)
-            if held and not on:
-                words = self.tr("The environment holds Gatehouse offline.")
-                self._desk.notices.show("warning", words, self.tr("Start it without GATEHOUSE_OFFLINE."))
-
-        self._desk.bridge.call(lambda: self._gate.set_offline(on), done, failed, owner=self)
-
-    def _show_offline(self, event: OfflineChanged) -> None:
-        self.offline.setChecked(event.offline)
 
     def _tell(self, wish: str) -> None:
         run: Callable[[], None] | None = getattr(self._pile.currentWidget(), wish, None)

@@ -48,6 +48,7 @@ class ProviderForm(QWidget):
         self.n_ctx.setRange(0, 10_000_000)
         self.n_ctx.setSingleStep(1024)
         self.n_ctx.setGroupSeparatorShown(True)
+        self.n_ctx.lineEdit().setTextMargins(7, 0, 7, 0)
         self.n_ctx.setSpecialValueText(self.tr("not known"))
         self.n_ctx.setAccessibleName(self.tr("Context in tokens"))
         self.key = _field(self.tr("Key"), "")
@@ -214,5 +215,6 @@ def _price(name: str) -> QDoubleSpinBox:
     made.setDecimals(2)
     made.setSingleStep(0.05)
     made.setSpecialValueText("—")
+    made.lineEdit().setTextMargins(7, 0, 7, 0)
     made.setAccessibleName(name)
     return made

@@ -17,6 +17,7 @@ from ui.theme import GRID
 from ui.widgets.nothing import NothingView
 from ui.widgets.parts import button, column, label, row
 from ui.widgets.plain_table import PlainTable
+from ui.widgets.side_by_side import SideBySide
 
 _BESIDE = 400
 _WIDTHS = {Column.MODEL: 168, Column.TRUST: 92, Column.PRICE: 124, Column.KEY: 76}
@@ -63,12 +64,12 @@ class ProvidersView(QWidget):
         )
         head = row(note, self.add, spacing=2 * GRID)
         head.setStretch(0, 1)
-        left = column(head, self._pile, spacing=12)
-        left.setStretch(1, 1)
+        lines = column(head, self._pile, spacing=12)
+        lines.setStretch(1, 1)
+        left = QWidget()
+        left.setLayout(lines)
         self._beside = self._build_beside()
-        whole = row(left, self._beside, spacing=2 * GRID)
-        whole.setStretch(0, 1)
-        self.setLayout(whole)
+        self.setLayout(column(SideBySide(left, self._beside, _BESIDE)))
         desk.bridge.providers_changed.connect(lambda _event: self.refresh())
         self.nothing.tell("cloud", self.tr("Looking for providers…"))
         self._beside.hide()
@@ -177,6 +178,5 @@ class ProvidersView(QWidget):
         made.setFrameShape(QFrame.Shape.NoFrame)
         made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        made.setFixedWidth(_BESIDE)
         made.setWidget(inner)
         return made
