@@ -161,6 +161,7 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
             HubService(access, planner, downloads, paths), downloads, Bundles(shelf, bus), Recorder(paths, bus)
         )
         chat = ChatService(lane, bus, models, provider, settings, kept.forget)
+        store.is_busy = lambda: chat.busy
         if exclusive:
             await chat.recover()
         gate = GateService(lane, bus, chat, models, outside, settings)

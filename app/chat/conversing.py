@@ -54,6 +54,11 @@ class Conversing:
         task = loop.create_task(self._write(live, write), name=f"answer-{live.id}")
         self._running[live.id] = _Running(live, task)
 
+    @property
+    def busy(self) -> bool:
+        """Whether any answer is being written."""
+        return bool(self._running)
+
     def is_running(self, message_id: str) -> bool:
         return message_id in self._running
 

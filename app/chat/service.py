@@ -82,6 +82,11 @@ class ChatService:
         """At the start of the one window: destroy deleted conversations, which nobody can bring back any more."""
         return await self._lane.write(conversations.purge)
 
+    @property
+    def busy(self) -> bool:
+        """Whether any answer is being written."""
+        return self._answers.busy
+
     async def close(self) -> None:
         """End running answers, keeping their text, and save everything."""
         await self._answers.close()

@@ -28,10 +28,11 @@ _LOOK_S: Final = 0.5
 class StoreService:
     """Implements ``app.services.StoreApi``."""
 
-    def __init__(self, vault: Vault, lane: StoreLane, is_busy: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, vault: Vault, lane: StoreLane) -> None:
         self._vault = vault
         self._lane = lane
-        self._is_busy = is_busy
+        self.is_busy: Callable[[], bool] = lambda: False
+        """Whether something is being written that a closed store would keep waiting; set by the wiring."""
         self._locked = False
         self._closing: asyncio.Task[None] | None = None
         self._changes = asyncio.Lock()
@@ -111,7 +112,7 @@ class StoreService:
                 await self._lane.resume(self._vault.page_key)
 
     async def _close_when_quiet(self) -> None:
-        while self._is_busy() or self._lane.idle_s < _QUIET_S:  # noqa: ASYNC110 - quiet is the absence of events
+        while self.is_busy() or self._lane.idle_s < _QUIET_S:  # noqa: ASYNC110 - quiet is the absence of events
             await asyncio.sleep(_LOOK_S)
         async with self._changes:
             await self._lane.suspend()

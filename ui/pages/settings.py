@@ -26,8 +26,10 @@ from app.version import version
 from ui import display
 from ui.desk import Command, Desk
 from ui.licences import notices as licence_notices
+from ui.pages.store_section import StoreSection
 from ui.theme import GRID, HALF, Appearance
 from ui.widgets.growing_edit import GrowingEdit
+from ui.widgets.offline_switch import OfflineSwitch
 from ui.widgets.parts import button, column, frame, label, row
 
 _WIDTH = 640
@@ -55,6 +57,8 @@ class SettingsPage(QScrollArea):
                 self._looks(),
                 self._answers(),
                 self._models(),
+                self._network(),
+                StoreSection(desk),
                 self._data(),
                 self._about(),
                 None,
@@ -165,6 +169,19 @@ class SettingsPage(QScrollArea):
                 ("", "", again),
             ],
         )
+
+    def _network(self) -> QWidget:
+        """The switch for the whole product; the Gate page has it too."""
+        self._offline = OfflineSwitch(self._desk)
+        hint = self.tr(
+            "While it is on, nothing of Gatehouse asks anybody but this machine: no cloud, no team server, no hub."
+        )
+        more = button(self.tr("What left so far"), lambda: self._desk.go("gate/ledger"), "link")
+        lines = [
+            (self.tr("Offline"), hint, self._offline),
+            (self.tr("Gate"), self.tr("Providers, labels, budgets and the ledger have a page of their own."), more),
+        ]
+        return self._section(self.tr("Network"), lines)
 
     def _data(self) -> QWidget:
         folder = QLineEdit(str(self._desk.data_folder))

@@ -204,6 +204,7 @@ class SampleHouse:
     bundles: SampleBundles
     gate: SampleGate
     documents: SampleDocuments
+    store: DoubleStore
 
 
 def sample_house(
@@ -224,6 +225,7 @@ def sample_house(
     hub, bundles = SampleHub(queue), SampleBundles()
     documents = SampleDocuments(bus, shelf)
     gate = SampleGate(bus, chat.items, lambda: chat.messages)
+    store = DoubleStore()
     services = Services(
         bus=bus,
         chat=chat,
@@ -234,9 +236,9 @@ def sample_house(
         settings=Settings(settings_file),
         gate=gate,
         documents=documents,
-        store=DoubleStore(),
+        store=store,
     )
-    return SampleHouse(services, chat, models, hub, queue, bundles, gate, documents)
+    return SampleHouse(services, chat, models, hub, queue, bundles, gate, documents, store)
 
 
 def sample_services(

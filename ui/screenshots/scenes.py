@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from app.chat.records import MessageStatus
 from app.events import AnswerGrew
 from app.models.records import Download, LoadedModel
-from engine.errors import HubError
+from engine.errors import HubError, VaultError
 from engine.fit.plan import Wish
 from ui.desk import Action
 from ui.pages.fault import FaultPage
@@ -164,6 +164,39 @@ def _gated(stage: Stage) -> None:
     stage.settle()
 
 
+def _locked(stage: Stage) -> None:
+    stage.open_conversation("c2")
+    stage.lock()
+
+
+def _wrong_passphrase(stage: Stage) -> None:
+    _locked(stage)
+    page = stage.unlock_page()
+    page.failed(
+        VaultError(
+            "wrong_passphrase",
+            "This is not the passphrase. The next try is possible in 4 s.",
+            "Nothing is lost. The recovery code opens the store too.",
+            wait_s=4.0,
+        )
+    )
+    stage.settle()
+
+
+def _store(stage: Stage) -> None:
+    stage.show_store()
+
+
+def _store_plain(stage: Stage) -> None:
+    stage.show_store(plain=True).choose.click()
+    stage.settle()
+
+
+def _recovery_code(stage: Stage) -> None:
+    stage.show_store().renew.click()
+    stage.settle()
+
+
 def _error(stage: Stage) -> None:
     actions = [Action(words, lambda: None) for words in ("Try again", "Open the data folder", "Quit")]
     page = FaultPage(
@@ -224,6 +257,11 @@ SCENES = (
     Scene("models-gated", _gated, page="models"),
     Scene("models-downloads", _models, page="models", downloads=sample_hub.downloads),
     Scene("settings", _nothing, page="settings"),
+    Scene("settings-store", _store, page="settings"),
+    Scene("settings-store-plain", _store_plain, page="settings"),
+    Scene("settings-recovery-code", _recovery_code, page="settings"),
+    Scene("locked", _locked),
+    Scene("locked-wrong", _wrong_passphrase),
     Scene("error", _error),
     Scene("crash", _crash),
 )

@@ -21,10 +21,14 @@ from app.models.records import Download, LoadedModel
 from ui.bridge import Bridge
 from ui.desk import Desk
 from ui.icons import Icons
+from ui.locking import AppLock
 from ui.pages.chat import ChatPage
 from ui.pages.models.lists import Place
 from ui.pages.models.page import ModelsPage
-from ui.screenshots import sample
+from ui.pages.settings import SettingsPage
+from ui.pages.store_section import StoreSection
+from ui.pages.unlock import UnlockPage
+from ui.screenshots import double_store, sample
 from ui.screenshots.double import sample_house
 from ui.shell import page_specs
 from ui.theme import Appearance, ThemeStore
@@ -68,6 +72,7 @@ class Stage:
         )
         self.services, self.chat, self.models = house.services, house.chat, house.models
         self.hub, self.downloads, self.gate = house.hub, house.downloads, house.gate
+        self.store = house.store
         if furnished:
             self.gate.furnish()
         self.window = Window(page_specs(lambda: None), themes, self.icons)
@@ -78,8 +83,31 @@ class Stage:
         self.window.show()
         self.window.go(page)
         self.window.mount(desk)
+        self.app_lock = AppLock(self.window, desk, themes, self.icons)
         self.window.status.measure()
         self.settle()
+
+    def lock(self) -> None:
+        """As Ctrl+L does."""
+        self.app_lock.lock()
+        self.settle()
+
+    def unlock_page(self) -> UnlockPage:
+        (page,) = self.window.findChildren(UnlockPage)
+        return page
+
+    def show_store(self, *, plain: bool = False) -> StoreSection:
+        """Scroll Set-up to the store's section."""
+        page = self.window.page("settings")
+        assert isinstance(page, SettingsPage)
+        (section,) = page.findChildren(StoreSection)
+        if plain:
+            self.store.shown = double_store.PLAIN
+            section.refresh()
+            self.settle()
+        page.ensureWidgetVisible(section, 0, 0)
+        self.settle()
+        return section
 
     def close(self) -> None:
         self.bridge.close()

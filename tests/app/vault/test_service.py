@@ -39,7 +39,8 @@ async def store(database: Path, busy: Busy, monkeypatch: pytest.MonkeyPatch) -> 
     vault, lane = Vault(database), StoreLane(database)
     lane.use_key(vault.open())
     await lane.open()
-    made = StoreService(vault, lane, busy)
+    made = StoreService(vault, lane)
+    made.is_busy = busy
     yield made
     await made.close()
     await asyncio.to_thread(lane.close)
