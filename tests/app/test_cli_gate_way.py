@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -16,6 +18,8 @@ import pytest
 from app import commands
 from app.paths import Paths, resolve
 from engine.errors import GatehouseError
+from tests.app.vault.conftest import use_keyring
+from tests.app.vault.file_keyring import FileKeyring
 from tests.cloud_double import KEY, CloudDouble
 
 
@@ -93,43 +97,68 @@ def test_a_team_server_on_the_internet_is_refused(paths: Paths) -> None:
     assert caught.value.code == "not_local"
 
 
-@pytest.mark.slow
-def test_a_key_is_in_no_process_list_log_or_file(tmp_path: Path) -> None:
-    """A passphrase seals the keys here, as no keyring service runs; the key is used while everybody looks."""
-    from app.store import database
-    from app.vault.changing import set_passphrase
-    from app.vault.vault import Vault
+_ASKING = """
+import sys
+from pathlib import Path
+from app.bootstrap import build
+from app.gate.records import Provider
+from app.log import open_log
+from app.paths import resolve
 
-    data = tmp_path / "data"
-    vault = Vault(data / "gatehouse.db")
-    vault.open()
-    database.open_writer(vault.database).close()
-    set_passphrase(vault, "a long enough passphrase")
-    vault.put_secret("provider-x", KEY)
-    found = [path for path in data.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
-    assert not found
-    code = (
-        "import sys, time\n"
-        "from pathlib import Path\n"
-        "from app.vault.vault import Vault\n"
-        "vault = Vault(Path(sys.argv[1]) / 'gatehouse.db')\n"
-        "vault.unlock(sys.stdin.readline().strip())\n"
-        "key = vault.get_secret('provider-x')\n"
-        "print(len(key), flush=True)\n"
-        "sys.stdin.readline()\n"
-    )
+paths = resolve(Path(sys.argv[1]))
+paths.make_folders()
+open_log(paths.log_file)
+product = build(paths, exclusive=True)
+gate = product.services.gate
+wanted = Provider("", "House", sys.argv[2], "stall", "team", 2048, 1.0, 2.0)
+saved = product.run(gate.save_provider(wanted, sys.stdin.readline().strip()))
+told = product.run(gate.test_provider(saved.id))
+assert "silent" in told.sentence or "fell" in told.sentence, told
+product.close()
+"""
+
+
+def test_a_key_is_in_no_process_list_log_or_file(
+    cloud: CloudDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reaches its provider, and nobody else sees it, while it is used and afterwards."""
+    use_keyring(monkeypatch, tmp_path / "keyring.json", FileKeyring)
+    key = "sk-secret-9f8e7d6c5b4a"
+    before = len(cloud.seen())
     child = subprocess.Popen(
-        [sys.executable, "-c", code, str(data)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", _ASKING, str(tmp_path / "data"), cloud.base_url],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
     assert child.stdin is not None
-    assert child.stdout is not None
+    child.stdin.write(key + "\n")
+    child.stdin.flush()
     try:
-        child.stdin.write("a long enough passphrase\n")
-        child.stdin.flush()
-        assert child.stdout.readline().strip() == str(len(KEY))
-        looked_at = psutil.Process(child.pid)
-        assert KEY not in " ".join(looked_at.cmdline())
-        assert KEY not in " ".join(looked_at.environ().values())
+        deadline, pause = time.monotonic() + 60, threading.Event()
+        while len(cloud.seen()) < before + 2:  # its models, then the word that never comes
+            assert child.poll() is None, child.communicate()[0]
+            assert time.monotonic() < deadline
+            for process in _family(child.pid):
+                assert key not in process
+            pause.wait(0.05)
+        assert all(key not in process for process in _family(child.pid))
+        assert cloud.seen()[-1].headers["authorization"] == f"Bearer {key}"
     finally:
-        child.communicate("\n", timeout=20)
-    assert KEY not in "".join(os.environ.values())
+        child.kill()
+        printed, _ = child.communicate(timeout=20)
+    assert key not in printed
+    found = [path for path in (tmp_path / "data").rglob("*") if path.is_file() and key.encode() in path.read_bytes()]
+    assert not found
+    assert key in (tmp_path / "keyring.json").read_text(), "the keyring has it, so it was there to be found"
+
+
+def _family(pid: int) -> list[str]:
+    """What everybody may see of a process and its children."""
+    seen = []
+    try:
+        one = psutil.Process(pid)
+        for process in (one, *one.children(recursive=True)):
+            with suppress(psutil.Error):
+                seen.append(" ".join([*process.cmdline(), *process.environ().values()]))
+    except psutil.Error:
+        return seen
+    return seen
