@@ -243,7 +243,7 @@ def test_no_process_of_that_day_asks_for_a_socket_beyond_it(
     for entry in heard:
         by_event.setdefault(str(entry["event"]), set()).add(entry["pid"])
     hooked = [" ".join(map(str, entry["arguments"])) for entry in heard if entry["event"] == "hooked"]  # type: ignore[call-overload]
-    for child in ("engine.worker", "engine.probe", "engine.llama.renderer", "app.gate.scanner_child"):
+    for child in ("engine.worker", "engine.probe", "engine.llama.renderer", "app.gate.scanner_child", "app.documents.child"):
         assert any(child in line for line in hooked), f"{child} was not watched"
     assert by_event["socket.connect"], "nobody was heard, though the worker is asked over loopback"
     control = {"gatehouse-control.example", "192.0.2.7"}

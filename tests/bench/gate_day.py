@@ -47,8 +47,8 @@ def morning(folder: Path, *, short: bool) -> None:
         if not short:
             ask(house, first, "And of Italy?")
             talk_more(house, first)
-            read_documents(house, folder)
             kill_the_worker(house, first)
+        read_documents(house, folder)
         product.run(services.chat.search("capital"))
         done("search conversations")
         services.settings.update(max_tokens=2000)
