@@ -23,13 +23,17 @@ from app.documents.faults import DocumentError, damaged
 from app.documents.layout import clipped
 from app.documents.records import Box, DocumentKind
 
-_FORMATS: Final = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP")
+_FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
 _MAX_THREADS: Final = 4
 _TURNED_RATIO: Final = 1.5
 _MIN_TURNED: Final = 0.6
 _UPSIDE_DOWN: Final = 0.5
 _MIN_SKEW: Final = 0.3
-_MAX_OCR_PX: Final = 4000
+_PAGE_PX: Final = 2000
+"""The longer side of a page as it is recognised: some 170 dots to the inch of A4."""
+_MIN_SHORT_PX: Final = 900
+"""A long, narrow receipt is not made narrower than this."""
+_MAX_OCR_PX: Final = 5000
 _MIN_SCORE: Final = 0.4
 
 
@@ -237,9 +241,16 @@ def _engine() -> Any:
 def _lines(picture: Image.Image) -> list[_Line]:
     """One run of detection, direction and recognition."""
     engine = _engine()
+    short, long = sorted(picture.size)
+    engine.max_side_len = max(_PAGE_PX, min(_MAX_OCR_PX, round(long * min(1.0, _MIN_SHORT_PX / short))))
     pixels = engine.load_img(picture)
     image, record = engine.preprocess_img(pixels)
-    detected, direction, recognised, crops = engine.run_ocr_steps(image, record)
+    try:
+        detected, direction, recognised, crops = engine.run_ocr_steps(image, record)
+    except Exception as error:
+        if "bad_alloc" in str(error):  # onnxruntime's way of saying it
+            raise MemoryError from error
+        raise
     if detected.boxes is None or recognised.txts is None:
         return []
     labels = list(direction.cls_res or [])

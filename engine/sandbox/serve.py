@@ -68,7 +68,8 @@ def _answer(handler: Handler, question: bytes, answers: int, limits: Limits) -> 
         os._exit(0)  # what is left of the heap is not to be built upon
     except Exception as error:
         logging.getLogger(__name__).exception("The question could not be answered.")
-        reply = _fault(CHILD_FAILED, f"{type(error).__name__}: {error}"[:500], "")
+        last = str(error).strip().splitlines()[-1:]
+        reply = _fault(CHILD_FAILED, ": ".join([type(error).__name__, *last])[:500], "")
     _write(answers, reply)
 
 

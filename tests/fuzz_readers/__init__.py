@@ -1,0 +1,1 @@
+"""Broken documents by the thousand for the readers, which may refuse them but never answer nonsense or hang."""
