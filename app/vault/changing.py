@@ -10,6 +10,7 @@ import logging
 from dataclasses import replace
 from typing import Final
 
+from app.gate.ledger_keys import PURPOSE, keep_former
 from app.vault import keyfile, moving, sealed_secrets
 from app.vault.keyfile import Envelope, KeyFile
 from app.vault.records import Lock, StoreSecret
@@ -72,6 +73,7 @@ def remove_passphrase(vault: Vault) -> Lock:
             "Keys of providers are sealed with this passphrase, and no keyring service runs here to take them.",
             "Remove the keys first: `gatehouse providers remove NAME`.",
         )
+    keep_former(vault.folder, present.lasting(PURPOSE))
     _change(vault, file, keyfile.PLAIN, None)
     return Lock.PLAIN
 

@@ -13,11 +13,14 @@ import pytest
 from app.gate.chain import PLAIN_KEY
 from app.gate.label import GateMode, Label
 from app.gate.ledger import HEAD_FILE, Ending, Ledger
+from app.gate.ledger_keys import PURPOSE, keep_former, ledger_keys
 from app.gate.permit import Permit
 from app.gate.records import LedgerRow, Outcome
 from app.lanes import StoreLane
 from app.paths import Paths
 from app.store.database import Connection
+from app.vault.records import StoreSecret
+from app.vault.vault import Vault
 from engine.errors import GatehouseError
 
 KEY = b"k" * 32
@@ -105,6 +108,30 @@ async def test_a_store_that_gets_a_key_later_keeps_its_chain(ledger: Ledger, lan
     await _request(plain, 3)  # somebody without the key goes on as if there were none
     told = await sealed.verify()
     assert (told.intact, told.bad_seq) == (False, 5)
+
+
+async def test_the_chain_holds_when_a_store_is_sealed_and_opened_again(lane: StoreLane, paths: Paths) -> None:
+    vault = Vault(paths.database)
+
+    def ledger() -> Ledger:
+        return Ledger(lane, lambda: ledger_keys(vault), paths.data)
+
+    await _request(ledger(), 1)
+    for number in (2, 3):
+        vault.adopt(StoreSecret.make())
+        await _request(ledger(), 10 * number)
+        assert (await ledger().verify()).intact
+        secret = vault.secret
+        assert secret is not None
+        vault.adopt(secret.renewed())  # a rotation
+        await _request(ledger(), 10 * number + 1)
+        keep_former(paths.data, secret.lasting(PURPOSE))
+        vault.adopt(None)
+        await _request(ledger(), 10 * number + 2)
+        told = await ledger().verify()
+        assert told.intact, told.sentence
+    await _tamper(lane, "UPDATE ledger SET bytes_in = 8 WHERE seq = 4")
+    assert (await ledger().verify()).bad_seq == 4
 
 
 async def test_rows_that_are_put_in_by_somebody_without_the_key(ledger: Ledger, lane: StoreLane, paths: Paths) -> None:
