@@ -6,11 +6,18 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from app.bus import Bus
+from app.chat.attachments import DocumentTexts
 from app.chat.service import ChatService
-from app.documents.api import DocumentsApi
+from app.documents.kit import Kit
+from app.documents.pool import ReaderPool
+from app.documents.schema_shelf import SchemaShelf
+from app.documents.service import DocumentsService
+from app.extraction.ask import LocalAsker
+from app.extraction.builtin import builtin_schemas
+from app.extraction.extractor import LocalExtractor
 from app.gate.outside import Outside, reach_outside
 from app.gate.service import GateService
 from app.kept_states import KeptConversations
@@ -48,6 +55,7 @@ class Product:
     services: Services
     chat: ChatService
     gate: GateService
+    documents: DocumentsService
     models: ModelsService
     downloads: Downloads
     recorder: Recorder
@@ -73,6 +81,7 @@ class Product:
             await self.chat.purge()
             await self.downloads.start()
             await self.models.start()
+            await self.documents.start()
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -93,6 +102,7 @@ class Product:
         await self._store.close()
         self._lane.refuse_waiting()
         await self.chat.close()
+        await self.documents.close()
         await self.gate.close()
         await self.downloads.close()
         await self.models.close()
@@ -128,7 +138,7 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
     store = StoreService(vault, lane)
     provider = LocalProvider()
 
-    async def wire() -> tuple[ChatService, GateService, ModelsService, Elsewhere, Outside]:
+    async def wire() -> tuple[ChatService, GateService, DocumentsService, ModelsService, Elsewhere, Outside]:
         # In the core thread: what the services create belongs to its loop.
         await _open_store(lane, vault)
         warming: set[asyncio.Task[None]] = set()
@@ -161,14 +171,16 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
             HubService(access, planner, downloads, paths), downloads, Bundles(shelf, bus), Recorder(paths, bus)
         )
         chat = ChatService(lane, bus, models, provider, settings, kept.forget)
-        store.is_busy = lambda: chat.busy
+        documents = _documents(lane, bus, models, vault)
+        chat.attachments = _texts(lane, documents, models)
+        store.is_busy = lambda: chat.busy or documents.busy
         if exclusive:
             await chat.recover()
         gate = GateService(lane, bus, chat, models, outside, settings)
-        return chat, gate, models, elsewhere, outside
+        return chat, gate, documents, models, elsewhere, outside
 
     try:
-        chat, gate, models, elsewhere, outside = core.submit(wire()).result()
+        chat, gate, documents, models, elsewhere, outside = core.submit(wire()).result()
     except BaseException:
         core.stop()
         lane.close()
@@ -182,7 +194,7 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
         bundles=elsewhere.bundles,
         settings=settings,
         gate=gate,
-        documents=cast(DocumentsApi, None),  # until app.documents.service is there
+        documents=documents,
         store=store,
     )
     return Product(
@@ -191,6 +203,7 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
         services,
         chat,
         gate,
+        documents,
         models,
         elsewhere.downloads,
         elsewhere.recorder,
@@ -199,6 +212,19 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
         lane,
         store,
     )
+
+
+def _documents(lane: StoreLane, bus: Bus, models: ModelsService, vault: Vault) -> DocumentsService:
+    extractor = LocalExtractor(lane, models, lambda endpoint: LocalAsker(endpoint, "batch"))
+    kit = Kit(lane, bus, ReaderPool(), extractor, vault.lasting("results") or b"")
+    return DocumentsService(kit, SchemaShelf(lane, bus, builtin_schemas))
+
+
+def _texts(lane: StoreLane, documents: DocumentsService, models: ModelsService) -> DocumentTexts:
+    async def asker() -> LocalAsker:
+        return LocalAsker(await models.ensure_ready(None), "interactive")
+
+    return DocumentTexts(lane, documents, models.expected_n_ctx, asker)
 
 
 async def _open_store(lane: StoreLane, vault: Vault) -> None:

@@ -18,7 +18,6 @@ from app.documents.review_records import (
     BoxText,
     Citation,
     Document,
-    DocumentAnswer,
     Exported,
     ExportFormat,
     Result,
@@ -161,9 +160,6 @@ class QuestionsApi(Protocol):
 
     async def citations(self, message_id: str) -> Sequence[Citation]:
         """The places that an answer points to, by their numbers; empty for answers without documents."""
-
-    async def ask(self, paths: Sequence[Path], question: str, model_id: str | None = None) -> DocumentAnswer:
-        """One question about documents, outside of any conversation. Nothing is kept."""
 
 
 class DocumentsApi(BatchesApi, ReviewApi, SchemasApi, QuestionsApi, Protocol):

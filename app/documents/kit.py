@@ -67,6 +67,8 @@ class Extractor(Protocol):
     async def extract(self, reading: Reading, schema: Schema, model_id: str | None) -> Extracted:
         """Raises ``CannotGoOn`` for what no file is to blame for, other ``GatehouseError`` for this file's own."""
 
+    async def close(self) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Kit:

@@ -193,16 +193,3 @@ class Citation:
     text: str
     boxes: tuple[Box, ...]
     """One for each line on ``page``; empty where the format has no places."""
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentAnswer:
-    """An answer to a question about documents that was asked outside of a conversation."""
-
-    text: str
-    found: bool
-    """False when the documents do not hold the answer."""
-    citations: tuple[Citation, ...]
-    model: str
-    method: str
-    """``whole`` (all text was shown), ``passages`` (the best ones) or ``coverage`` (every part was asked)."""

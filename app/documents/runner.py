@@ -67,6 +67,11 @@ class Runner:
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Files are at work."""
+        return bool(self._working)
+
     async def start(self) -> None:
         """Take up what a dead process left, and begin to work."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ _SELECT = (
     "SELECT a.id, a.conversation_id, a.path, a.state, a.document_id, a.sentence, d.label, d.pages, d.characters"
     " FROM attachments AS a LEFT JOIN documents AS d ON d.id = a.document_id"
 )
+Place = tuple[str, int, int]
+"""Document, start, end."""
+
 _CHARACTERS_PER_TOKEN = 3.2
 """Of the tables and forms that documents are full of; only for what is shown and guessed at."""
 
@@ -77,23 +80,37 @@ def remove(connection: Connection, attachment_id: str) -> AttachedDocument:
     return gone
 
 
-def cite(connection: Connection, message_id: str, places: Iterable[tuple[int, str, int, int]]) -> None:
-    """Keep what an answer may point to: number, document, start, end."""
-    connection.execute("DELETE FROM citations WHERE message_id = ?", (message_id,))
-    connection.executemany(
-        "INSERT INTO citations (message_id, number, document_id, start, stop) VALUES (?, ?, ?, ?, ?)",
-        [(message_id, *place) for place in places],
-    )
+def number_places(connection: Connection, conversation_id: str, places: Sequence[Place]) -> dict[Place, int]:
+    """The number of each place in a conversation; new places get the next ones."""
+    known: dict[Place, int] = {
+        (document_id, start, stop): number
+        for number, document_id, start, stop in connection.execute(
+            "SELECT number, document_id, start, stop FROM citations WHERE conversation_id = ?", (conversation_id,)
+        )
+    }
+    following = max(known.values(), default=0) + 1
+    for place in places:
+        if place not in known:
+            known[place] = following
+            connection.execute(
+                "INSERT INTO citations (conversation_id, number, document_id, start, stop) VALUES (?, ?, ?, ?, ?)",
+                (conversation_id, following, *place),
+            )
+            following += 1
+    return {place: known[place] for place in places}
 
 
-def citations(connection: Connection, message_id: str) -> Sequence[tuple[int, str, Path, int, int]]:
-    """Number, document, its path, start, end, by number."""
-    rows = connection.execute(
-        "SELECT c.number, c.document_id, d.path, c.start, c.stop FROM citations AS c"
-        " JOIN documents AS d ON d.id = c.document_id WHERE c.message_id = ? ORDER BY c.number",
-        (message_id,),
-    )
-    return [(row[0], row[1], Path(row[2]), row[3], row[4]) for row in rows]
+def cited(connection: Connection, conversation_id: str, numbers: Sequence[int]) -> tuple[tuple[int, Place], ...]:
+    """The places of these numbers; those that were never given are left out."""
+    found = []
+    for number in numbers:
+        row = connection.execute(
+            "SELECT document_id, start, stop FROM citations WHERE conversation_id = ? AND number = ?",
+            (conversation_id, number),
+        ).fetchone()
+        if row is not None:
+            found.append((number, (row[0], row[1], row[2])))
+    return tuple(found)
 
 
 def _attached(row: tuple[Any, ...]) -> AttachedDocument:

@@ -203,14 +203,16 @@ STATEMENTS = (
     """,
     "CREATE INDEX attachments_by_conversation ON attachments (conversation_id)",
     "CREATE INDEX attachments_by_document ON attachments (document_id) WHERE document_id IS NOT NULL",
+    # Numbers that answers cite, one for a place, the same in all turns of a conversation.
     """
     CREATE TABLE citations (
-        message_id TEXT NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+        conversation_id TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
         number INTEGER NOT NULL,
         document_id TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
         start INTEGER NOT NULL,
         stop INTEGER NOT NULL,
-        PRIMARY KEY (message_id, number)
+        PRIMARY KEY (conversation_id, number),
+        UNIQUE (conversation_id, document_id, start, stop)
     ) STRICT, WITHOUT ROWID
     """,
 )

@@ -15,7 +15,6 @@ from app.documents.review_records import (
     BoxText,
     Citation,
     Document,
-    DocumentAnswer,
     Exported,
     ExportFormat,
     Result,
@@ -297,9 +296,6 @@ class SampleDocuments:
 
     async def citations(self, message_id: str) -> Sequence[Citation]:
         return self.shelf.citations.get(message_id, ())
-
-    async def ask(self, paths: Sequence[Path], question: str, model_id: str | None = None) -> DocumentAnswer:
-        raise NotImplementedError
 
     async def export(self, batch_ids: Sequence[str], path: Path, to: ExportFormat) -> Exported:
         self.exported.append((tuple(batch_ids), path, to))

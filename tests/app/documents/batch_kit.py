@@ -47,6 +47,9 @@ class RegexExtractor:
         extraction = Extraction((total_of(reading), _shop_of(reading)), "double", prompt_sha256="ab")
         return Extracted(extraction, write_manifest(schema, MODEL, (), "ab"))
 
+    async def close(self) -> None:
+        """Nothing runs."""
+
 
 def total_of(reading: Reading) -> Value:
     found = _TOTAL.search(reading.text)
