@@ -95,7 +95,8 @@ def check(rows: Iterable[LedgerRow], keys: Sequence[bytes], head: Head | None, e
 
 def _check_end(seq: int, mac: str, head: Head | None, met: bool, expected_head: str) -> LedgerCheck:
     if head is not None and head.seq > seq:
-        return _missing(seq + 1, head.seq, seq)
+        told = _missing(seq + 1, head.seq, seq)
+        return replace(told, sentence=told.sentence + " A store put back from an older copy lacks what followed it.")
     if head is None and seq:
         sentence = f"All {seq} rows are as written, but their head is missing, so more may have followed row {seq}."
         return LedgerCheck(False, seq, seq + 1, sentence, mac)
