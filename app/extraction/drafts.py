@@ -14,9 +14,8 @@ from typing import Final
 from app.documents.records import Reading
 from app.extraction.answers import Certainty, Leaf, Scalar, certainty_of, leaves_of
 from app.extraction.ask import Reply
-from app.extraction.examples import words_of_field
 from app.extraction.finding import find
-from app.extraction.forms import LABELLED
+from app.extraction.forms import LABELLED, label_words
 from app.extraction.ground import Found, Source
 from app.extraction.normalise import canonical, fold
 from app.extraction.records import Grounding
@@ -101,7 +100,7 @@ def _last_of(kind: FieldType, field: Field, text: str, found: Found, source: Sou
         return text, source.find(kind, text), False
     start, end = spans[-1]
     value, label = text[start:end], text[:start].lower()
-    labelled = any(word in label for word in words_of_field(field))
+    labelled = any(word in label for word in label_words(field))
     if found.grounding is Grounding.EXACT and len(found.spans) == 1:
         first, last = found.spans[0]
         tail = len(text) - end

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app.extraction.ask import Turn, dumps
-from app.extraction.forms import FOUND, MAX_ADDRESS_LINES, Option, WindowForms
+from app.extraction.forms import FOUND, MAX_ADDRESS_LINES, WindowForms, label_words, supports
 from app.extraction.ground import Source
 from app.extraction.normalise import fold, same_value
 from app.extraction.prompt import document_turn
@@ -88,21 +88,9 @@ def _scalar(field: Field, kind: FieldType, value: str, lines: list[Line]) -> Any
 def _option(field: Field, kind: FieldType, value: str, lines: list[Line]) -> str:
     """The option that says the value, with the words before it that tell most of the field."""
     fitting = [option for option in WindowForms(lines).options(kind) if same_value(kind, option.value, value)]
-    words = words_of_field(field)
-    best = max(fitting, key=lambda option: (label_support(option, words), option.line), default=None)
+    words = label_words(field)
+    best = max(fitting, key=lambda option: (supports(option, words), option.line), default=None)
     return best.text if best is not None else value
-
-
-def words_of_field(field: Field) -> frozenset[str]:
-    """Words that may stand beside the value, from name and label."""
-    text = f"{field.name.replace('_', ' ')} {field.label}"
-    return frozenset(word for word in re.findall(r"[^\W\d_]{3,}", text.lower()))
-
-
-def label_support(option: Option, words: frozenset[str]) -> int:
-    """How many of the field's words stand before the value."""
-    label = option.text[: len(option.text) - option.value_chars].lower()
-    return sum(word in label for word in words)
 
 
 def _as_written(value: str, lines: list[Line]) -> str:

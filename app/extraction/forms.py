@@ -52,8 +52,10 @@ class Option:
 class WindowForms:
     """The forms for one window; what fields share is made once and referred to."""
 
-    def __init__(self, lines: Sequence[Line]) -> None:
+    def __init__(self, lines: Sequence[Line], *, wide: bool = False) -> None:
+        """``wide``: numbers are offered whatever stands before them."""
         self._lines = [line.text for line in lines]
+        self._wide = wide
         self._defs: dict[str, JsonSchema] = {}
 
     def schema(self, fields: Sequence[Field]) -> JsonSchema:
@@ -80,8 +82,18 @@ class WindowForms:
             case FieldType.ADDRESS:
                 lines = {"type": "array", "items": self._words(), "minItems": 1, "maxItems": MAX_ADDRESS_LINES}
                 return {"anyOf": [lines, _NULL]}
+            case _ if field.type in LABELLED and not self._wide:
+                return self._narrowed(field)
             case _:
                 return self._single(field.type, field.choices, nullable=True)
+
+    def _narrowed(self, field: Field) -> JsonSchema:
+        """Where some values have the field's own words before them, only those."""
+        words = label_words(field)
+        texts = list(dict.fromkeys(one.text for one in self.options(field.type) if supports(one, words)))
+        if not texts or sum(map(len, texts)) > _MAX_OPTIONS_CHARS:
+            return self._single(field.type, field.choices, nullable=True)
+        return {"enum": [*texts, None]}
 
     def _single(self, kind: FieldType, choices: tuple[str, ...], *, nullable: bool) -> JsonSchema:
         if kind in FOUND:
@@ -119,6 +131,18 @@ def options_of(kind: FieldType, lines: Sequence[str]) -> Iterator[Option]:
     for number, (start, end) in spans:
         begin = _label_start(lines[number], start) if labelled else start
         yield Option(lines[number][begin:end], end - start, number, start)
+
+
+def label_words(field: Field) -> tuple[str, ...]:
+    """What may stand beside the value, in lower case: words of name and label, and the synonyms."""
+    text = f"{field.name.replace('_', ' ')} {field.label}".lower()
+    return tuple(dict.fromkeys((*re.findall(r"[^\W\d_]{3,}", text), *(one.lower() for one in field.synonyms))))
+
+
+def supports(option: Option, words: Sequence[str]) -> int:
+    """How many of the words stand before the value."""
+    label = option.text[: len(option.text) - option.value_chars].lower()
+    return sum(word in label for word in words)
 
 
 def _label_start(line: str, start: int) -> int:

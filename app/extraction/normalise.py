@@ -162,14 +162,14 @@ def _pointed(digits: str) -> str:
 
 def plain_decimal(number: Decimal) -> str:
     """Without exponent; decimals stay as they were written."""
-    return str(format(number, "f"))
+    return f"{number:f}"
 
 
 def currency_of(text: str) -> str:
     """The ISO code of a currency that is named beside a number, or empty. A bare ``$`` stays unnamed."""
-    for word in re.findall(r"[A-Za-z]{3}(?![A-Za-z])", text):
-        if word.upper() in _CODES:
-            return word.upper()
+    for match in re.finditer(r"[A-Za-z]{3}(?![A-Za-z])", text):
+        if match.group().upper() in _CODES:
+            return match.group().upper()
     rest = re.sub(r"[\d\s.,'’()+−-]", "", text).casefold()
     return next((code for sign, code in _CURRENCY_SIGNS.items() if sign in rest), "")
 

@@ -25,7 +25,7 @@ from app.extraction.prompt import document_turn, part_text, prompt_sha256, syste
 from app.extraction.records import Example, Extraction, ExtractionTimings, Value
 from app.extraction.schema import Field, FieldType, Schema, check_schema, leaves
 from app.extraction.validate import check_rules, problems_of
-from app.extraction.view import Window, lines_of, windows_of
+from app.extraction.view import Window, document_lines, windows_of
 from engine.errors import GatehouseError
 
 MAX_PART_FIELDS: Final = 12
@@ -64,7 +64,7 @@ class _Work:
         self._reading = reading
         self._schema = schema
         self._asker = asker
-        self.lines = lines_of(reading.text)
+        self.lines = document_lines(reading)
         self._source = Source(self.lines)
         self._tables = [field for field in schema.fields if field.type is FieldType.TABLE]
         self._parts = parts_of([field for field in schema.fields if field.type is not FieldType.TABLE])

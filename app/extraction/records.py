@@ -103,5 +103,5 @@ class Example:
     """A document whose fields a person has seen, shown to the model before the next one."""
 
     text: str
-    """``Reading.text``, whole."""
+    """``view.view_text`` of its reading, or ``Reading.text``, whole."""
     values: tuple[ExampleValue, ...]

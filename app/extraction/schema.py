@@ -87,6 +87,8 @@ class Field:
     fields: tuple[Field, ...] = ()
     """Columns of a table, members of a group."""
     item_type: FieldType = FieldType.TEXT
+    synonyms: tuple[str, ...] = ()
+    """Words that documents print beside it, besides its name: ``amount due`` for a total."""
     validators: tuple[str, ...] = ()
     """Names that ``validate`` knows, as ``iban`` or ``stdnum:isbn``."""
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
+
+from app.documents.records import Reading
 
 _WIDE_GAP: Final = re.compile(r"[ \t]{2,}")
 _OVERLAP_LINES: Final = 3
+_NARROW_LETTERS: Final = 1.6
 MAX_LINE_CHARS: Final = 2000
 """A longer line is cut at a space: paragraphs of a text without line ends."""
 
@@ -46,33 +50,55 @@ class Window:
         return "\n".join(line.text for line in self.lines)
 
 
-def lines_of(text: str) -> list[Line]:
-    """The lines that are not empty; gaps of two or more spaces become two."""
+def lines_of(text: str, narrow: frozenset[int] = frozenset()) -> list[Line]:
+    """The lines that are not empty; gaps of two or more spaces become two, and one where they begin in ``narrow``."""
     found: list[Line] = []
     position = 0
     for whole in text.split("\n"):
-        found += _pieces_of(whole, position)
+        found += _pieces_of(whole, position, narrow)
         position += len(whole) + 1
     return found
 
 
-def _pieces_of(whole: str, position: int) -> Iterator[Line]:
+def document_lines(reading: Reading) -> list[Line]:
+    """The lines of a document. Gaps between words of large letters are wide in the text and not on the page."""
+    return lines_of(reading.text, frozenset(_narrow_gaps(reading)))
+
+
+def view_text(reading: Reading) -> str:
+    """The text of a document as the model sees it, for an ``Example``."""
+    return "\n".join(line.text for line in document_lines(reading))
+
+
+def _narrow_gaps(reading: Reading) -> Iterator[int]:
+    """Where gaps begin that are hardly wider than a letter of the words around them."""
+    for page in reading.pages:
+        for word, following in pairwise(page.words):
+            if following.start - word.end < 2:
+                continue
+            gap = max(following.box.x0 - word.box.x1, word.box.x0 - following.box.x1)
+            letter = (word.box.width + following.box.width) / max(1, len(word.text) + len(following.text))
+            if 0 < gap <= _NARROW_LETTERS * letter:
+                yield word.end
+
+
+def _pieces_of(whole: str, position: int, narrow: frozenset[int]) -> Iterator[Line]:
     while len(whole) > MAX_LINE_CHARS:
         cut = whole.rfind(" ", MAX_LINE_CHARS // 2, MAX_LINE_CHARS)
         cut = cut if cut > 0 else MAX_LINE_CHARS
-        yield from _line(whole[:cut], position)
+        yield from _line(whole[:cut], position, narrow)
         whole, position = whole[cut:], position + cut
-    yield from _line(whole, position)
+    yield from _line(whole, position, narrow)
 
 
-def _line(raw: str, position: int) -> Iterator[Line]:
+def _line(raw: str, position: int, narrow: frozenset[int]) -> Iterator[Line]:
     stripped = raw.strip()
     if not stripped:
         return
     at = position + raw.index(stripped[0])
     text, pieces, done = "", [(0, at)], 0
     for gap in _WIDE_GAP.finditer(stripped):
-        text += stripped[done : gap.start()] + "  "
+        text += stripped[done : gap.start()] + (" " if at + gap.start() in narrow else "  ")
         done = gap.end()
         pieces.append((len(text), at + done))
     yield Line(text + stripped[done:], tuple(pieces))
