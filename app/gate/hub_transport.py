@@ -114,7 +114,7 @@ class HubTransport(httpx2.BaseTransport):
             raise GatehouseError("not_permitted", "A hub is only read from, and something would have been sent.")
         hub, target = target_of(self._endpoint), target_of(str(request.url))
         proxy = proxy_for(target, "cloud")
-        strip(request.headers, with_key=(target.host, target.port) == (hub.host, hub.port))
+        strip(request.headers, with_key=_may_have_token(target, hub))
         permit = Permit(self._purpose, self._endpoint, "cloud", self._consent, provider=hub.name)
         watch = _Watch(self._ledger, self._offline)
         watch.begin(permit, told_name(target, proxy), size_of(request, b""))
@@ -149,7 +149,7 @@ class HubTransport(httpx2.BaseTransport):
 
     def _way(self, target: Target, proxy: str | None) -> httpx2.HTTPTransport:
         """One pool of connections a host: two names at one address must not share a checked certificate."""
-        key = (target.name, proxy or "")
+        key = (f"{target.scheme}://{target.name}", proxy or "")
         if key not in self._inner:
             context = trusted() if target.scheme == "https" else False
             try:
@@ -228,6 +228,12 @@ class _Watched(httpx2.SyncByteStream):
                 self._watch.end()
             except GatehouseError as error:
                 raise _as_hub_error(error) from error
+
+
+def _may_have_token(target: Target, hub: Target) -> bool:
+    """It was given to one host; not in the open, unless the hub itself is asked in the open."""
+    same = (target.scheme, target.host, target.port) == (hub.scheme, hub.host, hub.port)
+    return same or (target.host == hub.host and target.scheme == "https")
 
 
 def _is_public(address: str) -> bool:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.bus import Bus
-from app.events import LedgerGrew, OfflineChanged, ProvidersChanged
+from app.events import BudgetChanged, LedgerGrew, OfflineChanged, ProvidersChanged
 from app.gate.egress import Egress
 from app.gate.ledger import Ledger
 from app.gate.ledger_keys import ledger_keys
 from app.gate.offline import Offline
+from app.gate.records import LedgerRow
 from app.lanes import StoreLane
 from app.paths import Paths
 from app.providers.keys import ProviderKeys
@@ -37,7 +38,13 @@ def reach_outside(paths: Paths, settings: Settings, bus: Bus, lane: StoreLane, v
     """In the core thread: the ledger is written by its loop. Asks nobody."""
     offline = Offline(settings)
     offline.listen(lambda on: bus.publish(OfflineChanged(on)))
-    ledger = Ledger(lane, lambda: ledger_keys(vault), paths.data, lambda row: bus.publish(LedgerGrew(row)))
+
+    def grew(row: LedgerRow) -> None:
+        bus.publish(LedgerGrew(row))
+        if row.cost_usd:
+            bus.publish(BudgetChanged())
+
+    ledger = Ledger(lane, lambda: ledger_keys(vault), paths.data, grew)
     egress = Egress(ledger, offline)
     keys = ProviderKeys(vault)
     providers = Providers(lane, keys, lambda: bus.publish(ProvidersChanged()))
