@@ -57,6 +57,8 @@ class WindowForms:
         self._lines = [line.text for line in lines]
         self._wide = wide
         self._defs: dict[str, JsonSchema] = {}
+        self.narrowed: set[str] = set()
+        """Names of fields that were offered only what has their own words before it."""
 
     def schema(self, fields: Sequence[Field]) -> JsonSchema:
         """The answer to all these fields: an object with each of them, in order."""
@@ -93,6 +95,7 @@ class WindowForms:
         texts = list(dict.fromkeys(one.text for one in self.options(field.type) if supports(one, words)))
         if not texts or sum(map(len, texts)) > _MAX_OPTIONS_CHARS:
             return self._single(field.type, field.choices, nullable=True)
+        self.narrowed.add(field.name)
         return {"enum": [*texts, None]}
 
     def _single(self, kind: FieldType, choices: tuple[str, ...], *, nullable: bool) -> JsonSchema:

@@ -99,9 +99,26 @@ class _Work:
                     continue
                 whole = len(self._parts) == 1 and not self._tables and open_fields == list(part)
                 reply = await self._ask(conversation, window, open_fields, forms, whole=whole)
-                self._drafts += drafts_of(reply, open_fields, source, self._reading)
+                found = drafts_of(reply, open_fields, source, self._reading)
+                self._drafts += found
+                await self._ask_widely(conversation, window, open_fields, forms.narrowed, found)
             for table in self._tables:
                 await self._ask_table(conversation, window, table)
+
+    async def _ask_widely(
+        self,
+        conversation: list[Turn],
+        window: Window,
+        fields: Sequence[Field],
+        narrowed: set[str],
+        found: Sequence[Draft],
+    ) -> None:
+        """Once more for numbers of which none with the field's own words before it was the right one."""
+        missing = {draft.path for draft in found if draft.value is None} & narrowed
+        again = [field for field in fields if field.name in missing]
+        if again:
+            reply = await self._ask(conversation, window, again, WindowForms(window.lines, wide=True), whole=False)
+            self._drafts += drafts_of(reply, again, Source(window.lines), self._reading)
 
     async def _ask(
         self, conversation: list[Turn], window: Window, fields: Sequence[Field], forms: WindowForms, *, whole: bool
