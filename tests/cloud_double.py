@@ -1,14 +1,15 @@
 """An OpenAI-compatible provider as a real process, which records what reaches it and misbehaves on request.
 
-Run it with ``python -m tests.cloud_double [--upstream ADDRESS] [--tls]``; it prints its address. With ``--upstream`` it
-is a proxy before a real server, such as llama-server. What it should do wrong is told to it by ``misbehave``, or by the
-model's name in a request; without either it answers well. :class:`CloudDouble` starts and asks it.
+Run it with ``python -m tests.cloud_double [--upstream ADDRESS] [--tls FOLDER]``; it prints its address. With
+``--upstream`` it is a proxy before a real server, such as llama-server. What it should do wrong is told to it by
+``misbehave``, or by the model's name in a request; without either it answers well. :class:`CloudDouble` starts and asks it.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import gzip
 import ipaddress
 import itertools
 import json
@@ -16,7 +17,6 @@ import os
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
@@ -226,6 +226,16 @@ class Handler(BaseHTTPRequestHandler):
         self._chunk(b"<html>Log in to the network</html>")
         self._write(b"0\r\n\r\n")
 
+    def packed(self, _: object) -> None:
+        """A kilobyte that unfolds into a megabyte."""
+        data = gzip.compress(b"data: " + b"x" * 1_000_000 + b"\n\n")
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self._write(data)
+
     def endless(self, _: object) -> None:
         self._begin()
         for _number in itertools.count():
@@ -261,6 +271,7 @@ _MISDEEDS: dict[str, Callable[[Handler, Mapping[str, Any]], None]] = {
     "wrong-types": Handler.wrong_types,
     "not-http": Handler.not_http,
     "html": Handler.html,
+    "packed": Handler.packed,
     "endless": Handler.endless,
     "endless-line": Handler.endless_line,
     "late-error": Handler.late_error,
@@ -284,8 +295,9 @@ class _Server(ThreadingHTTPServer):
 class CloudDouble:
     """Start with ``with``; ``base_url`` is what to enter as the provider's."""
 
-    def __init__(self, upstream: str = "", *, tls: bool = False) -> None:
-        self._options = [*(["--upstream", upstream] if upstream else []), *(["--tls"] if tls else [])]
+    def __init__(self, upstream: str = "", *, tls: Path | None = None) -> None:
+        """``tls``: a folder for a certificate of its own, ``certificate.pem``, for ``localhost``."""
+        self._options = [*(["--upstream", upstream] if upstream else []), *(["--tls", str(tls)] if tls else [])]
         self._process: subprocess.Popen[str] | None = None
         self.address = ""
 
@@ -327,7 +339,10 @@ class CloudDouble:
 
     def _ask(self, path: str, fields: object) -> Any:
         data = None if fields is None else json.dumps(fields).encode()
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        unverified = ssl._create_unverified_context()
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=unverified)
+        )
         with opener.open(urllib.request.Request(self.address + path, data=data), timeout=10) as answer:
             return json.loads(answer.read())
 
@@ -371,15 +386,14 @@ def _parents_end() -> Iterator[None]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--upstream", default="")
-    parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--tls", type=Path)
     asked = parser.parse_args()
     Handler.upstream = asked.upstream.rstrip("/")
     server = _Server(("127.0.0.1", 0), Handler)
     scheme = "http"
     if asked.tls:
-        with tempfile.TemporaryDirectory() as folder:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*_certificate(Path(folder)))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*_certificate(asked.tls))
         server.socket = context.wrap_socket(server.socket, server_side=True)
         scheme = "https"
     sys.stdout.write(f"{scheme}://127.0.0.1:{server.server_address[1]}\n")

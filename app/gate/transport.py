@@ -144,6 +144,10 @@ class GateTransport(httpx2.AsyncBaseTransport):
         response = await self._connect_and_send(self._inner, request, addresses)
         passage.answered(response.headers.get("content-type", ""), lambda: break_off(response))
         refuse_redirect(response, target)
+        if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+            raise GatehouseError(
+                "bad_answer", f"{target.name} packed its answer, though that was not asked for; it was not unpacked."
+            )
         response.stream = _Counted(response, passage)
         return response
 

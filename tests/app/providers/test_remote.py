@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
@@ -120,7 +121,8 @@ async def test_a_provider_that_asks_to_wait_is_not_asked_before(made: MadeEgress
         ("stall", "stalled", True), ("cut", "cut_off", True), ("no-end", "cut_off", True),
         ("garbage", "bad_answer", True), ("late-error", "broken_off", True), ("endless", "endless", True),
         ("silent", "no_answer", False), ("wrong-types", "bad_answer", False), ("not-http", "bad_answer", False),
-        ("html", "bad_answer", False), ("endless-line", "endless", False), ("redirect", "redirected", False),
+        ("html", "bad_answer", False), 
+        ("packed", "bad_answer", False), ("endless-line", "endless", False), ("redirect", "redirected", False),
     ],
 )  # fmt: skip
 async def test_broken_answers_keep_what_had_come(
@@ -136,6 +138,16 @@ async def test_broken_answers_keep_what_had_come(
     begun, ended = await _rows(made)
     assert ended.outcome in (Outcome.CUT, Outcome.UNREACHABLE)
     assert ended.bytes_out == begun.bytes_out
+
+
+async def test_the_next_address_of_a_name_is_tried_before_anything_left(
+    lane: StoreLane, paths: Paths, cloud: CloudDouble
+) -> None:
+    made = MadeEgress(lane, paths, lambda *_: ["127.0.0.9", "127.0.0.1"])
+    before = len(cloud.seen())
+    assert _text(await _ask(made, f"http://localhost:{cloud.port}/v1")) == "".join(WORDS)
+    assert len(cloud.seen()) == before + 1
+    assert len(await _rows(made)) == 2
 
 
 async def test_an_answer_without_counts_costs_about_what_came(made: MadeEgress, cloud: CloudDouble) -> None:
@@ -182,11 +194,28 @@ async def test_no_connection_is_told_and_nothing_left(made: MadeEgress, cloud: C
     assert (left.total, left.requests_today) == (0, 2)
 
 
-async def test_an_untrusted_certificate_stops_everything(made: MadeEgress) -> None:
-    with CloudDouble(tls=True) as double, pytest.raises(GatehouseError) as caught:
-        await _ask(made, double.base_url)
-    assert caught.value.code == "untrusted_certificate"
-    assert (await made.ledger.bytes_left()).total == 0
+async def test_certificates_are_held_against_the_name(
+    lane: StoreLane, paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(*_: object) -> list[str]:
+        return ["127.0.0.1"]
+
+    with CloudDouble(tls=tmp_path) as double:
+        untrusting = MadeEgress(lane, paths, here)
+        with pytest.raises(GatehouseError) as caught:
+            await _ask(untrusting, f"https://localhost:{double.port}/v1")
+        assert caught.value.code == "untrusted_certificate"
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        trusting = MadeEgress(lane, paths, here)
+        with pytest.raises(GatehouseError) as caught:
+            await _ask(trusting, f"https://elsewhere.example:{double.port}/v1")
+        assert caught.value.code == "untrusted_certificate"
+        with pytest.raises(GatehouseError) as caught:
+            await _ask(trusting, f"http://localhost:{double.port}/v1")
+        assert caught.value.code in ("bad_answer", "cut_off")
+        assert double.seen() == []
+        assert _text(await _ask(trusting, f"https://localhost:{double.port}/v1")) == "".join(WORDS)
+        assert len(double.seen()) == 1
 
 
 async def test_the_test_of_a_provider_asks_for_models_and_a_word(made: MadeEgress, cloud: CloudDouble) -> None:
