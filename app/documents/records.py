@@ -140,17 +140,19 @@ class Reading:
 
     def page_at(self, offset: int) -> Page:
         """The page of a character. Raises ``IndexError`` outside the text of a document without pages."""
-        starts = [page.start for page in self.pages]
-        return self.pages[max(0, bisect.bisect_right(starts, offset) - 1)]
+        return self.pages[max(0, bisect.bisect_right(self.pages, offset, key=lambda page: page.start) - 1)]
 
     def words_in(self, start: int, end: int) -> tuple[Word, ...]:
         """The words that have a character in ``[start, end)``."""
+        if start >= end:
+            return ()
         found: list[Word] = []
-        for page in self.pages:
-            if page.end > start and page.start < end:
-                first = bisect.bisect_right(page.words, start, key=lambda word: word.end)
-                last = bisect.bisect_left(page.words, end, key=lambda word: word.start)
-                found += page.words[first:last]
+        first_page = bisect.bisect_right(self.pages, start, key=lambda page: page.end)
+        last_page = bisect.bisect_left(self.pages, end, key=lambda page: page.start)
+        for page in self.pages[first_page:last_page]:
+            first = bisect.bisect_right(page.words, start, key=lambda word: word.end)
+            last = bisect.bisect_left(page.words, end, key=lambda word: word.start)
+            found += page.words[first:last]
         return tuple(found)
 
     def locate(self, offset: int) -> Place:
