@@ -2,7 +2,8 @@
 
 Run it with ``python -m tests.cloud_double [--upstream ADDRESS] [--tls FOLDER]``; it prints its address. With
 ``--upstream`` it is a proxy before a real server, such as llama-server. What it should do wrong is told to it by
-``misbehave``, or by the model's name in a request; without either it answers well. :class:`CloudDouble` starts and asks it.
+``misbehave``, or by the model's name in a request; without either it answers well. :class:`CloudDouble` starts and
+asks it.
 """
 
 from __future__ import annotations

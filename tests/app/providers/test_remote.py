@@ -121,7 +121,7 @@ async def test_a_provider_that_asks_to_wait_is_not_asked_before(made: MadeEgress
         ("stall", "stalled", True), ("cut", "cut_off", True), ("no-end", "cut_off", True),
         ("garbage", "bad_answer", True), ("late-error", "broken_off", True), ("endless", "endless", True),
         ("silent", "no_answer", False), ("wrong-types", "bad_answer", False), ("not-http", "bad_answer", False),
-        ("html", "bad_answer", False), 
+        ("html", "bad_answer", False),
         ("packed", "bad_answer", False), ("endless-line", "endless", False), ("redirect", "redirected", False),
     ],
 )  # fmt: skip
