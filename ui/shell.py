@@ -278,6 +278,11 @@ def page_specs(welcomed: Callable[[], None]) -> list[PageSpec]:
 
         return ChatPage(desk)
 
+    def documents(desk: Desk) -> QWidget:
+        from ui.pages.documents.page import DocumentsPage
+
+        return DocumentsPage(desk)
+
     def models(desk: Desk) -> QWidget:
         from ui.pages.models.page import ModelsPage
 
@@ -300,6 +305,16 @@ def page_specs(welcomed: Callable[[], None]) -> list[PageSpec]:
 
     return [
         PageSpec("chat", _tr("Chat"), "message-square", chat, ahead=(("chat.new", _tr("New chat"), "plus"),)),
+        PageSpec(
+            "documents",
+            _tr("Docs"),
+            "file-text",
+            documents,
+            ahead=(
+                ("documents.files", _tr("Read files…"), "file-plus"),
+                ("documents.folder", _tr("Read a folder…"), "folder-open"),
+            ),
+        ),
         PageSpec(
             "models", _tr("Models"), "box", models, ahead=(("models.add", _tr("Add a model file…"), "file-plus"),)
         ),

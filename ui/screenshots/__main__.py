@@ -38,11 +38,12 @@ def _render(out: Path, names: list[str], looks: tuple[str, ...]) -> int:
     from app.lanes import CoreThread
     from ui.screenshots import sample
     from ui.screenshots.scenes import SCENES
+    from ui.screenshots.scenes_documents import DOCUMENT_SCENES
     from ui.screenshots.scenes_gate import GATE_SCENES
     from ui.screenshots.stage import Stage
     from ui.theme import ThemeStore
 
-    scenes = (*SCENES, *GATE_SCENES)
+    scenes = (*SCENES, *DOCUMENT_SCENES, *GATE_SCENES)
     known = {scene.name for scene in scenes}
     unknown = set(names) - known
     if unknown:
@@ -73,6 +74,7 @@ def _render(out: Path, names: list[str], looks: tuple[str, ...]) -> int:
                     conversations=scene.conversations,
                     downloads=scene.downloads() if scene.downloads is not None else (),
                     furnished=scene.furnished,
+                    papers=scene.papers,
                     width=scene.width,
                 )
                 scene.arrange(stage)

@@ -28,6 +28,8 @@ class Scene:
     downloads: Callable[[], Sequence[Download]] | None = None
     furnished: bool = False
     """Whether the gate has been in use: providers, a ledger, a glossary, budgets."""
+    papers: bool = False
+    """Whether there are batches of documents."""
     width: int = 1280
 
 

@@ -28,7 +28,7 @@ from ui.pages.models.page import ModelsPage
 from ui.pages.settings import SettingsPage
 from ui.pages.store_section import StoreSection
 from ui.pages.unlock import UnlockPage
-from ui.screenshots import double_store, sample
+from ui.screenshots import double_store, sample, sample_documents
 from ui.screenshots.double import sample_house
 from ui.shell import page_specs
 from ui.theme import Appearance, ThemeStore
@@ -55,6 +55,7 @@ class Stage:
         conversations: bool,
         downloads: Sequence[Download] = (),
         furnished: bool = False,
+        papers: bool = False,
         width: int = 1280,
     ) -> None:
         self._app, self._core = app, core
@@ -69,10 +70,11 @@ class Stage:
             conversations=sample.CONVERSATIONS if conversations else (),
             messages=sample.MESSAGES if conversations else (),
             downloads=downloads,
+            shelf=sample_documents.shelf() if papers else None,
         )
         self.services, self.chat, self.models = house.services, house.chat, house.models
         self.hub, self.downloads, self.gate = house.hub, house.downloads, house.gate
-        self.store = house.store
+        self.store, self.documents = house.store, house.documents
         if furnished:
             self.gate.furnish()
         self.window = Window(page_specs(lambda: None), themes, self.icons)

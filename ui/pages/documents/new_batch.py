@@ -1,0 +1,116 @@
+"""What to do with files that were dropped: which schema, under which label, whether folders are watched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame
+
+from app.documents.batch_records import NewBatch
+from app.extraction.schema import Schema
+from app.gate.label import DEFAULT_LABEL, Label
+from ui import display
+from ui.desk import Desk
+from ui.theme import GRID
+from ui.widgets.parts import button, column, label, row
+
+
+class NewBatchSheet(QFrame):
+    """A card above the queue's page; Enter starts, Escape leaves it."""
+
+    started = Signal(object)
+    """The ``NewBatch``."""
+    left = Signal()
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.setProperty("kind", "sheet")
+        self.setAccessibleName(self.tr("New batch"))
+        fonts = desk.themes.fonts
+        self._paths: tuple[Path, ...] = ()
+        self.title = label("", fonts.title, wrap=True)
+        self.told = label("", fonts.caption, "muted", wrap=True)
+        self.schema = QComboBox()
+        self.schema.setAccessibleName(self.tr("What to take out of them"))
+        self.schema.currentIndexChanged.connect(self._describe)
+        self.label_box = QComboBox()
+        self.label_box.setAccessibleName(self.tr("Label of the documents"))
+        for item in Label:
+            self.label_box.addItem(item.value.capitalize(), item)
+        self.watch = QCheckBox(self.tr("Take in new files of the folder as they come"))
+        self.about = label("", fonts.caption, "muted", wrap=True)
+        self.start = button(self.tr("Start"), self._start, "primary")
+        leave = button(self.tr("Cancel"), self.left.emit)
+        whole = column(
+            self.title,
+            self.told,
+            row(label(self.tr("Take out")), self.schema, None),
+            self.about,
+            row(label(self.tr("Label")), self.label_box, None),
+            self.watch,
+            row(None, leave, self.start),
+            spacing=12,
+            margin=3 * GRID,
+        )
+        self.setLayout(whole)
+        self.setMaximumWidth(64 * GRID)
+
+    def ask(self, paths: Sequence[Path], schemas: Sequence[Schema], last: str = "") -> None:
+        """Show it for these files; ``last`` is the schema to offer first."""
+        self._paths = tuple(paths)
+        folders = sum(path.is_dir() for path in paths)
+        words = self.tr("%1 to read").replace("%1", _named(paths))
+        self.title.setText(words)
+        self.told.setText(
+            self.tr("Folders are read with everything in them. Nothing is copied and nothing leaves this machine.")
+            if folders
+            else self.tr("Files stay where they are. Nothing leaves this machine.")
+        )
+        self.watch.setVisible(bool(folders))
+        self.watch.setChecked(False)
+        self.schema.clear()
+        for schema in schemas:
+            self.schema.addItem(schema.title, schema)
+        at = next((n for n, schema in enumerate(schemas) if schema.name == last), 0)
+        self.schema.setCurrentIndex(at)
+        self.label_box.setCurrentIndex(list(Label).index(DEFAULT_LABEL))
+        self.start.setEnabled(bool(schemas))
+        self.show()
+        self.schema.setFocus()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape:
+            self.left.emit()
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self._start()
+        else:
+            super().keyPressEvent(event)
+
+    def _describe(self) -> None:
+        schema = self.schema.currentData()
+        if isinstance(schema, Schema):
+            names = ", ".join(field.shown.lower() for field in schema.fields[:8])
+            more = self.tr(" and %1 more").replace("%1", display.integer(len(schema.fields) - 8))
+            self.about.setText(names + (more if len(schema.fields) > 8 else ""))
+
+    def _start(self) -> None:
+        schema = self.schema.currentData()
+        if isinstance(schema, Schema):
+            self.started.emit(
+                NewBatch(
+                    self._paths,
+                    schema.name,
+                    watch=self.watch.isChecked() and not self.watch.isHidden(),
+                    label=self.label_box.currentData(),
+                )
+            )
+
+
+def _named(paths: Sequence[Path]) -> str:
+    names = [path.name for path in paths[:2]]
+    if len(paths) > 2:
+        return f"{', '.join(names)} and {len(paths) - 2} more"
+    return " and ".join(names)
