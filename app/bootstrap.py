@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from app.bus import Bus
@@ -18,6 +19,8 @@ from app.documents.service import DocumentsService
 from app.extraction.ask import LocalAsker
 from app.extraction.builtin import builtin_schemas
 from app.extraction.extractor import LocalExtractor
+from app.extraction.learning import Lesson, learn
+from app.extraction.schema import Schema
 from app.gate.outside import Outside, reach_outside
 from app.gate.service import GateService
 from app.kept_states import KeptConversations
@@ -215,7 +218,10 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
 
 
 def _documents(lane: StoreLane, bus: Bus, models: ModelsService, vault: Vault) -> DocumentsService:
-    extractor = LocalExtractor(lane, models, lambda endpoint: LocalAsker(endpoint, "batch"))
+    async def teach(schema: Schema) -> Lesson:
+        return await lane.read(partial(learn, schema=schema))
+
+    extractor = LocalExtractor(models, lambda endpoint: LocalAsker(endpoint, "batch"), teach)
     kit = Kit(lane, bus, ReaderPool(), extractor, vault.lasting("results") or b"")
     return DocumentsService(kit, SchemaShelf(lane, bus, builtin_schemas))
 

@@ -13,6 +13,7 @@ import typer
 
 from app import (
     cli_documents,
+    cli_extract,
     cli_gate,
     cli_hub,
     cli_ledger,
@@ -133,6 +134,7 @@ def serve(
 
 cli_hub.register(_typer)
 cli_documents.register(_typer)
+cli_extract.register(_typer)
 cli_gate.register(_typer)
 cli_route.register(_typer)
 cli_providers.register(_typer)

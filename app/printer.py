@@ -36,6 +36,12 @@ def as_json(value: object, *, one_line: bool = False) -> None:
     line(json.dumps(value, ensure_ascii=False, indent=None if one_line else 2))
 
 
+def tell(sentence: str) -> None:
+    """One line on standard error that is no complaint: how far something is."""
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
+
+
 def complain(sentence: str) -> None:
     """One sentence on standard error."""
     sys.stderr.write(f"gatehouse: {sentence}\n")

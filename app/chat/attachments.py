@@ -64,6 +64,11 @@ class Source:
     label: Label
     blocks: tuple[Block, ...]
 
+    @property
+    def size(self) -> int:
+        """Characters of the whole."""
+        return sum(block.size for block in self.blocks)
+
 
 class DocumentTexts:
     """The documents' side of prompts: ``app.chat.prompt.Attachments``."""
@@ -99,7 +104,12 @@ class DocumentTexts:
             chosen = await self._passages(sources, question, room)
         numbers = await self._numbers(conversation_id, chosen, keep=not draft)
         return tuple(
-            AttachedText(source.name, _framed(source, blocks, how, numbers, first=index == 0), source.label)
+            AttachedText(
+                source.name,
+                _framed(source, blocks, how, numbers, first=index == 0),
+                source.label,
+                source.size,
+            )
             for index, (source, blocks, how) in enumerate(chosen)
         )
 
@@ -176,7 +186,9 @@ class DocumentTexts:
             covered = self._covered[key]
             intro = f"{_RULES}\n\n" if index == 0 else ""
             texts.append(
-                AttachedText(source.name, intro + covered.text(source.name, room // len(sources)), source.label)
+                AttachedText(
+                    source.name, intro + covered.text(source.name, room // len(sources)), source.label, source.size
+                )
             )
         return tuple(texts)
 

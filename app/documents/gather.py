@@ -40,7 +40,7 @@ def gather(paths: Sequence[Path], *, as_words: bool = False) -> tuple[Found, ...
     for path in paths:
         absolute = Path(os.path.abspath(path))  # noqa: PTH100 - a link's own name is what the person knows
         if absolute.is_dir():
-            files = _of_folder(absolute, as_words)
+            files = _of_folder(_words_folder(absolute) if as_words else absolute, as_words)
         elif absolute.exists():
             files = iter((_look_at(absolute),))
         else:
@@ -77,6 +77,11 @@ def _of_folder(folder: Path, as_words: bool) -> Iterator[Found]:
                 yield _look_at(Path(entry.path))
         except OSError:
             continue  # it went away while we looked
+
+
+def _words_folder(folder: Path) -> Path:
+    """Where a set of the SROIE competition keeps its words; else the folder itself."""
+    return folder / "box" if (folder / "box").is_dir() else folder
 
 
 def _look_at(path: Path) -> Found:

@@ -17,11 +17,11 @@ from app.documents.kit import CannotGoOn, Extracted
 from app.documents.records import Reading
 from app.extraction.ask import Asker
 from app.extraction.calibration import Calibration
-from app.extraction.learning import Lesson, learn
+from app.extraction.learning import Lesson
 from app.extraction.manifest import ModelIdentity, hash_file, write_manifest
 from app.extraction.records import Example, Extraction
 from app.extraction.schema import Schema
-from app.lanes import CoreThread, StoreLane
+from app.lanes import CoreThread
 from app.models.records import LoadedModel
 from app.providers.provider import Endpoint
 from engine.errors import GatehouseError, WorkerError
@@ -63,8 +63,14 @@ class _Learned:
 class LocalExtractor:
     """The extractor of the product. Close it."""
 
-    def __init__(self, lane: StoreLane, host: ModelHost, make_asker: Callable[[Endpoint], ClosableAsker]) -> None:
-        self._lane = lane
+    def __init__(
+        self,
+        host: ModelHost,
+        make_asker: Callable[[Endpoint], ClosableAsker],
+        teach: Callable[[Schema], Awaitable[Lesson]],
+    ) -> None:
+        """``teach`` says what is known about a schema: examples, and how scores are read."""
+        self._teach = teach
         self._host = host
         self._make_asker = make_asker
         self._thread: CoreThread | None = None
@@ -148,8 +154,7 @@ class LocalExtractor:
         now = time.monotonic()
         learned = self._learned.get(schema.name)
         if learned is None or learned.left <= 0 or now - learned.used_at > _LESSON_S:
-            lesson = await self._lane.read(lambda connection: learn(connection, schema))
-            learned = self._learned[schema.name] = _Learned(lesson, _LESSON_FILES, now)
+            learned = self._learned[schema.name] = _Learned(await self._teach(schema), _LESSON_FILES, now)
         learned.left -= 1
         learned.used_at = now
         return learned.lesson
