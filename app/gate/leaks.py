@@ -12,9 +12,11 @@ import binascii
 import html
 import json
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -86,7 +88,10 @@ class LeakFinder:
             return ()
         views = _views(body)
         found = {}
+        folded = "\n".join((views.plain, views.wrapped, views.buried)).casefold()
         for kind, text, pattern in self._words:
+            if surfaces.beginning(kind, text) not in folded:
+                continue
             where = _where(pattern, views, len(text) >= _MIN_BURIED_CHARS)
             if where:
                 found[text] = Leak(kind, text, where)
@@ -215,7 +220,14 @@ def _clean(text: str) -> str:
     normal = unicodedata.normalize("NFKC", text)
     if normal.isascii():
         return normal
-    return "".join(character for character in normal if unicodedata.category(character) not in ("Cf", "Mn"))
+    return _unseen().sub("", normal)
+
+
+@cache
+def _unseen() -> re.Pattern[str]:
+    """Marks on letters and characters that only steer how others are shown."""
+    every = map(chr, range(sys.maxunicode + 1))
+    return re.compile(f"[{''.join(one for one in every if unicodedata.category(one) in ('Cf', 'Mn'))}]")
 
 
 def _squeeze(text: str) -> str:

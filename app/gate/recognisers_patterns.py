@@ -89,7 +89,7 @@ _DATES: Final = (
     rf"\b(?:{_MONTH})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+{_YEAR}\b",
 )
 
-_NAME: Final = r"[^\W\d_][\w.'’-]*"
+_NAME: Final = r"[^\W\d_][\w.'’-]{0,40}"
 _HOUSE: Final = r"\d{1,5}(?:\s?[a-zA-Z](?![\w]))?"
 _STREET_WORD: Final = (
     "street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|blvd|court|ct|square|squares|sq|terrace|crescent|close|way"
@@ -145,7 +145,11 @@ _FORMS: Final = (
         0.9,
     ),
     _Form("ADDRESS", rf"\b{_HOUSE},?\s+(?:{_NAME}[ ]){{1,4}}(?:{_STREET_WORD})\b\.?(?:\s+\d{{1,4}}\b\.?)?", 0.7),
-    _Form("ADDRESS", rf"\b(?:{_HOUSE}\s+)?(?:{_NAME}[ ]){{0,2}}[^\W\d_][\w-]*(?:{_STREET_END})\s+{_HOUSE}\b\.?", 0.8),
+    _Form(
+        "ADDRESS",
+        rf"\b(?:{_HOUSE}\s+)?(?:{_NAME}[ ]){{0,2}}[^\W\d_][\w-]{{0,40}}(?:{_STREET_END})\s+{_HOUSE}\b\.?",
+        0.8,
+    ),
     _Form(
         "ADDRESS",
         rf"\b(?:{_HOUSE}\s+)?(?:{_NAME}[ ]){{1,3}}(?:{_STREET_LAST})\s+{_HOUSE}\b\.?",

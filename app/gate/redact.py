@@ -70,6 +70,7 @@ class Redactor:
         for finding in sorted(chain.from_iterable(findings), key=lambda one: -len(one.text.split())):
             things.add(finding)
         things.number(texts)
+        things.look_for(texts)
         things.switch_off(off)
         hidden = [things.hide(text, found) for text, found in zip(texts, findings, strict=True)]
         return Redacted(tuple(hidden), things.redactions(), things.known())
@@ -134,7 +135,6 @@ class _Things:
             thing.number = self._free(thing.kind)
             self._things[thing.kind, thing.number] = thing
         self._new.clear()
-        self._pattern = self._compile()
 
     def _free(self, kind: str) -> int:
         number = 1
@@ -143,8 +143,9 @@ class _Things:
         self._taken.add((kind, number))
         return number
 
-    def _compile(self) -> re.Pattern[str] | None:
-        """One pattern for all writings, the longest first; the group's number leads to the thing."""
+    def look_for(self, texts: Sequence[str]) -> None:
+        """Make one pattern for all writings that may be in ``texts``, the longest first."""
+        folded = "\n".join(texts).casefold()
         rows: dict[tuple[str, str, bool], _Thing] = {}
         for thing in self._things.values():
             for text in thing.written:
@@ -153,14 +154,11 @@ class _Things:
         for (kind, text, _), thing in list(rows.items()):
             for part in surfaces.parts(kind, text):
                 rows.setdefault((kind, part, False), thing)
-        ordered = sorted(rows.items(), key=lambda row: (-len(row[0][1]), row[0]))
+        possible = [row for row in rows.items() if surfaces.beginning(*row[0][:2]) in folded]
+        ordered = sorted(possible, key=lambda row: (-len(row[0][1]), row[0]))
         self._order = [thing for _, thing in ordered]
-        if not ordered:
-            return None
-        return re.compile(
-            "|".join(f"({surfaces.pattern(kind, text, whole=whole)})" for (kind, text, whole), _ in ordered),
-            re.IGNORECASE,
-        )
+        patterns = (f"({surfaces.pattern(kind, text, whole=whole)})" for (kind, text, whole), _ in ordered)
+        self._pattern = re.compile("|".join(patterns), re.IGNORECASE) if ordered else None
 
     def switch_off(self, placeholders: Iterable[str]) -> None:
         """Let through the things that these placeholders belong to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right, insort
 from collections.abc import Iterable
 from itertools import zip_longest
 
@@ -30,19 +31,17 @@ def settled(found: Iterable[Finding], text: str) -> tuple[Finding, ...]:
 
     A finding that reaches beyond the one that stands is kept for the rest of it, when that says anything.
     """
-    taken: list[Finding] = []
+    taken: list[Finding] = []  # in order
     for one in sorted(found, key=_worth, reverse=True):
-        pieces = [(one.start, one.end)]
-        for other in taken:
-            pieces = [left for piece in pieces for left in _outside(piece, (other.start, other.end))]
-        for start, end in pieces:
+        for start, end in _left_of(one, taken):
             if (start, end) == (one.start, one.end):
-                taken.append(one)
+                insort(taken, one, key=_start)
                 continue
             start, end = _trimmed(text, start, end)
             if sum(character.isalnum() for character in text[start:end]) >= 3:
-                taken.append(Finding(one.kind, start, end, text[start:end], one.detector, one.score))
-    return tuple(sorted(taken, key=lambda one: one.start))
+                rest = Finding(one.kind, start, end, text[start:end], one.detector, one.score)
+                insort(taken, rest, key=_start)
+    return tuple(taken)
 
 
 def joined(found: Iterable[Finding], text: str) -> tuple[Finding, ...]:
@@ -83,11 +82,21 @@ def _worth(one: Finding) -> tuple[int, int, float]:
     return rank, length, one.score
 
 
-def _outside(piece: tuple[int, int], taken: tuple[int, int]) -> list[tuple[int, int]]:
-    start, end = piece
-    if taken[1] <= start or taken[0] >= end:
-        return [piece]
-    return [left for left in ((start, taken[0]), (taken[1], end)) if left[0] < left[1]]
+def _start(one: Finding) -> int:
+    return one.start
+
+
+def _left_of(one: Finding, taken: list[Finding]) -> list[tuple[int, int]]:
+    """The pieces of a finding between those that stand, which are in order and don't overlap."""
+    at, pieces = one.start, []
+    for place in range(max(bisect_right(taken, one.start, key=_start) - 1, 0), len(taken)):
+        other = taken[place]
+        if other.start >= one.end:
+            break
+        if other.start > at:
+            pieces.append((at, other.start))
+        at = max(at, other.end)
+    return [*pieces, (at, one.end)] if at < one.end else pieces
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
