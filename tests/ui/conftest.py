@@ -16,6 +16,7 @@ from ui.bridge import Bridge
 from ui.desk import Action, Desk, NoticeLevel
 from ui.icons import Icons
 from ui.screenshots.double import SampleChat, SampleModels, sample_house
+from ui.screenshots.double_gate import SampleGate
 from ui.screenshots.double_hub import SampleDownloads, SampleHub
 from ui.theme import ThemeStore
 
@@ -48,6 +49,7 @@ class House:
     told: Told
     gone: list[str]
     """Pages that were asked for."""
+    gate: SampleGate
 
 
 @pytest.fixture(autouse=True)
@@ -78,5 +80,5 @@ def house(qapp: QApplication, themes: ThemeStore, core: CoreThread, tmp_path: Pa
     bridge = Bridge(core, services.bus)
     told, gone = Told(), list[str]()
     desk = Desk(services, bridge, themes, Icons(themes), told, tmp_path, gone.append)
-    yield House(desk, made.chat, made.models, made.hub, made.downloads, told, gone)
+    yield House(desk, made.chat, made.models, made.hub, made.downloads, told, gone, made.gate)
     bridge.close()

@@ -38,9 +38,10 @@ def window(qtbot: QtBot, house: House, themes: ThemeStore) -> Window:
 
 def test_pages_come_by_keys_in_the_rails_order(qtbot: QtBot, window: Window) -> None:
     for key, page in (
-        (Qt.Key.Key_2, "models"),
-        (Qt.Key.Key_3, "gate"),
-        (Qt.Key.Key_4, "settings"),
+        (Qt.Key.Key_2, "documents"),
+        (Qt.Key.Key_3, "models"),
+        (Qt.Key.Key_4, "gate"),
+        (Qt.Key.Key_5, "settings"),
         (Qt.Key.Key_1, "chat"),
     ):
         qtbot.keyClick(window, key, Qt.KeyboardModifier.ControlModifier)

@@ -322,8 +322,12 @@ class SampleGate:
         if not provider.has_key:
             return Verdict(False, "no_key", f"There is no key for {provider.name}.", "Enter one on the Gate page.")
         known = self._conversations.get(ask.conversation_id or "")
-        if known is not None and known.label is Label.RESTRICTED:
-            return Verdict(False, "restricted", "This conversation is restricted: nothing of it may leave.")
+        mode = known.gate if known is not None else ask.mode
+        if mode is GateMode.LOCAL:
+            return Verdict(False, "local_only", "This conversation is local only: nothing of it leaves this machine.")
+        if (known.label if known is not None else ask.label) is Label.RESTRICTED:
+            words = "Something in this is restricted: nothing of it leaves this machine, whatever else is set."
+            return Verdict(False, "restricted", words, "Leave it out, or ask the local model.")
         return ALLOWED
 
     def _texts(self, ask: Ask) -> list[tuple[Role, str, str]]:

@@ -75,7 +75,7 @@ class RefusalFrame(QFrame):
 
     def _tell(self, kind: str, code: str, sentence: str, hint: str) -> None:
         set_kind(self, kind)
-        self._step = step_of(code)
+        self._step = step_of(code) or (Step("again", _tr("Look again")) if kind == "danger" else None)
         self._sentence.setText(sentence)
         self._hint.setText(hint)
         self._hint.setVisible(bool(hint))

@@ -54,6 +54,8 @@ class GateSheet(QFrame):
         self.preview: Preview | None = None
         self._providers: tuple[Provider, ...] = ()
         self._busy = False
+        self._barred = False
+        """Something failed since the preview was made: nothing leaves before another look."""
         self.provider = QComboBox()
         self.provider.setAccessibleName(self.tr("Who is asked"))
         self.provider.setMinimumWidth(30 * GRID)
@@ -95,7 +97,7 @@ class GateSheet(QFrame):
         for keys in (SEND, "Ctrl+Return"):
             send = QShortcut(QKeySequence(keys), self)
             send.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            send.activated.connect(self.send.click)
+            send.activated.connect(self._accept)
         self.hide()
 
     # What the carrier calls.
@@ -113,7 +115,7 @@ class GateSheet(QFrame):
 
     def show_preview(self, preview: Preview) -> None:
         first = self.preview is None
-        self._busy = False
+        self._busy = self._barred = False
         self.preview = preview
         self._pile.setCurrentWidget(self._body)
         self._show_provider()
@@ -133,6 +135,7 @@ class GateSheet(QFrame):
         """The look could not be taken, or nothing could be sent: nothing has left."""
         self._busy = False
         if self.preview is not None:
+            self._barred = True
             self.refusal.show_error(error)
             self._show_foot()
             return
@@ -258,7 +261,7 @@ class GateSheet(QFrame):
         allowed = preview is not None and preview.verdict.allowed
         editing = self._right_pile.currentWidget() is self.edit
         self.send.setVisible(preview is None or allowed)
-        self.send.setEnabled(ready and allowed and not editing)
+        self.send.setEnabled(ready and allowed and not editing and not self._barred)
         name = preview.provider.name if preview is not None else ""
         self.send.setText(self.tr("Send to %1").replace("%1", name) if name else self.tr("Send"))
         self.edit_button.setVisible(preview is not None)
@@ -278,6 +281,13 @@ class GateSheet(QFrame):
             self.setFocus(Qt.FocusReason.OtherFocusReason)  # else Qt hands the keyboard on to the next button
             self._show_foot()
             self.sent.emit(self.preview.id, self.preview.body_sha256)
+
+    def _accept(self) -> None:
+        """The key that sends takes an edit over while one edits."""
+        if self._right_pile.currentWidget() is self.edit:
+            self.edit.take()
+        else:
+            self.send.click()
 
     def _toggle(self, placeholder: str, on: bool) -> None:
         if self.preview is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import QSize
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QLayout, QWidget
 
 from ui.theme import GRID
 from ui.widgets.parts import row
@@ -17,8 +18,10 @@ class SideBySide(QWidget):
 
     def __init__(self, left: QWidget, right: QWidget, width: int, *, least: int = 800) -> None:
         super().__init__()
-        self._right, self._width, self._least = right, width, least
+        self._left, self._right, self._width, self._least = left, right, width, least
         self._flow = row(left, right, spacing=3 * GRID)
+        # Else a window that was wide once could not become narrow: what is out of sight is not laid out anew.
+        self._flow.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
         self.setLayout(self._flow)
         self._arrange(beside=True)
 
@@ -26,6 +29,11 @@ class SideBySide(QWidget):
     def beside(self) -> bool:
         """Whether they stand side by side."""
         return self._flow.direction() is QBoxLayout.Direction.LeftToRight
+
+    def minimumSizeHint(self) -> QSize:
+        """As narrow as the wider of the two, one above the other."""
+        width = max(self._left.minimumSizeHint().width(), self._right.minimumSizeHint().width())
+        return QSize(width, self._left.minimumSizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

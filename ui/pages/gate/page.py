@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from PySide6.QtCore import QSize
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QApplication, QStackedWidget, QWidget
+from PySide6.QtWidgets import QApplication, QLayout, QStackedWidget, QWidget
 
 from ui.desk import Command, Desk
 from ui.pages.gate.budgets import BudgetsView
@@ -52,6 +53,7 @@ class GatePage(QWidget):
         whole = column(top, self._head, self._pile, spacing=2 * GRID, margin=3 * GRID)
         whole.setStretch(2, 1)
         self._top = top
+        whole.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
         self.setLayout(whole)
         self.show_section("map")
 
@@ -136,6 +138,10 @@ class GatePage(QWidget):
         run: Callable[[], None] | None = getattr(self._pile.currentWidget(), wish, None)
         if run is not None:
             run()
+
+    def minimumSizeHint(self) -> QSize:
+        """Of the narrow arrangement, so that a wide window can become narrow at once."""
+        return QSize(self.bar.minimumSizeHint().width() + 6 * GRID, super().minimumSizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Title, sections and switch in one line where there is room."""
