@@ -46,7 +46,7 @@ async def _ask(product: Product, text: str, model_id: str | None, *, show: bool)
     count = await product.provider.count_tokens(endpoint, prompt)
     refuse_overflow(ContextUse(count, endpoint.n_ctx, exact=True))
     sampling = Sampling(values.temperature, values.top_p, values.repeat_penalty, values.max_tokens, logprobs=True)
-    watch = AnswerWatch(prompt, count, endpoint.n_ctx, values.routing)
+    watch = AnswerWatch(text, count, endpoint.n_ctx, values.routing)
     answer = _Answer(endpoint)
     asked_at = time.monotonic()
     async for chunk in product.provider.stream(endpoint, prompt, sampling):

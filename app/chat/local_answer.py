@@ -11,9 +11,9 @@ from typing import Protocol
 
 from app.chat.answer import LiveAnswer
 from app.chat.conversing import Write
-from app.chat.prompt import refuse_overflow
+from app.chat.prompt import Part, asked_of, attached_tokens, messages_of, refuse_overflow
 from app.chat.records import ContextUse
-from app.providers.provider import Endpoint, PromptMessage, Provider, Sampling
+from app.providers.provider import Endpoint, Provider, Sampling
 from app.routing.watch import AnswerWatch
 from app.settings import Settings
 from engine.errors import GatehouseError, WorkerError
@@ -35,7 +35,7 @@ class ModelHost(Protocol):
         """Why the worker at ``endpoint`` is gone, as soon as that is known; ``None`` when it seems to live."""
 
 
-MakePrompt = Callable[[], Awaitable[Sequence[PromptMessage]]]
+MakePrompt = Callable[[], Awaitable[Sequence[Part]]]
 
 
 class LocalAnswers:
@@ -54,27 +54,26 @@ class LocalAnswers:
 
         return write
 
-    async def _stream_with_one_retry(
-        self, live: LiveAnswer, model_id: str | None, prompt: Sequence[PromptMessage]
-    ) -> None:
+    async def _stream_with_one_retry(self, live: LiveAnswer, model_id: str | None, parts: Sequence[Part]) -> None:
         """A worker that died before it said a word is asked again once it is back; after a word nothing is repeated."""
         for attempt in (1, 2):
             endpoint = await self._host.ensure_ready(model_id)
             live.sent_to(endpoint)
             try:
-                await self._stream(live, endpoint, prompt)
+                await self._stream(live, endpoint, parts)
                 return
             except WorkerError as error:
                 cause = await self._host.explain_loss(endpoint) or error
                 if live.has_text or attempt == 2:
                     raise cause from error
 
-    async def _stream(self, live: LiveAnswer, endpoint: Endpoint, prompt: Sequence[PromptMessage]) -> None:
+    async def _stream(self, live: LiveAnswer, endpoint: Endpoint, parts: Sequence[Part]) -> None:
+        prompt = messages_of(parts)
         count = await self._provider.count_tokens(endpoint, prompt)
         refuse_overflow(ContextUse(count, endpoint.n_ctx, exact=True))
         values = self._settings.values
         sampling = Sampling(values.temperature, values.top_p, values.repeat_penalty, values.max_tokens, logprobs=True)
-        watch = AnswerWatch(prompt, count, endpoint.n_ctx, values.routing)
+        watch = AnswerWatch(asked_of(parts), count, endpoint.n_ctx, values.routing, attached_tokens(parts))
         self._note(live, watch)
         async with aclosing(self._provider.stream(endpoint, prompt, sampling, live.conversation_id)) as chunks:
             async for chunk in chunks:

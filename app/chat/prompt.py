@@ -38,6 +38,8 @@ class AttachedText:
     name: str
     text: str
     label: Label
+    whole_characters: int = 0
+    """Of the document that it is taken from; a question about more than fits is flagged."""
 
 
 class Attachments(Protocol):
@@ -110,6 +112,19 @@ def _attach(parts: list[Part], attached: tuple[AttachedText, ...], label: Label)
         strictest((last.label, *(document.label for document in attached))),
         attached,
     )
+
+
+def attached_tokens(parts: Iterable[Part]) -> int:
+    """About how many tokens the documents of a prompt would take as a whole."""
+    documents = (document for part in parts for document in part.documents)
+    return round(sum(max(one.whole_characters, len(one.text)) for one in documents) / _BYTES_PER_TOKEN)
+
+
+def asked_of(parts: Sequence[Part]) -> str:
+    """What the person asks, without the documents that it is about."""
+    if not parts or parts[-1].role != "user":
+        return ""
+    return parts[-1].text.removeprefix("\n\n".join(one.text for one in parts[-1].documents))
 
 
 def messages_of(parts: Iterable[Part]) -> tuple[PromptMessage, ...]:

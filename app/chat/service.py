@@ -227,9 +227,8 @@ class ChatService:
 
     async def line_beside(self, message_id: str) -> Line:
         """What would be asked for another answer in the place of this one. Raises ``GatehouseError``."""
-        answer = await self._answer(message_id)
+        stored, answer = await self.answer(message_id)
         above = await self._path(answer.parent_id)
-        stored = await self._lane.read(lambda connection: conversations.get(connection, answer.conversation_id))
         return Line(stored, answer, above, await self._lay_out(stored, above))
 
     async def first_line(self, draft: str, mode: GateMode, label: Label, system_prompt: str = "") -> Line:
@@ -267,11 +266,17 @@ class ChatService:
 
         return await self._lane.write(work)
 
-    async def _answer(self, message_id: str) -> Message:
-        found = await self._lane.read(lambda connection: messages.get(connection, message_id))
-        if found.role != "assistant" or found.parent_id is None:
-            raise RequestError("not_an_answer", "Only an answer can be asked for anew.")
-        return (self._saver.unsaved | self._answers.snapshot()).get(message_id, found)
+    async def answer(self, message_id: str) -> tuple[Conversation, Message]:
+        """An answer as it is now, and its conversation. Raises ``GatehouseError`` when it is none."""
+
+        def work(connection: Connection) -> tuple[Conversation, Message]:
+            found = messages.get(connection, message_id)
+            if found.role != "assistant" or found.parent_id is None:
+                raise RequestError("not_an_answer", "Only an answer can be asked for anew.")
+            return conversations.get(connection, found.conversation_id), found
+
+        conversation, stored = await self._lane.read(work)
+        return conversation, (self._saver.unsaved | self._answers.snapshot()).get(message_id, stored)
 
     async def _exists(self, conversation_id: str) -> bool:
         return await self._lane.read(lambda connection: conversations.exists(connection, conversation_id))
@@ -340,8 +345,8 @@ class ChatService:
     def _start(self, conversation: Conversation, pending: Message) -> None:
         live = LiveAnswer(pending, self._bus.publish, self._saver.note)
 
-        async def make_prompt() -> tuple[PromptMessage, ...]:
-            return prompts.messages_of(await self._lay_out(conversation, await self._path(pending.parent_id)))
+        async def make_prompt() -> tuple[Part, ...]:
+            return await self._lay_out(conversation, await self._path(pending.parent_id))
 
         self._answers.start(live, self._local.writer(conversation.model_id, make_prompt))
 

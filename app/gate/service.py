@@ -156,27 +156,26 @@ class GateService:
         return next((card.id for card in cards if card.built_in and not card.fault), None)
 
     async def offers(self, message_id: str) -> Offers:
-        line = await self._chat.line_beside(message_id)
-        model_id = line.answer.model_id if line.answer is not None else None
-        larger = await larger_model(self._models, model_id)
-        cloud = await self._asking.may_ask(line.conversation)
+        conversation, answer = await self._chat.answer(message_id)
+        larger = await larger_model(self._models, answer.model_id)
+        cloud = await self._asking.may_ask(conversation)
         if larger is None:
             return Offers(None, "", cloud)
         return Offers(larger.id, larger.name, cloud)
 
     async def ask_larger(self, message_id: str) -> str:
-        line = await self._chat.line_beside(message_id)
-        larger = await larger_model(self._models, line.answer.model_id if line.answer is not None else None)
+        _, answer = await self._chat.answer(message_id)
+        larger = await larger_model(self._models, answer.model_id)
         if larger is None:
             raise GatehouseError("no_larger_model", "There is no larger model on this machine that fits.")
         await self._models.load(larger.id)
         return await self._chat.regenerate(message_id)
 
     async def keep(self, message_id: str) -> None:
-        line = await self._chat.line_beside(message_id)
-        if line.answer is None or line.answer.flag is None:
+        _, answer = await self._chat.answer(message_id)
+        if answer.flag is None:
             return
-        kept = await self._chat.set_flag(message_id, replace(line.answer.flag, kept=True))
+        kept = await self._chat.set_flag(message_id, replace(answer.flag, kept=True))
         self._bus.publish(AnswerFlagged(kept))
 
     # Asking somebody elsewhere.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from app.gate.records import Flag
-from app.providers.provider import Chunk, PromptMessage
+from app.providers.provider import Chunk
 from app.routing import rules
 from app.routing.confidence import Confidence
 from app.routing.features import features
@@ -21,17 +19,17 @@ class AnswerWatch:
 
     def __init__(
         self,
-        prompt: Sequence[PromptMessage],
+        asked: str,
         prompt_tokens: int,
         n_ctx: int,
         limits: Thresholds,
         attached_tokens: int = 0,
     ) -> None:
+        """``asked``: the person's last message, without the documents that it is about."""
         self._limits = limits
         self._confidence = Confidence(limits.window_tokens)
         self._beginning = ""
         self._looked_at = 0
-        asked = prompt[-1].text if prompt and prompt[-1].role == "user" else ""
         self._prompt = (
             *rules.of_attachments(attached_tokens, n_ctx, limits),
             *rules.of_context(prompt_tokens, n_ctx, limits),

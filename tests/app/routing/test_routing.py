@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.gate.records import Tier
-from app.providers.provider import Chunk, PromptMessage
+from app.providers.provider import Chunk
 from app.routing import rules, thresholds
 from app.routing.confidence import Confidence
 from app.routing.decision import decide
@@ -68,7 +68,7 @@ def test_thresholds_decide() -> None:
 
 
 def _watch(prompt: str = "Hello", prompt_tokens: int = 20, limits: Thresholds = LIMITS) -> AnswerWatch:
-    return AnswerWatch((PromptMessage("user", prompt),), prompt_tokens, 1000, limits)
+    return AnswerWatch(prompt, prompt_tokens, 1000, limits)
 
 
 def _say(watch: AnswerWatch, chance: float, tokens: int, text: str = "x ") -> bool:
@@ -122,7 +122,7 @@ def test_a_cut_answer_and_a_full_context_are_flagged() -> None:
 
 
 def test_documents_beyond_the_context_ask_for_the_cloud() -> None:
-    watch = AnswerWatch((PromptMessage("user", "Sum up."),), 500, 1000, LIMITS, attached_tokens=12_000)
+    watch = AnswerWatch("Sum up.", 500, 1000, LIMITS, attached_tokens=12_000)
     assert watch.flag is not None
     assert watch.flag.tier == "cloud"
     assert "12,000" in watch.flag.reasons[0]
