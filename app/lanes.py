@@ -82,7 +82,7 @@ class StoreLane:
     """
 
     def __init__(self, path: Path, key: bytes | None = None) -> None:
-        self._path = path
+        self.path = path
         self._key = key
         self._writes = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._reads = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="store-read")
@@ -123,7 +123,7 @@ class StoreLane:
     async def resume(self, key: bytes | None) -> None:
         """Go on, under this key. Raises ``StoreError``; it is suspended as before then."""
         self._key = key
-        opened = await asyncio.get_running_loop().run_in_executor(None, database.open_writer, self._path, key)
+        opened = await asyncio.get_running_loop().run_in_executor(None, database.open_writer, self.path, key)
         self._writer = opened  # its thread waits, so nobody else looks at it now
         self._may_write.set()
         self._may_read.set()
@@ -168,7 +168,7 @@ class StoreLane:
     def _writing(self) -> Connection:
         self._await(self._may_write)
         if self._writer is None:
-            self._writer = database.open_writer(self._path, self._key)
+            self._writer = database.open_writer(self.path, self._key)
         return self._writer
 
     def _write(self, work: Callable[[Connection], T]) -> T:
@@ -183,7 +183,7 @@ class StoreLane:
                 if connection.in_transaction:  # not committed; SQLite itself rolls back on some errors
                     connection.execute("ROLLBACK")
         except (Error, OSError) as error:
-            raise faults.explain(error, self._path) from error
+            raise faults.explain(error, self.path) from error
         return result
 
     def _read(self, work: Callable[[Connection], T]) -> T:
@@ -192,7 +192,7 @@ class StoreLane:
             if self._writer is None:
                 # The schema must be there first; the writer's thread makes it.
                 self._writes.submit(self._writing).result()
-            self._reader = database.open_reader(self._path, self._key)
+            self._reader = database.open_reader(self.path, self._key)
         connection = self._reader
         try:
             connection.execute("BEGIN")
@@ -202,7 +202,7 @@ class StoreLane:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
         except (Error, OSError) as error:
-            raise faults.explain(error, self._path) from error
+            raise faults.explain(error, self.path) from error
 
     def _close_reader(self) -> None:
         if self._reader is not None:
