@@ -138,17 +138,7 @@ def _with_names(paths: Paths, text: str, model: str | None) -> Detected:
 
 
 async def _by_everything(product: Product, text: str, model_id: str | None) -> Detected:
-    from app.gate.detect import Detector
-    from app.gate.names import LoopbackAsker, NameFinder
-    from app.gate.scan import Scanner
-    from app.providers import loopback
+    from app.gate.detect import Detected
 
-    terms = await product.services.gate.glossary()
-    endpoint = await product.models.ensure_ready(model_id)
-    scanner = Scanner()
-    try:
-        async with loopback.client() as http:
-            asker = LoopbackAsker(http, endpoint)
-            return await Detector(scanner, NameFinder()).detect([text], terms, asker, endpoint.model_id)
-    finally:
-        await scanner.close()
+    await product.models.ensure_ready(model_id)
+    return Detected((tuple(await product.services.gate.scan(text)),), names_sought=True)
