@@ -7,7 +7,6 @@ business; ``render`` draws the pages.
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -31,6 +30,8 @@ _CELL: Final = 44
 """Characters of a cell before it is wrapped."""
 _MAX_GRID_CELLS: Final = 4000
 """Cells of a table that is also handed over as one."""
+_MAX_CELL: Final = 4000
+"""Characters of a cell of such a table."""
 _WORD: Final = re.compile(r"\S+")
 
 
@@ -137,15 +138,31 @@ def _blocks(item: Paragraph | Grid) -> Iterator[list[_Row]]:
         return
     widths = _widths(item.rows)
     for row in item.rows:
-        cells = [textwrap.wrap(cell, _CELL, break_on_hyphens=False) for cell in row]
+        cells = [[part for line in cell.splitlines() for part in _wrapped(line, _CELL)] for cell in row]
         yield [_grid_row(parts, widths) for parts in zip_longest(*cells, fillvalue="")] or [[]]
 
 
-def _wrapped(line: str) -> list[str]:
-    if len(line) <= _COLUMNS:
+def _wrapped(line: str, width: int = _COLUMNS) -> list[str]:
+    """Parts of a line of at most ``width`` characters, broken at spaces where there are any; its indent is kept.
+
+    Linear in the line's length, whatever it is made of: a megabyte without a space is an ordinary thing in the wild.
+    """
+    if len(line) <= width:
         return [line]
-    indent = len(line) - len(line.lstrip())
-    return textwrap.wrap(line, _COLUMNS, subsequent_indent=" " * min(indent, 40), break_on_hyphens=False) or [""]
+    indent = min(len(line) - len(line.lstrip()), width // 3)
+    parts: list[str] = []
+    part = " " * indent
+    used = False
+    for match in _WORD.finditer(line):
+        word = match[0]
+        for start in range(0, len(word), width - indent):
+            piece = word[start : start + width - indent]
+            if used and len(part) + 1 + len(piece) > width:
+                parts.append(part)
+                part, used = " " * indent, False
+            part += f" {piece}" if used else piece
+            used = True
+    return [*parts, part]
 
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
@@ -191,7 +208,8 @@ class _Setting:
         if isinstance(item, Grid):
             self.row += 1
             cells = sum(len(row) for row in item.rows)
-            if tokens and len(item.rows) <= _ROWS and cells <= _MAX_GRID_CELLS:
+            small = all(len(cell) <= _MAX_CELL for row in item.rows[:_ROWS] for cell in row)
+            if tokens and len(item.rows) <= _ROWS and cells <= _MAX_GRID_CELLS and small:
                 box = tokens[0].box
                 for token in tokens:
                     box = box.union(token.box)

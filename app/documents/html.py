@@ -73,7 +73,7 @@ class _Walk:
         self._lines = []
 
     def _visit(self, node: Any, depth: int) -> None:
-        tag = node.tag
+        tag = node.tag or "-unknown"
         if tag == "-text":
             self._line.append(node.text_content or "")
         elif tag == "br":

@@ -107,15 +107,21 @@ def _column_width(pieces: Sequence[_Piece]) -> float:
 def _lines(pieces: Iterable[_Piece]) -> list[_Line]:
     """Pieces whose middles are at one height, from top to bottom, each line in reading order."""
     lines: list[_Line] = []
-    for piece in sorted(pieces, key=lambda p: p.middle):
-        for line in reversed(lines[-3:]):
-            middle = sum(p.middle for p in line[-8:]) / len(line[-8:])
-            height = min(statistics.median(p.height for p in line[-8:]), piece.height)
-            if abs(middle - piece.middle) <= 0.5 * height and not _collides(line, piece):
-                line.append(piece)
+    edges: list[float] = []  # how far each line reaches; most pieces come in the order of reading and lie beyond
+    for piece in sorted(pieces, key=lambda p: p.y0 + p.y1):
+        middle, height = piece.middle, piece.height
+        for index in range(len(lines) - 1, max(len(lines) - 4, -1), -1):
+            recent = lines[index][-4:]
+            apart = abs(sum(p.middle for p in recent) / len(recent) - middle)
+            if apart > 0.5 * min(sum(p.height for p in recent) / len(recent), height):
+                continue
+            if piece.x0 >= edges[index] or not _collides(lines[index], piece):
+                lines[index].append(piece)
+                edges[index] = max(edges[index], piece.x1)
                 break
         else:
             lines.append([piece])
+            edges.append(piece.x1)
     lines.sort(key=lambda line: statistics.median(p.middle for p in line))
     return [_ordered(line) for line in lines]
 

@@ -29,6 +29,7 @@ _MIN_LETTERS: Final = 8
 _FEW_LETTERS: Final = 60
 """So few beside a picture that fills the page are a stamp upon a scan."""
 _SCAN_RATIO: Final = 0.5
+_LARGE_PICTURE_RATIO: Final = 0.2
 _MAX_GARBAGE_RATIO: Final = 0.25
 _OCR_DPI: Final = 200
 _MAX_OCR_SIDE_PX: Final = 3500
@@ -38,6 +39,10 @@ _MAX_OBJECTS: Final = 20_000
 _HYPHEN: Final = 2  # what pdfium says for a hyphen at a line's end
 _ANGLE_SAMPLES: Final = 40
 _PIECE_BYTES: Final = 1 << 20
+
+
+_Edges = tuple[float, float, float, float]
+_NOWHERE: Final = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,8 @@ class PdfDocument:
             return self._recognised(page, number, [] if garbage > _MAX_GARBAGE_RATIO else tokens, findings)
         if not tokens:
             findings.note(f"Page {number} is empty.")
+        elif objects.picture_ratio > _LARGE_PICTURE_RATIO:
+            findings.note(f"Page {number} has text and a large picture; what is written in the picture was not read.")
         tables: tuple[Table, ...] = ()
         if min(objects.rules) >= _MIN_RULES and rotation == 0:
             tables = ruled_tables(self._data, self._password, number - 1)
@@ -207,11 +214,17 @@ class _Affine:
         xx, xy, yx, yy = m.yy / determinant, -m.xy / determinant, -m.yx / determinant, m.xx / determinant
         return cls(xx, xy, -(xx * m.x + xy * m.y), yx, yy, -(yx * m.x + yy * m.y))
 
-    def box(self, left: float, bottom: float, right: float, top: float) -> Box:
-        """The box around a mapped rectangle."""
+    def edges(self, left: float, bottom: float, right: float, top: float) -> _Edges:
+        """The edges around a mapped rectangle."""
         x0, y0 = self.xx * left + self.xy * bottom + self.x, self.yx * left + self.yy * bottom + self.y
         x1, y1 = self.xx * right + self.xy * top + self.x, self.yx * right + self.yy * top + self.y
-        return Box(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+        if x0 > x1:
+            x0, x1 = x1, x0
+        return (x0, y0, x1, y1) if y0 <= y1 else (x0, y1, x1, y0)
+
+    def box(self, left: float, bottom: float, right: float, top: float) -> Box:
+        """The same as a box."""
+        return Box(*self.edges(left, bottom, right, top))
 
 
 def _text_layer(page: Any, width: float, height: float) -> tuple[list[Token], int, int, float]:
@@ -232,8 +245,7 @@ class _Characters:
         self._size = (width, height)
         self._words: list[Token] = []
         self._open: list[str] = []
-        self._box: Box | None = None
-        self._last: Box | None = None
+        self._around = self._last = _NOWHERE
 
     def words(self) -> tuple[list[Token], int, int, float]:
         count = native.FPDFText_CountChars(self._page)
@@ -259,24 +271,33 @@ class _Characters:
             garbage += code == 0xFFFD or 0xE000 <= code < 0xF900 or 0x7F <= code < 0xA0
             if not box_of(self._page, index, into):
                 continue
-            self._add(character, self._shown.box(rectangle.left, rectangle.bottom, rectangle.right, rectangle.top))
+            self._add(character, self._shown.edges(rectangle.left, rectangle.bottom, rectangle.right, rectangle.top))
         self._finish()
         return self._words, self._rotation(count), letters, garbage / max(letters + garbage, 1)
 
-    def _add(self, character: str, box: Box) -> None:
-        last = self._last
-        if last is not None and _jumps(last, box):
+    def _add(self, character: str, edges: _Edges) -> None:
+        if self._open and _jumps(self._last, edges):
             self._finish()
+        if self._open:
+            x0, y0, x1, y1 = self._around
+            a0, b0, a1, b1 = edges
+            self._around = (
+                x0 if x0 < a0 else a0,
+                y0 if y0 < b0 else b0,
+                x1 if x1 > a1 else a1,
+                y1 if y1 > b1 else b1,
+            )
+        else:
+            self._around = edges
         self._open.append(character)
-        self._box = box if self._box is None else self._box.union(box)
-        self._last = box
+        self._last = edges
 
     def _finish(self) -> None:
-        if self._open and self._box is not None:
-            box = clipped(self._box, *self._size)
+        if self._open:
+            box = clipped(Box(*self._around), *self._size)
             if box is not None:
                 self._words.append(Token("".join(self._open), box))
-        self._open, self._box, self._last = [], None, None
+        self._open = []
 
     def _rotation(self, count: int) -> int:
         """The quarter turn, clockwise, that makes most characters stand upright."""
@@ -293,12 +314,20 @@ class _Characters:
         return max(votes, key=lambda quarter: votes[quarter])
 
 
-def _jumps(last: Box, box: Box) -> bool:
-    """Whether a character does not stand beside the one before it, in whatever direction the text runs."""
-    size = max(min(last.height, box.height), min(last.width, box.width), 1.0)
-    apart_x = max(box.x0 - last.x1, last.x0 - box.x1)
-    apart_y = max(box.y0 - last.y1, last.y0 - box.y1)
-    return max(apart_x, apart_y) > 0.6 * size
+def _jumps(last: _Edges, edges: _Edges) -> bool:
+    """Whether a character does not stand beside the one before it, in whatever direction the text runs.
+
+    Called for every character of a document: hence bare numbers.
+    """
+    x0, y0, x1, y1 = last
+    a0, b0, a1, b1 = edges
+    apart = a0 - x1 if a0 > x1 else x0 - a1
+    apart_y = b0 - y1 if b0 > y1 else y0 - b1
+    if apart_y > apart:
+        apart = apart_y
+    if apart <= 0.6:
+        return False
+    return apart > 0.6 * max(min(y1 - y0, b1 - b0), min(x1 - x0, a1 - a0), 1.0)
 
 
 def _look_at_objects(page: Any, area: float) -> _Objects:

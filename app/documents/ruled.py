@@ -9,6 +9,8 @@ from typing import Final
 from app.documents.records import Box, Table
 
 _MAX_CELLS: Final = 4000
+_MAX_CELL: Final = 4000
+"""Characters."""
 
 
 def ruled_tables(data: bytes, password: str | None, index: int) -> tuple[Table, ...]:
@@ -21,7 +23,7 @@ def ruled_tables(data: bytes, password: str | None, index: int) -> tuple[Table, 
             page = pdf.pages[0]
             found = []
             for table in page.find_tables()[:50]:
-                rows = tuple(tuple((cell or "").strip() for cell in row) for row in table.extract())
+                rows = tuple(tuple((cell or "").strip()[:_MAX_CELL] for cell in row) for row in table.extract())
                 if len(rows) >= 2 and len(rows[0]) >= 2 and len(rows) * len(rows[0]) <= _MAX_CELLS:
                     found.append(Table(Box(*(float(edge) for edge in table.bbox)), rows))
             return tuple(found)

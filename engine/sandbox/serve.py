@@ -33,6 +33,7 @@ def serve(handler: Handler, settings: str) -> NoReturn:
     """Answer questions until there are no more, then end the process. ``settings``: from ``settings_of``."""
     answers = os.dup(1)
     os.dup2(2, 1)
+    _speak_bytes(answers)
     fields = read_object(settings, _SETTINGS_BYTES)
     limits = from_plain(Limits, fields.get("limits"), "limits")
     parent = fields.get("parent")
@@ -71,6 +72,21 @@ def _answer(handler: Handler, question: bytes, answers: int, limits: Limits) -> 
         last = str(error).strip().splitlines()[-1:]
         reply = _fault(CHILD_FAILED, ": ".join([type(error).__name__, *last])[:500], "")
     _write(answers, reply)
+
+
+if sys.platform == "win32":
+
+    def _speak_bytes(answers: int) -> None:
+        """Frames are not text: no line ends are to be changed in them."""
+        import msvcrt
+
+        for descriptor in (0, answers):
+            msvcrt.setmode(descriptor, os.O_BINARY)
+
+else:
+
+    def _speak_bytes(answers: int) -> None:
+        """There is no other way here."""
 
 
 def _fault(code: str, sentence: str, hint: str) -> bytes:

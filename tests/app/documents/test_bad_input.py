@@ -114,10 +114,10 @@ async def test_an_encrypted_pdf_asks_for_its_password(pool: ReaderPool, tmp_path
 
 
 def flood() -> bytes:
-    """A PDF whose one page unpacks to two thousand million bytes of drawing."""
+    """A PDF whose one page unpacks to six hundred megabytes of drawing."""
     packer = zlib.compressobj(9)
     piece = b"0 0 m 9 9 l S " * (1 << 16)
-    data = b"".join(packer.compress(piece) for _ in range(2200)) + packer.flush()
+    data = b"".join(packer.compress(piece) for _ in range(700)) + packer.flush()
     whole = pdf(PdfPage(content=b"PLACE"))
     start = whole.index(b"stream\n", whole.index(b"FlateDecode /Length")) + 7
     head = whole[:start].replace(b"/Length %d" % (whole.index(b"\nendstream") - start), b"/Length %d" % len(data))
@@ -138,6 +138,15 @@ async def test_a_pdf_that_floods_its_reader_costs_only_itself(tmp_path: Path) ->
         assert "35.66" in (await readers.read(good)).text
     finally:
         await readers.close()
+
+
+async def test_endless_lines_and_cells_are_no_trouble(pool: ReaderPool, tmp_path: Path) -> None:
+    (tmp_path / "line.txt").write_text("x" * 3_000_000)
+    reading = await pool.read(tmp_path / "line.txt")
+    assert sum(len(word.text) for page in reading.pages for word in page.words) == 3_000_000
+    (tmp_path / "cell.csv").write_text("a;b\n1;" + "long " * 20_000 + "\n2;3\n")
+    reading = await pool.read(tmp_path / "cell.csv")
+    assert reading.text.split().count("long") == 20_000
 
 
 async def test_text_of_a_document_is_only_text(pool: ReaderPool, tmp_path: Path) -> None:
