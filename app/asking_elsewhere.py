@@ -14,7 +14,7 @@ from app import printer
 from app.bootstrap import Product
 from app.gate.label import GateMode, Label
 from app.gate.policy import refuse
-from app.gate.records import Ask, Preview, Verdict
+from app.gate.records import Ask, Preview
 from app.providers.provider import Chunk, Usage
 from engine.errors import GatehouseError
 
@@ -65,9 +65,16 @@ def ask(product: Product, question: Question, *, as_json: bool) -> bool:
 
     Raises ``GatehouseError``: then nothing left, or what went wrong.
     """
+    shows = question.mode is GateMode.ASK or question.label is Label.CONFIDENTIAL
+    if shows and not sys.stdin.isatty():
+        raise GatehouseError(
+            "needs_sheet",
+            "Nobody at a terminal can agree to what would leave, so nothing was sent.",
+            "See it with gatehouse gate preview, or use --gate open.",
+        )
     made = product.run(_preview(product, question))
     refuse(made.verdict)
-    if (question.mode is GateMode.ASK or made.label is Label.CONFIDENTIAL) and not _agreed(made):
+    if shows and not _agreed(made):
         product.run(product.gate.discard(made.id))
         return False
     future = product.core.submit(_stream(product.gate.stream(made.id, made.body_sha256), show=not as_json))
@@ -108,15 +115,6 @@ async def _wake_names(product: Product) -> None:
 
 
 def _agreed(made: Preview) -> bool:
-    if not sys.stdin.isatty():
-        refuse(
-            Verdict(
-                False,
-                "needs_sheet",
-                "Nobody at a terminal can agree to what would leave, so nothing was sent.",
-                "See it with gatehouse gate preview, or use --gate open.",
-            )
-        )
     sys.stderr.write(_sheet(made))
     sys.stderr.flush()
     return sys.stdin.readline().strip().casefold() in ("y", "yes")
