@@ -10,6 +10,7 @@ import itertools
 import math
 import re
 import statistics
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -18,8 +19,10 @@ from app.documents.draft import DraftPage, Token
 from app.documents.records import Box, is_right_to_left
 
 _UNSEEN: Final = re.compile(
-    "[\\x00-\\x20\\x7f-\\x9f\\ud800-\\udfff\\u200b\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069\\ufeff]"
+    "[\\x00-\\x20\\x7f-\\x9f\\xad\\ud800-\\udfff\\u200b\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069\\ufeff]"
 )
+_JOINED: Final = re.compile("[\\ufb00-\\ufdff\\ufe70-\\ufefc]")
+"""Ligatures and shaped letters that fonts put in the place of the letters that were typed."""
 _MAX_COLUMNS: Final = 240
 _MIN_PROSE_LINES: Final = 6
 _MIN_PROSE_WORDS: Final = 3.0
@@ -71,8 +74,10 @@ def lay_out(page: DraftPage) -> Laid:
 
 
 def _cleaned(token: Token) -> Token:
-    """Without what moves a cursor, turns the direction of what follows, or is no character at all."""
+    """Without what moves a cursor, turns the direction of what follows, or is no character at all; ligatures undone."""
     text = _UNSEEN.sub("", token.text)
+    if _JOINED.search(text):
+        text = _JOINED.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
     return token if text == token.text else replace(token, text=text)
 
 

@@ -60,6 +60,7 @@ def _docx(data: bytes, notes: list[str]) -> Iterator[Item]:
     if section is not None and not section.header.is_linked_to_previous:
         yield from _docx_items(section.header._element)
     yield from _docx_items(document.element.body)
+    yield from _docx_notes(document.part)
     if section is not None and not section.footer.is_linked_to_previous:
         yield from _docx_items(section.footer._element)
 
@@ -73,6 +74,18 @@ def _docx_items(parent: Any) -> Iterator[Item]:
             yield Grid([_docx_row(row) for row in child.iter(f"{_W}tr") if _owner(row, "tbl") is child])
         elif child.tag in (f"{_W}sdt", f"{_W}sdtContent", f"{_W}ins", f"{_W}customXml", f"{_W}smartTag"):
             yield from _docx_items(child)
+
+
+def _docx_notes(part: Any) -> Iterator[Item]:
+    """Footnotes and endnotes, after the text that they belong to."""
+    from docx.oxml import parse_xml
+
+    for relation in part.rels.values():
+        name = relation.reltype.rpartition("/")[2]
+        if name in ("footnotes", "endnotes") and not relation.is_external:
+            for note in parse_xml(relation.target_part.blob):
+                if note.get(f"{_W}type") is None:  # else it is the line that parts them from the text
+                    yield from _docx_items(note)
 
 
 def _docx_row(row: Any) -> list[str]:

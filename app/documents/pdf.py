@@ -254,7 +254,7 @@ def _spread(text: str, box: Box) -> list[Token]:
     longest = max((len(" ".join(words)) for words in lines), default=0)
     tokens = []
     row = min(box.height / max(len(lines), 1), 14.0)
-    letter = min(box.width / max(longest, 1), row * 0.6)
+    letter = min(box.width / max(longest, 1), row * 0.42)
     for number, words in enumerate(lines):
         x, y = box.x0, box.y0 + number * row
         for word in words:

@@ -50,6 +50,7 @@ def test_lines_of_a_skewed_scan_are_put_together(skew: float) -> None:
 
 def test_characters_that_steer_are_taken_out() -> None:
     assert text_of(token(0, 0, "a\x1b[2Jb\u202e"), token(100, 0, "\x07")) == "a[2Jb"
+    assert text_of(token(0, 0, "o\ufb03ce")) == "office"
 
 
 def test_places_are_one_box_a_line_and_parts_of_words() -> None:

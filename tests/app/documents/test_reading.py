@@ -11,6 +11,10 @@ import docx
 import openpyxl
 import pptx
 import pytest
+from docx.opc.constants import RELATIONSHIP_TYPE
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
+from docx.oxml import parse_xml
 from PIL import Image
 
 from app.documents.pool import ReaderPool
@@ -157,6 +161,26 @@ async def test_office_files(pool: ReaderPool, tmp_path: Path) -> None:
     reading = await pool.read(tmp_path / "c.pptx")
     assert_consistent(reading)
     assert reading.text.index("Results of the year") < reading.text.index("Profit up")
+
+
+async def test_word_documents_with_notes_changes_and_controls(pool: ReaderPool, tmp_path: Path) -> None:
+    w = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+    document = docx.Document()
+    document.add_paragraph("The fee is ")
+    for inner in (
+        "<w:del w:id='1'><w:r><w:delText>100</w:delText></w:r></w:del>",
+        "<w:ins w:id='2'><w:r><w:t>250 EUR</w:t></w:r></w:ins>",
+        "<w:sdt><w:sdtContent><w:r><w:t> a month</w:t></w:r></w:sdtContent></w:sdt>",
+    ):
+        document.paragraphs[0]._p.append(parse_xml(inner.replace(">", f" {w}>", 1)))
+    notes = (
+        f"<w:footnotes {w}><w:footnote w:id='1'><w:p><w:r><w:t>plus VAT</w:t></w:r></w:p></w:footnote></w:footnotes>"
+    )
+    part = Part(PackURI("/word/footnotes.xml"), "application/xml", notes.encode(), document.part.package)
+    document.part.relate_to(part, RELATIONSHIP_TYPE.FOOTNOTES)
+    document.save(str(tmp_path / "changed.docx"))
+    reading = await pool.read(tmp_path / "changed.docx")
+    assert [line for line in reading.text.splitlines() if line] == ["The fee is 250 EUR a month", "plus VAT"]
 
 
 async def test_html_csv_markdown_and_encodings(pool: ReaderPool, tmp_path: Path) -> None:
