@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from app.documents.batch_records import FileState, NewBatch
+from app.documents.review_records import ExportFormat
 from app.gate.label import GateMode
 from app.gate.records import Ask, Provider
 from engine.errors import GatehouseError
@@ -71,6 +73,7 @@ def afternoon(folder: Path, *, short: bool) -> None:
         house.ready()
         ask(house, found.id, "Thank you.")
         if not short:
+            extract_values(house, folder)
             product.run(services.chat.rename(found.id, "Lighthouses"))
             product.run(services.chat.delete(found.id))
             product.run(services.chat.undelete(found.id))
@@ -157,6 +160,23 @@ def read_documents(house: House, folder: Path) -> None:
 
     house.product.run(read())
     done("read documents")
+
+
+def extract_values(house: House, folder: Path) -> None:
+    """A batch of documents, its pages and an export."""
+    product, documents = house.product, house.product.services.documents
+    receipt = folder / "receipt.txt"
+    receipt.write_text("Corner Shop\n12 March 2026\nBread 3.20\nTotal EUR 3.20\n", "utf-8")
+    batch = product.run(documents.create(NewBatch((receipt,), "receipt")))
+    deadline = time.monotonic() + 60
+    while not all(one.state.is_ended for one in product.run(documents.files(batch.id))):
+        house.next(deadline)
+    (file,) = product.run(documents.files(batch.id))
+    assert file.state is FileState.DONE, file
+    assert file.document_id is not None
+    product.run(documents.page_picture(file.document_id, 1, 400))
+    product.run(documents.export([batch.id], folder / "values.csv", ExportFormat.CSV))
+    done("extract values from a batch, look at a page, export")
 
 
 def kill_the_worker(house: House, conversation_id: str) -> None:
