@@ -61,8 +61,10 @@ class _Views:
     """Undone escapes and encodings that were certainly there."""
     buried: str
     """What comes out if things that look encoded are."""
+    folded: str
+    """All of it in small letters, without accents …"""
     squeezed: str
-    """Letters and digits alone, of all of it."""
+    """… and without spaces and signs."""
 
 
 class LeakFinder:
@@ -97,7 +99,7 @@ class LeakFinder:
                 found[text] = Leak(kind, text, where)
         backwards = views.squeezed[::-1]
         for kind, text, squeezed in [*self._squeezed, *(("CANARY", text, _squeeze(text)) for text in self._canaries)]:
-            if text not in found and (squeezed in views.squeezed or squeezed in backwards):
+            if text not in found and (_is_squeezed(kind, text, squeezed, views) or squeezed in backwards):
                 found[text] = Leak(kind, text, "squeezed")
         return tuple(found.values())
 
@@ -155,7 +157,10 @@ def _views(body: bytes) -> _Views:
     all_of_it = "\n".join([*readings, *buried])
     if len(all_of_it) > _MAX_CHARS:
         all_of_it = all_of_it[:_MAX_CHARS]
-    return _Views(_clean(raw), _clean("\n".join(readings[1:])), _clean("\n".join(buried)), _squeeze(_clean(all_of_it)))
+    folded = _fold(_clean(all_of_it))
+    return _Views(
+        _clean(raw), _clean("\n".join(readings[1:])), _clean("\n".join(buried)), folded, _SIGNS.sub("", folded)
+    )
 
 
 def _buried(readings: list[str]) -> list[str]:
@@ -220,19 +225,30 @@ def _clean(text: str) -> str:
     normal = unicodedata.normalize("NFKC", text)
     if normal.isascii():
         return normal
-    return _unseen().sub("", normal)
+    return normal.translate(_unseen())
 
 
 @cache
-def _unseen() -> re.Pattern[str]:
-    """Marks on letters and characters that only steer how others are shown."""
-    every = map(chr, range(sys.maxunicode + 1))
-    return re.compile(f"[{''.join(one for one in every if unicodedata.category(one) in ('Cf', 'Mn'))}]")
+def _unseen() -> dict[int, None]:
+    """Marks on letters, and characters that only steer how others are shown; for ``str.translate``."""
+    return {one: None for one in range(sys.maxunicode + 1) if unicodedata.category(chr(one)) in ("Cf", "Mn")}
+
+
+def _is_squeezed(kind: str, text: str, squeezed: str, views: _Views) -> bool:
+    """Whether it is there once spaces and signs are taken out. A single word within a longer one is another word."""
+    if kind == "CANARY" or not text.isalpha():
+        return squeezed in views.squeezed
+    return views.squeezed.count(squeezed) > views.folded.count(squeezed)
+
+
+def _fold(text: str) -> str:
+    """In small letters, without their accents."""
+    plain = unicodedata.normalize("NFKD", text)
+    if not plain.isascii():
+        plain = plain.translate(_unseen())
+    return plain.casefold()
 
 
 def _squeeze(text: str) -> str:
     """Letters and digits alone, without their accents, in small letters."""
-    plain = unicodedata.normalize("NFKD", text)
-    if not plain.isascii():
-        plain = "".join(character for character in plain if not unicodedata.combining(character))
-    return _SIGNS.sub("", plain.casefold())
+    return _SIGNS.sub("", _fold(text))

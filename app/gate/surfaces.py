@@ -28,6 +28,8 @@ _WORDS: Final = """
     gut gold kurz lang klein gross jung wolf vogel bach berg stein sommer winter herbst kaiser koch bauer reich
     us it in on an so me my he we is as at be do no
 """
+_TELLING_CHARS: Final = 8
+"""Words from this length on are hidden also where they begin a compound."""
 _ALSO_WORDS: Final = frozenset(_WORDS.split())
 """Names that are words too: in small letters they are taken for the word."""
 _VOWELS: Final = "aeiouyáéíóúýěůąęäöü"
@@ -110,8 +112,8 @@ def _end(kind: str, last: str) -> str:
         return ""
     if kind in _FIXED or not last.isalpha():
         return r"(?!\w)"
-    longest = min(max(len(last) - 3, 0), 3)
-    return rf"(?=(?:[^\W\d_]{{0,{longest}}}|{_ENDINGS})(?!\w))" if longest else r"(?!\w)"
+    longest = min(max(len(last) - 3, 0), 3) if len(last) < _TELLING_CHARS else ""
+    return rf"(?=(?:[^\W\d_]{{0,{longest}}}|{_ENDINGS})(?!\w))" if longest != 0 else r"(?!\w)"
 
 
 def _numbered(text: str) -> str:

@@ -38,10 +38,18 @@ def test_the_raw_bytes_are_looked_at_too() -> None:
         ("Ann Lee", "They ran an. Leeds won; the channel led. QW5uZQ== and cafeannlees"),
         ("Mark", "Remark the marked mark; a supermarket."),
         ("Anna", "Susannah and Hannah went to Savannah."),
+        ("Stuttgart", "The Großstuttgarter Blatt."),
     ],
 )
 def test_ordinary_text_is_not_stopped(hidden: str, text: str) -> None:
     assert LeakFinder({"[PERSON_1]": hidden}).find(body(text)) == ()
+
+
+@pytest.mark.parametrize("name", ["spaced", "signs between", "reversed", "zero width", "full width", "hex"])
+def test_a_single_word_is_found_when_it_is_taken_apart(name: str) -> None:
+    text = f"The Großstuttgarter Blatt. {ENCODINGS[name]('Stuttgart')}"
+
+    assert LeakFinder({"[PLACE_1]": "Stuttgart"}).find(body(text))
 
 
 def test_placeholders_and_hidden_literals_are_no_leaks() -> None:

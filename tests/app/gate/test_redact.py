@@ -162,6 +162,14 @@ def test_what_is_switched_off_is_let_through_in_all_its_writings() -> None:
     assert str(Token("IBAN", 1)) in done.known
 
 
+def test_a_long_name_is_hidden_in_its_compounds_too() -> None:
+    text = "Stuttgart, Stuttgarts Stuttgarterinnen"
+    done = Redactor().redact([text], [()], {"[PLACE_1]": "Stuttgart"})
+
+    assert done.texts == ("[PLACE_1], [PLACE_1]s [PLACE_1]erinnen",)
+    assert restore(done.texts[0], done.known) == text
+
+
 def test_placeholders_stay_the_same_through_a_conversation() -> None:
     first = hide("Anna Novák and Jean-Luc Meier")
     second = hide("Jean-Luc Meier alone", "then Bo", known=dict(first.known))
