@@ -63,7 +63,6 @@ class Asking:
         self._eyes = eyes
         self._settings = settings
         self._consents = Consents()
-        self._lines: dict[str, Line] = {}
 
     async def may_ask(self, conversation: Conversation | None) -> Verdict:
         """Before anything is known of the request: whether a conversation may ask anybody elsewhere."""
@@ -90,8 +89,7 @@ class Asking:
             with_sheet=with_sheet,
             known=await self._lane.read(lambda connection: rows.placeholders(connection, conversation.id)),
         )
-        self._lines[sheet.id] = line
-        return await self._show(sheet)
+        return await self._show(sheet, line)
 
     async def change(self, preview_id: str, change: PreviewChange) -> Preview:
         """Make the sheet anew after a change."""
@@ -99,26 +97,23 @@ class Asking:
         provider = before.sheet.provider
         if change.provider_id is not None and change.provider_id != provider.id:
             provider = await self._provider(change.provider_id)
-        return await self._show(before.sheet.changed(change, provider))
+        return await self._show(before.sheet.changed(change, provider), before.line)
 
     async def discard(self, preview_id: str) -> None:
         """Forget a sheet."""
         self._consents.forget(preview_id)
-        self._lines.pop(preview_id, None)
 
     async def send(self, preview_id: str, body_sha256: str, consent: str = SHEET) -> str:
         """Send what was consented to, as a new answer in its place; returns the answer's id."""
         with self._consents.consent(preview_id, body_sha256) as shown:
             await self._judge_now(shown)
-            line, resumed = self._lines[preview_id], shown.sheet.ask.resume
+            answer, resumed = shown.line.answer, shown.sheet.ask.resume
 
             async def write(live: LiveAnswer) -> None:
                 await self._write(live, shown, consent)
 
-            so_far = line.answer.text if resumed and line.answer is not None else ""
-            answer_id = await self._chat.answer_elsewhere(line, write, shown.sheet.ask.draft, so_far)
-        self._lines.pop(preview_id, None)
-        return answer_id
+            so_far = answer.text if resumed and answer is not None else ""
+            return await self._chat.answer_elsewhere(shown.line, write, shown.sheet.ask.draft, so_far)
 
     async def ask(self, ask: Ask) -> str:
         """Preview and send in one. Raises ``GatehouseError`` when policy wants the sheet or forbids it."""
@@ -131,13 +126,12 @@ class Asking:
     async def stream(self, preview_id: str, body_sha256: str) -> AsyncGenerator[Chunk, None]:
         """Send what was consented to on the command line; the answer is kept nowhere."""
         with self._consents.consent(preview_id, body_sha256) as shown:
-            self._lines.pop(preview_id, None)
             await self._judge_now(shown)
         async with aclosing(self._restored(shown, self._permit(shown, COMMAND))) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    async def _show(self, sheet: Sheet) -> Preview:
+    async def _show(self, sheet: Sheet, line: Line) -> Preview:
         around = Surroundings(
             offline=self._outside.offline.is_on,
             budget=await self._outside.ledger.budget(),
@@ -145,7 +139,7 @@ class Asking:
             max_tokens=self._settings.values.max_tokens,
         )
         made = await preview.make(sheet, around, self._eyes.detect, self._eyes.scanner)
-        self._consents.show(Shown(replace(sheet, known=made.known), made))
+        self._consents.show(Shown(replace(sheet, known=made.known), made, line))
         return made.preview
 
     async def _line(self, ask: Ask) -> Line:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from app.chat.lines import Line
 from app.gate.preview import Made, Sheet
 from engine.errors import GatehouseError
 
@@ -23,6 +24,8 @@ class Shown:
 
     sheet: Sheet
     made: Made
+    line: Line
+    """Where the answer's place is."""
 
 
 class Consents:
