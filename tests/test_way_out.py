@@ -81,7 +81,8 @@ MAY_CALL: Mapping[str, frozenset[str]] = {
     "QSslSocket": frozenset(),
     "QNetworkAccessManager": frozenset(),
     "QHostInfo": frozenset(),
-    "openUrl": frozenset({"ui/shell.py", "ui/pages/settings.py", "ui/widgets/message.py"}),
+    # A link that a person clicks, in their browser; a folder of theirs.
+    "openUrl": frozenset({"ui/widgets/message.py", "ui/pages/documents/page.py"}),
 }
 """Makers of connections, by name; in files that may not import their modules, their names do no harm."""
 
@@ -121,7 +122,11 @@ def _beginnings(module: str) -> Iterator[str]:
 
 
 def _means_it(node: ast.Call, called: str) -> bool:
-    """``Client`` alone is a name that others may use for something else."""
+    """``Client`` alone is a name that others may use for something else; folders may be opened by anybody."""
+    if called == "openUrl":
+        address = node.args[0] if node.args else None
+        local = isinstance(address, ast.Call) and isinstance(address.func, ast.Attribute)
+        return not (local and address.func.attr == "fromLocalFile")  # type: ignore[union-attr]
     if called != "Client":
         return True
     return isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") in ("httpx2", "httpx")
@@ -146,6 +151,7 @@ def test_only_the_way_out_opens_connections() -> None:
         "def late():\n    from huggingface_hub import hf_hub_download",
         "from PySide6 import QtNetwork",
         "import asyncio\nasync def f():\n    await asyncio.open_connection('a', 1)",
+        "def f(address):\n    QDesktopServices.openUrl(QUrl(address))",
         "import asyncio\nasync def f(loop):\n    await loop.getaddrinfo('a', 1)",
         "async def f(loop):\n    await loop.create_connection(None, 'a', 1)",
     ],
@@ -243,7 +249,13 @@ def test_no_process_of_that_day_asks_for_a_socket_beyond_it(
     for entry in heard:
         by_event.setdefault(str(entry["event"]), set()).add(entry["pid"])
     hooked = [" ".join(map(str, entry["arguments"])) for entry in heard if entry["event"] == "hooked"]  # type: ignore[call-overload]
-    for child in ("engine.worker", "engine.probe", "engine.llama.renderer", "app.gate.scanner_child", "app.documents.child"):
+    for child in (
+        "engine.worker",
+        "engine.probe",
+        "engine.llama.renderer",
+        "app.gate.scanner_child",
+        "app.documents.child",
+    ):
         assert any(child in line for line in hooked), f"{child} was not watched"
     assert by_event["socket.connect"], "nobody was heard, though the worker is asked over loopback"
     control = {"gatehouse-control.example", "192.0.2.7"}
