@@ -41,9 +41,15 @@ def _locked(stage: Stage) -> None:
     stage.settle()
 
 
+def _table(stage: Stage) -> None:
+    _page(stage).go("table")
+    stage.settle()
+
+
 DOCUMENT_SCENES = (
     Scene("documents-first", _first, page="documents"),
     Scene("documents", _review, page="documents", papers=True),
+    Scene("documents-table", _table, page="documents", papers=True),
     Scene("documents-drop", _drop, page="documents", papers=True),
     Scene("documents-failed", _failed, page="documents", papers=True),
     Scene("documents-locked", _locked, page="documents", papers=True),

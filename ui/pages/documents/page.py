@@ -19,6 +19,7 @@ from ui import display
 from ui.desk import Action, Command, Desk
 from ui.pages.documents.new_batch import NewBatchSheet
 from ui.pages.documents.queue import QueueView
+from ui.pages.documents.results import ResultsView
 from ui.pages.documents.reviewer import ReviewView
 from ui.theme import GRID
 from ui.widgets.choice_bar import ChoiceBar
@@ -27,6 +28,8 @@ from ui.widgets.parts import button, column, frame, label, row
 
 _QUEUE_WIDTH: Final = 31 * GRID
 _LEAST_QUEUE: Final = 26 * GRID
+_REVIEW, _NOTHING, _SHEET, _TABLE = range(4)
+"""What the pile shows."""
 
 
 class DocumentsPage(QWidget):
@@ -41,6 +44,7 @@ class DocumentsPage(QWidget):
         self._last_schema = ""
         self.queue = QueueView(desk)
         self.review = ReviewView(desk)
+        self.results = ResultsView(desk)
         self.nothing = NothingView(desk.themes, desk.icons)
         self.sheet = NewBatchSheet(desk)
         self.sheet.started.connect(self.start)
@@ -53,6 +57,7 @@ class DocumentsPage(QWidget):
         self.pile.addWidget(self.review)
         self.pile.addWidget(self.nothing)
         self.pile.addWidget(self._sheet_page())
+        self.pile.addWidget(self.results)
         self._connect()
         self.setLayout(self._build())
         self._show_batch(None)
@@ -120,7 +125,7 @@ class DocumentsPage(QWidget):
 
         def show(schemas: Sequence[Schema]) -> None:
             self.sheet.ask(paths, schemas, self._last_schema)
-            self.pile.setCurrentIndex(2)
+            self.pile.setCurrentIndex(_SHEET)
 
         self._desk.bridge.call(self._documents.schemas, show, owner=self)
 
@@ -176,6 +181,8 @@ class DocumentsPage(QWidget):
         self.queue.file_chosen.connect(self._show_file)
         self.queue.file_came_further.connect(self.review.follow)
         self.review.file_done.connect(lambda _file_id: self.next_file())
+        self.results.opened.connect(self._open_cell)
+        self.queue.files.modelReset.connect(self._fill_table)
 
     def _show_batch(self, batch: Batch | None) -> None:
         self.export_button.setEnabled(batch is not None)
@@ -190,15 +197,28 @@ class DocumentsPage(QWidget):
                 ),
                 (self.tr("Choose files…"), self.choose_files),
             )
-            self.pile.setCurrentIndex(1)
-        elif self.pile.currentIndex() == 1:
-            self.pile.setCurrentIndex(0)
+            self.pile.setCurrentIndex(_NOTHING)
+        elif self.pile.currentIndex() != _SHEET:
+            self.pile.setCurrentIndex(_TABLE if self.places.key == "table" else _REVIEW)
+            self._fill_table()
+
+    def _fill_table(self) -> None:
+        batch = self.queue.batch
+        if batch is not None and self.pile.currentIndex() == _TABLE:
+            self.results.show_batch(batch, self.queue.files.records)
+
+    def _open_cell(self, file: BatchFile, name: str) -> None:
+        """A cell's evidence: its file and value in the review."""
+        self.go("review")
+        self.queue.choose_file(file.id)
+        self.review.show_file(file, name)
 
     def _show_file(self, file: BatchFile | None) -> None:
         self.review.show_file(file)
 
     def _leave_sheet(self) -> None:
-        self.pile.setCurrentIndex(0 if self.queue.batch is not None else 1)
+        self.pile.setCurrentIndex(_REVIEW)
+        self._show_batch(self.queue.batch)
 
     def _exported(self, done: Exported) -> None:
         folder = QUrl.fromLocalFile(str(done.path.parent))

@@ -50,7 +50,7 @@ class ReviewView(QWidget):
         self.progress = label("", fonts.caption, "muted")
         self.order = ChoiceBar(
             self.tr("Order of the values"),
-            [("doubt", self.tr("Least certain first")), ("document", self.tr("As in the document"))],
+            [("doubt", self.tr("By doubt")), ("document", self.tr("By place"))],
         )
         self.order.chosen.connect(lambda key: self._sort(key == "doubt"))
         self.accept_all = button(self.tr("Accept the rest"), self.accept_rest, "quiet")
