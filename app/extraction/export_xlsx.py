@@ -79,7 +79,9 @@ class XlsxWriter:
         self._unfinished.take_place()
 
     def drop(self) -> None:
-        self._book.close()
+        for sheet in self._book.worksheets:  # each has a file of its own until the workbook is saved
+            sheet.close()
+            sheet._writer.cleanup()
         self._unfinished.drop()
 
     def _prove(self, document: ExportedDocument, value: ExportedValue) -> int:
