@@ -73,8 +73,9 @@ def remove_passphrase(vault: Vault) -> Lock:
             "Keys of providers are sealed with this passphrase, and no keyring service runs here to take them.",
             "Remove the keys first: `gatehouse providers remove NAME`.",
         )
-    keep_former(vault.folder, present.lasting(PURPOSE))
     _change(vault, file, keyfile.PLAIN, None)
+    # Only now: had the change failed, the key would still protect the ledger, and lie there in clear.
+    keep_former(vault.folder, present.lasting(PURPOSE))
     return Lock.PLAIN
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.gate.ledger_keys import ledger_keys
 from app.store import database as store
 from app.vault import changing, keyfile, wrapping
 from app.vault.records import Lock
@@ -174,8 +175,10 @@ def test_passphrase_removed_without_a_keyring_leaves_a_plain_store(database: Pat
     vault = Vault(database)
     changing.set_passphrase(vault, PASSPHRASE)
     fill(database, vault.page_key)
+    ledger_key = vault.lasting("ledger")
     assert changing.remove_passphrase(vault) is Lock.PLAIN
     assert titles(database, Vault(database).open()) == [TEXT]
+    assert ledger_key in ledger_keys(vault)  # rows from before can still be checked
 
 
 def test_changed_passphrase_and_code_replace_the_old_ones(database: Path) -> None:
