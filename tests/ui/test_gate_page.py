@@ -80,7 +80,7 @@ def cells(view: QTableView, column: int) -> list[str]:
         (Facts(asking=1, providers=sample_gate.PROVIDERS), "1 asks first", True, True, True),
         (Facts(asking=2, open=1, providers=sample_gate.PROVIDERS), "1 open, 2 ask", True, True, True),
         (Facts(open=1), "1 open", False, False, True),
-        (Facts(open=1, offline=True, providers=sample_gate.PROVIDERS), "nothing leaves", False, False, False),
+        (Facts(open=1, offline=True, providers=sample_gate.PROVIDERS), "all stays", False, False, False),
     ],
 )
 def test_the_map_says_what_is_on(facts: Facts, gate: str, gate_on: bool, provider_on: bool, hub_on: bool) -> None:
@@ -93,9 +93,10 @@ def test_the_map_says_what_is_on(facts: Facts, gate: str, gate_on: bool, provide
     assert boxes["hub"].on is hub_on
 
 
-def test_a_provider_without_a_key_is_off_on_the_map() -> None:
+def test_a_provider_without_a_key_can_be_asked_and_the_map_says_so() -> None:
     boxes = {box.title: box for box in boxes_of(Facts(open=1, providers=sample_gate.PROVIDERS))}
-    assert [boxes[name].on for name in ("OpenAI", "Reading room", "Mistral")] == [True, True, False]
+    assert boxes["Mistral"].on
+    assert boxes["Mistral"].detail == "mistral-large-latest · no key"
 
 
 def test_a_plain_store_is_said_to_be_plain() -> None:
@@ -260,11 +261,12 @@ def test_a_provider_is_tested_with_its_answer_said(qtbot: QtBot, house: House, p
     qtbot.waitUntil(lambda: view.form.told.replace("\u00a0", " ") == "OpenAI answered. First token after 0.6 s.")
 
 
-def test_a_provider_without_a_key_cannot_be_tested(qtbot: QtBot, house: House, page: GatePage) -> None:
+def test_a_refused_key_is_said(qtbot: QtBot, house: House, page: GatePage) -> None:
     view = section(qtbot, house, page, "providers", ProvidersView)
     view.view.selectRow(2)
     assert view.form.title.text() == "Mistral"
-    assert not view.form.test.isEnabled()
+    view.form.test.click()
+    qtbot.waitUntil(lambda: view.form.told == "Mistral refused the key (401).")
 
 
 def test_removing_a_provider_can_be_taken_back_with_its_key(qtbot: QtBot, house: House, page: GatePage) -> None:
@@ -286,7 +288,7 @@ def test_a_key_is_forgotten(qtbot: QtBot, house: House, page: GatePage) -> None:
     view = section(qtbot, house, page, "providers", ProvidersView)
     view.form.forget.click()
     qtbot.waitUntil(lambda: not house.gate.providers_["p1"].has_key)
-    qtbot.waitUntil(lambda: cells(view.view, 4)[0] == "missing")
+    qtbot.waitUntil(lambda: cells(view.view, 4)[0] == "none")
 
 
 # Labels, detectors, the glossary, budgets.

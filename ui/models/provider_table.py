@@ -101,7 +101,7 @@ def _words(provider: Provider, column: Column) -> str:
         Column.MODEL: provider.model,
         Column.TRUST: gate_words.trust_words(provider.trust),
         Column.PRICE: price_words(provider),
-        Column.KEY: _tr("stored") if provider.has_key else _tr("missing"),
+        Column.KEY: _tr("stored") if provider.has_key else _tr("none"),
     }[column]
 
 
@@ -109,7 +109,8 @@ def _tone(provider: Provider, column: Column) -> str:
     if column is Column.NAME:
         return "text"
     if column is Column.KEY:
-        return "success" if provider.has_key else "warning"
+        keyless = "warning" if provider.trust == "cloud" else "muted"
+        return "success" if provider.has_key else keyless
     if column is Column.PRICE and not provider.is_priced:
         return "warning"
     return "muted"

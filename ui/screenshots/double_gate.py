@@ -319,8 +319,9 @@ class SampleGate:
             return self.refusal
         if self.offline_:
             return Verdict(False, "offline", "Gatehouse is offline: nothing may leave this machine.")
-        if not provider.has_key:
-            return Verdict(False, "no_key", f"There is no key for {provider.name}.", "Enter one on the Gate page.")
+        if not provider.is_priced and self.budget_.day_usd is not None:
+            words = f"There is a budget, and nobody said what {provider.name} costs, so nothing was sent."
+            return Verdict(False, "no_price", words, "Enter its prices per million tokens; 0 when it is free.")
         known = self._conversations.get(ask.conversation_id or "")
         mode = known.gate if known is not None else ask.mode
         if mode is GateMode.LOCAL:

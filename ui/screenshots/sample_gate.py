@@ -46,8 +46,6 @@ KEYLESS = Provider(
     base_url="https://api.mistral.ai/v1",
     model="mistral-large-latest",
     n_ctx=131_072,
-    input_usd_per_mtok=2.0,
-    output_usd_per_mtok=6.0,
 )
 PROVIDERS = (LARGE, TEAM, KEYLESS)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
@@ -156,6 +156,14 @@ class Transcript(QAbstractScrollArea):
             self._renew(entry, message)
             self._wake()
             self._restack()
+
+    def placed(self, message: Message) -> Message:
+        """With the place among its siblings that is known here; what announces an answer's end does not know it."""
+        entry = self._entry(message.id)
+        if entry is None:
+            return message
+        known = entry.message
+        return replace(message, branch_index=known.branch_index, branch_count=known.branch_count)
 
     def set_model_names(self, names: dict[str, str]) -> None:
         self._names = names

@@ -294,7 +294,7 @@ def test_another_provider_has_another_price(qtbot: QtBot, house: House, open_let
     assert sheet.facts.value("cost") == "$0"
 
 
-def test_a_provider_without_a_key_is_refused_with_a_way_out(qtbot: QtBot, house: House, open_letter: Open) -> None:
+def test_a_provider_without_prices_is_refused_with_a_way_out(qtbot: QtBot, house: House, open_letter: Open) -> None:
     page = open_letter()
     open_sheet(qtbot, house, page)
     sheet = page.gate.sheet
@@ -471,7 +471,7 @@ def test_an_answer_from_elsewhere_says_whose_it_is_and_what_it_cost() -> None:
     assert words == "gpt-5-mini · OpenAI · 1.1 s · 84 tok/s · $0.0005 · cloud"
 
 
-@pytest.mark.parametrize("code", ["local_only", "offline", "no_provider", "no_key", "no_price", "budget", "leak"])
+@pytest.mark.parametrize("code", ["local_only", "offline", "no_provider", "key_missing", "no_price", "budget", "leak"])
 def test_every_refusal_that_one_can_mend_has_a_step(code: str) -> None:
     assert step_of(code) is not None
 

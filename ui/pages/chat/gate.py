@@ -311,7 +311,7 @@ class ChatGate(QObject):
 
     def _flagged(self, event: AnswerFlagged) -> None:
         if any(message.id == event.message.id for message in self._transcript.messages):
-            self._transcript.renew_message(event.message)
+            self._transcript.renew_message(self._transcript.placed(event.message))
 
     def _show(self) -> None:
         setting = self.setting

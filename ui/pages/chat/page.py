@@ -367,7 +367,7 @@ class ChatPage(QWidget):
         self.transcript.add_message(message)
 
     def _show_finished(self, message: Message) -> None:
-        self.transcript.renew_message(message)
+        self.transcript.renew_message(self.transcript.placed(message))
         self._note(message)
         self.composer.measure()
 

@@ -46,8 +46,7 @@ class Facts:
     @property
     def gate_open(self) -> bool:
         """Whether anything of a conversation could leave now."""
-        able = any(provider.has_key for provider in self.providers)
-        return not self.offline and able and self.asking + self.open > 0
+        return not self.offline and bool(self.providers) and self.asking + self.open > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +97,8 @@ def boxes_of(facts: Facts) -> list[Box]:
     shown = facts.providers[:_MOST_PROVIDERS]
     for number, provider in enumerate(shown):
         icon = "server" if provider.trust == "team" else "cloud"
-        on = facts.gate_open and provider.has_key
-        detail = provider.model if provider.has_key else _tr("no key")
+        on = facts.gate_open
+        detail = provider.model if provider.has_key else _tr("%1 · no key").replace("%1", provider.model)
         made.append(Box(f"provider{number}", 4, number, icon, provider.name, detail, on, "providers", "outside"))
     if not shown:
         made.append(
@@ -124,7 +123,7 @@ def boxes_of(facts: Facts) -> list[Box]:
 
 def _gate_box(facts: Facts) -> Box:
     if facts.offline:
-        return Box("gate", 3, 2, "wifi-off", _tr("Offline"), _tr("nothing leaves"), False, "map", "muted")
+        return Box("gate", 3, 2, "wifi-off", _tr("Offline"), _tr("all stays"), False, "map", "muted")
     if facts.open:
         words = _tr("%1 open").replace("%1", display.integer(facts.open))
         if facts.asking:

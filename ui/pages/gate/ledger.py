@@ -52,6 +52,8 @@ class LedgerView(QWidget):
         self._desk, self._gate = desk, desk.services.gate
         self._before: int | None = None
         self._titles: dict[str, str] = {}
+        self.verdict: LedgerCheck | None = None
+        """What the last verification found."""
         self._loaded = False
         fonts = desk.themes.fonts
         self.field = QLineEdit()
@@ -192,6 +194,7 @@ class LedgerView(QWidget):
         self._show_detail(self._current())
 
     def _show_check(self, check: LedgerCheck) -> None:
+        self.verdict = check
         self.verify_button.setEnabled(True)
         head = self.tr("Its seal now: %1. Write it down elsewhere to find a ledger that was cut.").replace(
             "%1", check.head[:16]

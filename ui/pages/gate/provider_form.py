@@ -86,7 +86,9 @@ class ProviderForm(QWidget):
         self.key.clear()
         held = shown.has_key
         self.key.setPlaceholderText(
-            self.tr("Stored. Type another to replace it.") if held else self.tr("Paste it here")
+            self.tr("Stored. Type another to replace it.")
+            if held
+            else self.tr("Paste it here; a team server may need none")
         )
         words = self.tr("Kept where the system keeps keys, never in the database or in logs, and not shown again.")
         self._key_note.setText(words)
@@ -177,9 +179,7 @@ class ProviderForm(QWidget):
 
     def _judge(self) -> None:
         self.save.setEnabled(all(field.text().strip() for field in (self.name, self.base_url, self.model)))
-        self.test.setEnabled(self._provider is not None and self._provider.has_key)
-        why = "" if self.test.isEnabled() else self.tr("Save a key first.")
-        self.test.setToolTip(why or self.tr("Asks for one token. This leaves the machine and stands in the ledger."))
+        self.test.setToolTip(self.tr("Asks for one token. This leaves the machine and stands in the ledger."))
 
     def _test(self) -> None:
         if self._provider is not None:
