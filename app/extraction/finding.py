@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from app.extraction.normalise import MONTH_NUMBERS, currency_of, parse_date, parse_number
+from app.extraction.normalise import CURRENCIES, MONTH_NUMBERS, currency_of, parse_date, parse_number
 from app.extraction.schema import FieldType
 
 Span = tuple[int, int]
@@ -26,7 +26,7 @@ _DATES: Final = re.compile(
     rf")(?![\d])(?!-\d)",
     re.IGNORECASE,
 )
-_SIGN: Final = r"(?:[€£¥₹₩₺]|(?:US|HK|[SAR])?\$|RM|Rp|zł|Kč|[A-Z]{3}(?![A-Za-z]))"
+_SIGN: Final = r"(?:[€£¥₹₩₺]|(?:US|HK|[SAR])?\$|RM|Rp|zł|Kč|(?:" + "|".join(sorted(CURRENCIES)) + r")(?![A-Za-z]))"
 _DIGITS: Final = r"\d{1,3}(?:[,.'’ \u00a0\u202f]\d{3})+(?:[.,]\d{1,4})?|\d+(?:[.,]\d+)?"
 _NUMBERS: Final = re.compile(rf"(?<![\w.,/])[-−(]?\s?(?:{_SIGN}\s?)?[-−]?(?:{_DIGITS})(?:\s?{_SIGN})?\)?(?![\w/])")
 _MONEY_FORM: Final = re.compile(r"(?:^|\D)\d[\d.,'’ ]*[.,]\d{2}\D*$|^\D*\d+[.,]\d\D*$")
@@ -39,6 +39,22 @@ def find(kind: FieldType, text: str) -> list[Span]:
     """Where values of a type stand in a line of text, from left to right. Types without a form of their own: none."""
     finder = _FINDERS.get(kind)
     return [_trimmed(text, span) for span in finder(text)] if finder is not None else []
+
+
+_NO_ADDRESS: Final = re.compile(
+    r"@|www\.|https?:|\b\d{1,2}:\d\d\b"
+    r"|^\W*(?:tel|fax|phone|telephone|telefon|mobile|mobil|handy|hp|h/p|e-?mail|web|gst|vat|ust|mwst|tax|tin|iban|bic"
+    r"|roc|reg|co\.?\s?reg|company\s?(?:no|reg)|date|datum|time|invoice|receipt|rechnung)\b",
+    re.IGNORECASE,
+)
+_IDENTIFIER_ONLY: Final = re.compile(r"\W*(?=[\w\s/-]*[-/(]|\()\(?[A-Z]{0,3}\s?\d{4,}[\w/-]*\W*", re.IGNORECASE)
+
+
+def may_be_address(line: str) -> bool:
+    """False for lines that plainly are something else: telephone, web, tax and company numbers, dates."""
+    if _NO_ADDRESS.search(line) or _IDENTIFIER_ONLY.fullmatch(line) or find(FieldType.DATE, line):
+        return False
+    return any(character.isalnum() for character in line)
 
 
 def _is_number(text: str) -> bool:

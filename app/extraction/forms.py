@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from app.extraction.finding import find
+from app.extraction.finding import find, may_be_address
 from app.extraction.schema import Field, FieldType
 from app.extraction.view import Line
 
@@ -29,6 +29,7 @@ MAX_LIST_ITEMS: Final = 40
 _MAX_PATTERN_CHARS: Final = 20_000
 _MAX_OPTIONS_CHARS: Final = 12_000
 _MAX_RUN_WORDS: Final = 14
+_SHORT_LINE_WORDS: Final = 9
 _MAX_TEXT_CHARS: Final = 300
 _NULL: Final[JsonSchema] = {"type": "null"}
 _SPECIAL: Final = re.compile(r"([.^$*+?()\[\]{}|\\/&~#-])")
@@ -82,7 +83,7 @@ class WindowForms:
                 items = self._single(field.item_type, field.choices, nullable=False)
                 return {"anyOf": [{"type": "array", "items": items, "maxItems": MAX_LIST_ITEMS}, _NULL]}
             case FieldType.ADDRESS:
-                lines = {"type": "array", "items": self._words(), "minItems": 1, "maxItems": MAX_ADDRESS_LINES}
+                lines = {"type": "array", "items": self._runs("lines"), "minItems": 1, "maxItems": MAX_ADDRESS_LINES}
                 return {"anyOf": [lines, _NULL]}
             case _ if field.type in LABELLED and not self._wide:
                 return self._narrowed(field)
@@ -109,14 +110,15 @@ class WindowForms:
             return {"type": ["boolean", "null"] if nullable else "boolean"}
         if kind is FieldType.CHOICE:
             return {"enum": [*choices, None]} if nullable else {"enum": list(choices)}
-        return {"anyOf": [self._words(), _NULL]} if nullable else self._words()
+        return {"anyOf": [self._runs("words"), _NULL]} if nullable else self._runs("words")
 
-    def _words(self) -> JsonSchema:
-        if "words" not in self._defs:
-            pattern = words_pattern(self._lines)
+    def _runs(self, kind: Literal["words", "lines"]) -> JsonSchema:
+        """Runs of words, or lines of addresses; any text where that would be too long an expression."""
+        if kind not in self._defs:
+            pattern = words_pattern(self._lines) if kind == "words" else address_pattern(self._lines)
             free: JsonSchema = {"type": "string", "minLength": 1, "maxLength": _MAX_TEXT_CHARS}
-            self._defs["words"] = {"type": "string", "pattern": pattern} if pattern else free
-        return {"$ref": "#/$defs/words"}
+            self._defs[kind] = {"type": "string", "pattern": pattern} if pattern else free
+        return {"$ref": f"#/$defs/{kind}"}
 
     def options(self, kind: FieldType) -> list[Option]:
         """All values of a type with a form of its own."""
@@ -158,28 +160,50 @@ def _label_start(line: str, start: int) -> int:
 def words_pattern(lines: Sequence[str]) -> str:
     """An expression for runs of words of the lines; a run may go on at the beginning of the next line.
 
-    Empty when it would be too long.
+    Of short lines a run begins where something may begin: at the start, behind a gap or a label, at a number or a
+    bracket. Empty when it would be too long.
     """
     words = [re.findall(r"\S+", line) for line in lines]
+    gaps = [re.findall(r"\s+", line) for line in lines]
     runs: dict[str, None] = {}
     size = 0
-    for number, line in enumerate(lines):
-        gaps = [m.group() for m in re.finditer(r"\s+", line)]
-        for first in range(len(words[number])):
-            run = words[number][first : first + _MAX_RUN_WORDS]
-            between = gaps[first : first + len(run) - 1]
+    for number, own in enumerate(words):
+        for first in range(len(own)):
+            if not _may_begin(own, gaps[number], first):
+                continue
+            run, between = own[first : first + _MAX_RUN_WORDS], gaps[number][first:]
             more = _MAX_RUN_WORDS - len(run)
-            if number + 1 < len(words) and more > 0:
-                following = words[number + 1][:more]
-                next_gaps = [m.group() for m in re.finditer(r"\s+", lines[number + 1])]
-                run = run + following
-                between = [*between, " ", *next_gaps[: len(following) - 1]] if following else between
+            if more and number + 1 < len(words):
+                run, between = run + words[number + 1][:more], [*between, " ", *gaps[number + 1]]
             made = _nested(run, between)
-            size += len(made) + 1
             runs[made] = None
+            size += len(made) + 1
             if size > _MAX_PATTERN_CHARS:
                 return ""
     return f"^(?:{'|'.join(runs)})$" if runs else ""
+
+
+def _may_begin(words: Sequence[str], gaps: Sequence[str], index: int) -> bool:
+    if index == 0 or len(words) > _SHORT_LINE_WORDS or len(gaps[index - 1]) > 1:
+        return True
+    before = words[index - 1]
+    return before[-1] in ":#=.-–|/" or words[index][0] in "(\"'" or any(map(str.isdigit, words[index]))
+
+
+def address_pattern(lines: Sequence[str]) -> str:
+    """An expression for lines of an address: from a line's start, or from behind a label, to the end of a word.
+
+    Empty when it would be too long.
+    """
+    runs: dict[str, None] = {}
+    for line in lines:
+        words, gaps = re.findall(r"\S+", line), re.findall(r"\s+", line)
+        for first in range(len(words)):
+            begins = first == 0 or words[first - 1].endswith(":") or len(gaps[first - 1]) > 1
+            if begins and may_be_address(" ".join(words[first:])):
+                runs[_nested(words[first : first + _MAX_RUN_WORDS], gaps[first:])] = None
+    pattern = f"^(?:{'|'.join(runs)})$" if runs else ""
+    return pattern if len(pattern) <= _MAX_PATTERN_CHARS else ""
 
 
 def _nested(run: Sequence[str], gaps: Sequence[str]) -> str:

@@ -115,12 +115,18 @@ class Source:
         from rapidfuzz import fuzz
 
         best = fuzz.partial_ratio_alignment(wanted, stream, score_cutoff=FUZZY_LEAST)
-        if best is None or best.dest_end - best.dest_start < 0.8 * len(wanted):
+        if best is None:
             return NOT_FOUND
-        digits = sorted(c for c in wanted if c.isdigit())
-        if digits != sorted(c for c in stream[best.dest_start : best.dest_end] if c.isdigit()):
-            return NOT_FOUND  # another number is another value
-        return Found(Grounding.FUZZY, self._spans(places, best.dest_start, best.dest_end))
+        start, end = best.dest_start, best.dest_end
+        while self._joined(places, start - 1, start):
+            start -= 1
+        while self._joined(places, end - 1, end):
+            end += 1
+        there = stream[start:end]
+        digits = sorted(filter(str.isdigit, wanted)) == sorted(filter(str.isdigit, there))
+        if not digits or fuzz.ratio(wanted, there) < FUZZY_LEAST:  # another number is another value
+            return NOT_FOUND
+        return Found(Grounding.FUZZY, self._spans(places, start, end))
 
     def _stream(self) -> tuple[str, list[Span]]:
         """All letters and digits folded, and for each where it stands: (line, index)."""

@@ -47,7 +47,7 @@ _CURRENCY_SIGNS: Final = {
     "hk$": "HKD",
     "r$": "BRL",
 }
-_CODES: Final = frozenset(
+CURRENCIES: Final = frozenset(
     re.findall(
         r"\w+",
         "AED AUD BGN BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR ISK JPY KES KRW KWD MAD MXN MYR "
@@ -168,7 +168,7 @@ def plain_decimal(number: Decimal) -> str:
 def currency_of(text: str) -> str:
     """The ISO code of a currency that is named beside a number, or empty. A bare ``$`` stays unnamed."""
     for match in re.finditer(r"[A-Za-z]{3}(?![A-Za-z])", text):
-        if match.group().upper() in _CODES:
+        if match.group().upper() in CURRENCIES:
             return match.group().upper()
     rest = re.sub(r"[\d\s.,'’()+−-]", "", text).casefold()
     return next((code for sign, code in _CURRENCY_SIGNS.items() if sign in rest), "")

@@ -7,7 +7,8 @@ any is read.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Final
 
 from app.documents.records import Reading
@@ -60,7 +61,9 @@ def rows_of(reply: Reply, window: Window) -> list[Row]:
         if same:
             starts.append((after or same)[0])
     starts.sort()
-    ends = [*starts[1:], len(window.lines)]
+    # What stands below the last row is a total more often than its second line: it is as long as the others.
+    longest = max((after - before for before, after in pairwise(starts)), default=1)
+    ends = [*starts[1:], starts[-1] + min(longest, _MAX_ROW_LINES)] if starts else []
     rows = []
     for start, end in zip(starts, ends, strict=True):
         lines = window.lines[start : min(end, start + _MAX_ROW_LINES)]
@@ -120,22 +123,19 @@ def cell_drafts(reply: Reply, table: Field, rows: Sequence[Row], reading: Readin
 
 def _as_rows(reply: Reply) -> Reply:
     """The same answer as the value of one field."""
-    from dataclasses import replace
-
     opening = '{"row": '
     tokens = tuple(replace(token, end=token.end + len(opening)) for token in reply.tokens)
     return replace(reply, text=f"{opening}{reply.text}}}", tokens=tokens)
 
 
 def _placed(draft: Draft, table: Field, column: str, row: Row, reading: Reading) -> Draft:
-    """The draft with its place looked for in its own row."""
-    from dataclasses import replace
-
-    inside = Source(row.lines).find(draft.kind, draft.raw) if draft.value is not None else None
-    path = f"{table.name}[{row.place}].{column}"
-    if inside is None or not inside.spans:
-        return replace(draft, path=path)
-    return replace(draft, path=path, spans=inside.spans)
+    """The draft with its place looked for in its own row alone."""
+    placed = replace(draft, path=f"{table.name}[{row.place}].{column}")
+    if draft.value is None:
+        return placed
+    inside = Source(row.lines).find(draft.kind, draft.raw)
+    raw = " ".join(reading.text[a:b] for a, b in inside.spans) or draft.raw
+    return replace(placed, raw=raw, grounding=inside.grounding, spans=inside.spans)
 
 
 def count_note(table: Field, rows: Sequence[Row], window: Window, *, complete: bool) -> str:
