@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -96,6 +96,13 @@ class GateStage:
                 for event in self.of(AnswerFinished):
                     if event.message.id == message_id:
                         return event.message
+                self._news.clear()
+                await self._news.wait()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until ``condition()`` holds; looked at after every event."""
+        async with asyncio.timeout(20):
+            while not condition():
                 self._news.clear()
                 await self._news.wait()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,11 +14,12 @@ import pytest_asyncio
 
 from app.chat.prompt import AttachedText
 from app.chat.records import Message, MessageStatus
-from app.events import AnswerGrew
+from app.events import AnswerFlagged, AnswerGrew
 from app.gate.label import GateMode, Label
 from app.gate.records import Ask, Outcome, PreviewChange
 from app.lanes import StoreLane
 from app.paths import resolve
+from app.providers.provider import Chunk
 from app.store import gate as rows
 from engine.errors import GatehouseError
 from tests.app.gate.made_gate import GateStage, close, gate_stage
@@ -312,3 +314,39 @@ async def test_no_scanner_no_preview(stage: GateStage, tmp_path: Path) -> None:
     finally:
         await close(other)
         lane.close()
+
+
+async def test_two_open_sheets_never_mix_their_placeholders(stage: GateStage, cloud: CloudDouble) -> None:
+    """The same placeholder in both, for different numbers: the later one is not sent."""
+    local = await stage.answered("A question.", "An answer.", GateMode.ASK)
+    drafts = (f"Pay {IBAN}.", "Pay GB29NWBK60161331926819.")
+    first, second = [await stage.gate.preview(Ask(local.conversation_id, draft=draft)) for draft in drafts]
+    assert first.redactions[0].placeholder == second.redactions[0].placeholder
+    await stage.finished(await stage.gate.send(first.id, first.body_sha256))
+    before = len(cloud.seen())
+    failed = await stage.finished(await stage.gate.send(second.id, second.body_sha256))
+    assert (failed.status, len(cloud.seen())) == (MessageStatus.FAILED, before)
+    assert "Open the sheet again" in failed.error
+
+
+async def test_a_doubtful_local_answer_is_flagged_while_it_streams_and_can_be_kept(stage: GateStage) -> None:
+    created = await stage.chat.create()
+    number = len(stage.local.scripts)
+    message_id = await stage.chat.send(created.id, "Tell me a story.")
+    script = await stage.local.script(number)
+    for _ in range(60):
+        script.queue.put_nowait(Chunk("word ", logprobs=(math.log(0.02),)))
+    await stage.begun(message_id)
+    await stage.until(lambda: any(event.message.id == message_id for event in stage.of(AnswerFlagged)))
+    flagged = stage.of(AnswerFlagged)[-1].message
+    assert flagged.flag is not None
+    assert (flagged.status, flagged.flag.tier) == (MessageStatus.STREAMING, "larger")
+    script.end()
+    finished = await stage.finished(message_id)
+    assert finished.flag == flagged.flag
+    await stage.gate.keep(message_id)
+    stored = (await stage.chat.open(created.id)).messages[-1]
+    assert stored.flag is not None
+    assert stored.flag.kept
+    offers = await stage.gate.offers(message_id)
+    assert (offers.larger_model_id, offers.cloud.code) == (None, "local_only")
