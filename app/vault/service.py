@@ -13,7 +13,6 @@ from typing import Final, TypeVar
 
 from app.gate.label import Label
 from app.lanes import StoreLane
-from app.vault import backup, changing, retention
 from app.vault.records import Lock, Retention, Shredded, VaultState
 from app.vault.vault import Vault
 from engine.errors import VaultError
@@ -66,30 +65,48 @@ class StoreService:
             self._locked = False
 
     async def set_passphrase(self, passphrase: str) -> str:
+        from app.vault import changing  # here and below: a start needs none of it
+
         return await self._change(lambda: changing.set_passphrase(self._vault, passphrase))
 
     async def remove_passphrase(self) -> Lock:
+        from app.vault import changing
+
         return await self._change(lambda: changing.remove_passphrase(self._vault))
 
     async def renew_recovery_code(self) -> str:
+        from app.vault import changing
+
         return await asyncio.to_thread(changing.renew_recovery_code, self._vault)
 
     async def rotate(self) -> None:
+        from app.vault import changing
+
         await self._change(lambda: changing.rotate(self._vault))
 
     async def back_up(self, path: Path) -> int:
+        from app.vault import backup
+
         return await asyncio.to_thread(backup.back_up, self._vault, path)
 
     async def retention(self) -> Retention:
+        from app.vault import retention
+
         return await self._lane.read(lambda connection: retention.look(connection, time.time()))
 
     async def keep_days(self, label: Label, days: int | None) -> None:
+        from app.vault import retention
+
         await self._lane.write(lambda connection: retention.set_rule(connection, label, days))
 
     async def hold(self, conversation_id: str, held: bool) -> None:
+        from app.vault import retention
+
         await self._lane.write(lambda connection: retention.hold(connection, conversation_id, held))
 
     async def shred(self, ids: Sequence[str]) -> Shredded:
+        from app.vault import retention
+
         removed = await self._lane.write(lambda connection: retention.remove(connection, ids, time.time()))
         if not removed:
             return Shredded(0, self._vault.page_key is not None, 0)

@@ -85,6 +85,8 @@ class Vault:
                 else:
                     self._settle(file, None)
                 self._opened = True
+                if self._secret is not None:
+                    _refuse_core_dumps()
             return self.page_key
 
     def unlock(self, typed: str) -> None:
@@ -102,6 +104,7 @@ class Vault:
             except Unopened:
                 raise self._count_failure(file) from None
             self._opened = True
+            _refuse_core_dumps()
             found = keyfile.read(self.folder)
             if found is not None and found.failures:
                 keyfile.write(self.folder, replace(found, failures=0, failed_at=0.0))
@@ -382,6 +385,16 @@ def wait_s(failures: int) -> float:
     if failures < _FREE_TRIES:
         return 0.0
     return float(min(2 ** min(failures - _FREE_TRIES, 16), _LONGEST_WAIT_S))
+
+
+def _refuse_core_dumps() -> None:
+    """A crash must not write the key to the disk with the rest of the memory. Windows asks its own settings."""
+    try:
+        import resource
+    except ImportError:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _locked() -> VaultError:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from app.store import database, driver, migrations
+from app.store import database, driver, faults, migrations
 from engine.errors import StoreError
 
 
@@ -179,3 +179,28 @@ def test_a_schema_that_is_no_text_any_more_is_damage(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         database.open_writer(path)
     assert caught.value.code == "store_damaged"
+
+
+def test_damage_of_a_sealed_store_is_a_sentence_and_nothing_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """SQLCipher would write to standard error of its own accord."""
+    path, key = tmp_path / "a.db", bytes(range(32))
+    database.open_writer(path, key).close()
+    content = path.read_bytes()
+    for place in (0, 3):
+        path.write_bytes(content[: 4096 * place] + b"\xff" * 4096 + content[4096 * (place + 1) :])
+        with pytest.raises(StoreError, match="damaged") as caught, closing(database.open_writer(path, key)) as opened:
+            try:
+                opened.execute("SELECT * FROM conversations").fetchall()
+            except driver.Error as error:
+                raise faults.explain(error, path) from error
+        assert caught.value.code == "store_damaged"
+    assert capfd.readouterr().err == ""
+
+
+def test_plain_store_under_a_key_is_not_called_damaged(tmp_path: Path) -> None:
+    _make(tmp_path / "a.db")
+    with pytest.raises(StoreError, match="not encrypted yet") as caught:
+        database.open_writer(tmp_path / "a.db", bytes(32))
+    assert caught.value.code == "store_plain"
