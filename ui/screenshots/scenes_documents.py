@@ -46,10 +46,16 @@ def _table(stage: Stage) -> None:
     stage.settle()
 
 
+def _schemas(stage: Stage) -> None:
+    _page(stage).go("schemas")
+    stage.settle()
+
+
 DOCUMENT_SCENES = (
     Scene("documents-first", _first, page="documents"),
     Scene("documents", _review, page="documents", papers=True),
     Scene("documents-table", _table, page="documents", papers=True),
+    Scene("documents-schemas", _schemas, page="documents", papers=True),
     Scene("documents-drop", _drop, page="documents", papers=True),
     Scene("documents-failed", _failed, page="documents", papers=True),
     Scene("documents-locked", _locked, page="documents", papers=True),

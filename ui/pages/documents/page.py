@@ -21,6 +21,7 @@ from ui.pages.documents.new_batch import NewBatchSheet
 from ui.pages.documents.queue import QueueView
 from ui.pages.documents.results import ResultsView
 from ui.pages.documents.reviewer import ReviewView
+from ui.pages.documents.schema_editor import SchemaEditor
 from ui.theme import GRID
 from ui.widgets.choice_bar import ChoiceBar
 from ui.widgets.nothing import NothingView
@@ -45,14 +46,19 @@ class DocumentsPage(QWidget):
         self.queue = QueueView(desk)
         self.review = ReviewView(desk)
         self.results = ResultsView(desk)
+        self.schemas = SchemaEditor(desk)
         self.nothing = NothingView(desk.themes, desk.icons)
         self.sheet = NewBatchSheet(desk)
         self.sheet.started.connect(self.start)
         self.sheet.left.connect(self._leave_sheet)
-        self.places = ChoiceBar(self.tr("What to see"), [("review", self.tr("Review")), ("table", self.tr("Table"))])
+        self.places = ChoiceBar(
+            self.tr("What to see"),
+            [("review", self.tr("Review")), ("table", self.tr("Table")), ("schemas", self.tr("Schemas"))],
+        )
         self.places.chosen.connect(self.go)
         self.export_button = self._export_menu()
         self.add_button = self._add_menu()
+        self.whole = QStackedWidget()
         self.pile = QStackedWidget()
         self.pile.addWidget(self.review)
         self.pile.addWidget(self.nothing)
@@ -74,6 +80,9 @@ class DocumentsPage(QWidget):
         found = [
             Command("documents.files", self.tr("Read files…"), section, self.choose_files, "", "file-plus"),
             Command("documents.folder", self.tr("Read a folder…"), section, self.choose_folder, "", "folder-open"),
+            Command(
+                "documents.schemas", self.tr("Change schemas"), section, partial(self.go, "schemas"), "", "list-checks"
+            ),
         ]
         if self.review.result is not None:
             review = self.review
@@ -101,9 +110,13 @@ class DocumentsPage(QWidget):
     # actions
 
     def go(self, place: str) -> None:
-        """``review`` or ``table``."""
+        """``review``, ``table`` or ``schemas``."""
         self.places.choose(place)
-        self._show_batch(self.queue.batch)
+        self.whole.setCurrentIndex(1 if place == "schemas" else 0)
+        if place == "schemas":
+            self.schemas.enter()
+        else:
+            self._show_batch(self.queue.batch)
 
     def choose_files(self) -> None:
         """Ask for documents; the dialog does not block."""
@@ -186,7 +199,6 @@ class DocumentsPage(QWidget):
 
     def _show_batch(self, batch: Batch | None) -> None:
         self.export_button.setEnabled(batch is not None)
-        self.places.setEnabled(batch is not None)
         if batch is None:
             self.nothing.tell(
                 "file-stack",
@@ -252,9 +264,11 @@ class DocumentsPage(QWidget):
         body.setChildrenCollapsible(False)
         body.setStretchFactor(1, 1)
         body.setSizes([_QUEUE_WIDTH, 10_000])
-        whole = column(head, frame("line"), body, spacing=0)
-        whole.setStretch(2, 1)
-        return whole
+        self.whole.addWidget(body)
+        self.whole.addWidget(self.schemas)
+        made = column(head, frame("line"), self.whole, spacing=0)
+        made.setStretch(2, 1)
+        return made
 
     def _sheet_page(self) -> QWidget:
         made = QWidget()
