@@ -186,16 +186,19 @@ def test_damage_of_a_sealed_store_is_a_sentence_and_nothing_else(
 ) -> None:
     """SQLCipher would write to standard error of its own accord."""
     path, key = tmp_path / "a.db", bytes(range(32))
-    database.open_writer(path, key).close()
+    with closing(database.open_writer(path, key)) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'conversations'").fetchone()
     content = path.read_bytes()
-    for place in (0, 3):
-        path.write_bytes(content[: 4096 * place] + b"\xff" * 4096 + content[4096 * (place + 1) :])
-        with pytest.raises(StoreError, match="damaged") as caught, closing(database.open_writer(path, key)) as opened:
-            try:
-                opened.execute("SELECT * FROM conversations").fetchall()
-            except driver.Error as error:
-                raise faults.explain(error, path) from error
-        assert caught.value.code == "store_damaged"
+    path.write_bytes(content[: 4096 * (root - 1)] + b"\xff" * 4096 + content[4096 * root :])
+    with (
+        closing(database.open_writer(path, key)) as connection,
+        pytest.raises(driver.DatabaseError) as damaged,
+    ):
+        connection.execute("SELECT * FROM conversations").fetchall()
+    assert faults.explain(damaged.value, path).code == "store_damaged"
+    path.write_bytes(b"\xff" * 4096 + content[4096:])
+    with pytest.raises(StoreError, match="damaged"):
+        database.open_writer(path, key)
     assert capfd.readouterr().err == ""
 
 
