@@ -176,7 +176,8 @@ async def _stored(
 
     await stage.lane.write(store)
     label = Label.RESTRICTED if one.protection == "document" else Label.INTERNAL
-    attachments.attached = (AttachedText("notes.txt", held["document"], label),) if held["document"] else ()
+    notes = AttachedText("notes.txt", held["document"], label, whole=draw.random() < 0.5)
+    attachments.attached = (notes,) if notes.text else ()
     if held["draft"] or draw.random() < 0.5:
         return Ask(conversation.id, draft=f"And what follows from that? {held['draft']}")
     return Ask(conversation.id, line[-1].id)
