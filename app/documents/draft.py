@@ -20,6 +20,8 @@ MAX_TEXT: Final = 30_000_000
 """Characters of one document."""
 MAX_PIXELS: Final = 100_000_000
 """Of one picture."""
+MAX_SIDE: Final = 200_000
+"""Points of a page, pixels of a picture."""
 
 
 @dataclass(frozen=True, slots=True)

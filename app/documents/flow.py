@@ -28,6 +28,8 @@ _COLUMNS: Final = 104
 _ROWS: Final = 64
 _CELL: Final = 44
 """Characters of a cell before it is wrapped."""
+_MAX_COLUMN: Final = 100_000
+"""Further to the right, cells lie upon one another."""
 _MAX_GRID_CELLS: Final = 4000
 """Cells of a table that is also handed over as one."""
 _MAX_CELL: Final = 4000
@@ -115,7 +117,7 @@ def set_pages(items: Iterable[Item]) -> Iterator[DraftPage]:
                 yield page.done()
             page = _Setting(item.title)
             continue
-        for block in _blocks(item):
+        for block in _page_long(_blocks(item)):
             if page.row + len(block) > _ROWS and page.used:
                 yield page.done()
                 page = _Setting(page.title)
@@ -140,6 +142,13 @@ def _blocks(item: Paragraph | Grid) -> Iterator[list[_Row]]:
     for row in item.rows:
         cells = [[part for line in cell.splitlines() for part in _wrapped(line, _CELL)] for cell in row]
         yield [_grid_row(parts, widths) for parts in zip_longest(*cells, fillvalue="")] or [[]]
+
+
+def _page_long(blocks: Iterable[list[_Row]]) -> Iterator[list[_Row]]:
+    """Blocks that are longer than a page, in parts."""
+    for block in blocks:
+        for start in range(0, len(block), _ROWS):
+            yield block[start : start + _ROWS]
 
 
 def _wrapped(line: str, width: int = _COLUMNS) -> list[str]:
@@ -180,7 +189,7 @@ def _grid_row(parts: Sequence[str], widths: Sequence[int]) -> _Row:
     column = 0
     for part, width in zip(parts, widths, strict=False):
         row += [(column + match.start(), match[0]) for match in _WORD.finditer(part)]
-        column += width + 2
+        column = min(column + width + 2, _MAX_COLUMN)
     return row
 
 

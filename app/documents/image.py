@@ -18,7 +18,7 @@ from typing import Any, Final
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from app.documents.draft import MAX_PAGES, MAX_PIXELS, DraftPage, Findings, Mark, Token
+from app.documents.draft import MAX_PAGES, MAX_PIXELS, MAX_SIDE, DraftPage, Findings, Mark, Token
 from app.documents.faults import DocumentError, damaged
 from app.documents.layout import clipped
 from app.documents.records import Box, DocumentKind
@@ -102,7 +102,7 @@ class ImageDocument:
         except (OSError, EOFError, ValueError) as error:
             raise damaged("a picture", error) from error
         width, height = self._image.size
-        if width * height > MAX_PIXELS:
+        if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
             raise DocumentError(
                 "too_many_pixels",
                 f"The picture has {width:,} × {height:,} pixels; at most {MAX_PIXELS // 10**6} million are read.",

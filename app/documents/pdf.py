@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pypdfium2
 import pypdfium2.raw as native
 
-from app.documents.draft import MAX_PAGES, MAX_TOKENS_PER_PAGE, DraftPage, Findings, Mark, Token
+from app.documents.draft import MAX_PAGES, MAX_SIDE, MAX_TOKENS_PER_PAGE, DraftPage, Findings, Mark, Token
 from app.documents.faults import DocumentError, damaged, password_needed
 from app.documents.image import recognise
 from app.documents.layout import clipped
@@ -120,6 +120,9 @@ class PdfDocument:
 
     def _page(self, page: Any, number: int, findings: Findings) -> DraftPage:
         width, height = page.get_size()
+        if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+            findings.note(f"Page {number} says that it is {width:g} × {height:g} points large, and was left out.")
+            return DraftPage(595.0, 842.0, "text", [])
         text, rotation, letters, garbage = text_layer(page, width, height)
         objects = _look_at_objects(page, width * height)
         fields = _form_fields(page, width, height)

@@ -140,6 +140,13 @@ async def test_a_pdf_that_floods_its_reader_costs_only_itself(tmp_path: Path) ->
         await readers.close()
 
 
+async def test_a_page_of_impossible_size_is_left_out_and_said(pool: ReaderPool, tmp_path: Path) -> None:
+    (tmp_path / "huge.pdf").write_bytes(pdf(PdfPage(text=INVOICE.text, height=500_000), INVOICE))
+    reading = await pool.read(tmp_path / "huge.pdf")
+    assert "Page 1 says" in reading.notes[0]
+    assert "35.66" in reading.text
+
+
 async def test_endless_lines_and_cells_are_no_trouble(pool: ReaderPool, tmp_path: Path) -> None:
     (tmp_path / "line.txt").write_text("x" * 3_000_000)
     reading = await pool.read(tmp_path / "line.txt")
@@ -147,6 +154,7 @@ async def test_endless_lines_and_cells_are_no_trouble(pool: ReaderPool, tmp_path
     (tmp_path / "cell.csv").write_text("a;b\n1;" + "long " * 20_000 + "\n2;3\n")
     reading = await pool.read(tmp_path / "cell.csv")
     assert reading.text.split().count("long") == 20_000
+    assert max(page.height for page in reading.pages) < 1000
 
 
 async def test_text_of_a_document_is_only_text(pool: ReaderPool, tmp_path: Path) -> None:
