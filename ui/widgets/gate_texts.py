@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication, Qt
@@ -14,6 +15,8 @@ from app.gate.records import OutgoingMessage, Preview, Redaction
 from ui.theme import ThemeStore
 
 _MOST_MARKS = 2000
+_LONGEST_LINE = 16_000
+_PIECE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,9 @@ class TextPane(QPlainTextEdit):
         self.setExtraSelections([])
         self.clear()
         self.setFont(self._themes.fonts.mono)
-        QTextCursor(self.document()).insertText(text, _format(self._themes.theme.text, self._themes.fonts.mono))
+        QTextCursor(self.document()).insertText(
+            _broken(text), _format(self._themes.theme.text, self._themes.fonts.mono)
+        )
 
     def point_out(self, placeholder: str) -> None:
         """Show one redaction's places more strongly, and bring the first into sight."""
@@ -117,6 +122,7 @@ class TextPane(QPlainTextEdit):
     def _write(self) -> None:
         theme, fonts = self._themes.theme, self._themes.fonts
         self.setFont(fonts.body)
+        self.setExtraSelections([])  # each would be moved along with every insertion
         self.clear()
         heading, body, faint = (
             _format(theme.muted, fonts.caption),
@@ -176,32 +182,31 @@ def leaving(preview: Preview) -> list[Piece]:
 
 def marks_written(preview: Preview, pane: TextPane) -> list[Mark]:
     """Every redaction's places in what was written."""
-    found = []
     by_text = {redaction.text.casefold(): redaction for redaction in preview.redactions}
+    search = _search({redaction.text: redaction for redaction in preview.redactions})
+    found: list[Mark] = []
     for place, message in enumerate(preview.messages):
-        spans = [
-            (finding.start, finding.end, by_text.get(finding.text.casefold()))
-            for finding in (preview.findings[place] if place < len(preview.findings) else ())
-        ]
-        known = {(start, end) for start, end, _ in spans}
-        for redaction in preview.redactions:
-            spans += [(*span, redaction) for span in _places(message.before, redaction.text) if span not in known]
-        for start, end, of in spans:
-            if of is not None:
-                found.append(_mark(message.before, start, end, pane.offset(place), of))
+        spans = {(start, end): of for start, end, of in search(message.before)}
+        for finding in preview.findings[place] if place < len(preview.findings) else ():
+            known = by_text.get(finding.text.casefold())
+            if known is not None:
+                spans[(finding.start, finding.end)] = known
+        found += [_mark(message.before, *span, pane.offset(place), of) for span, of in spans.items()]
+        if len(found) >= _MOST_MARKS:
+            break
     return found
 
 
 def marks_leaving(preview: Preview, pane: TextPane) -> list[Mark]:
     """Every placeholder in what would leave, and every string that leaves although it was found."""
-    found = []
+    search = _search({(r.placeholder if r.on else r.text): r for r in preview.redactions})
+    found: list[Mark] = []
     for place, message in enumerate(preview.messages):
-        if place in preview.left_out:
-            continue
-        for redaction in preview.redactions:
-            looked_for = redaction.placeholder if redaction.on else redaction.text
-            for start, end in _places(message.after, looked_for):
-                found.append(_mark(message.after, start, end, pane.offset(place), redaction))
+        if place not in preview.left_out:
+            for start, end, of in search(message.after):
+                found.append(_mark(message.after, start, end, pane.offset(place), of))
+        if len(found) >= _MOST_MARKS:
+            break
     return found
 
 
@@ -210,17 +215,30 @@ def _mark(text: str, start: int, end: int, offset: int, of: Redaction) -> Mark:
     return Mark(begin, begin + _units(text[start:end]), of.placeholder, of.on)
 
 
-def _places(text: str, words: str) -> list[tuple[int, int]]:
-    places, start = [], text.find(words) if words else -1
-    while start >= 0:
-        places.append((start, start + len(words)))
-        start = text.find(words, start + len(words))
+def _search(wanted: Mapping[str, Redaction]) -> Callable[[str], list[tuple[int, int, Redaction]]]:
+    """Finds all of ``wanted`` in one pass over a text; where two begin, the longer is meant."""
+    words = sorted((word for word in wanted if word), key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, words))) if words else None
+
+    def places(text: str) -> list[tuple[int, int, Redaction]]:
+        if pattern is None:
+            return []
+        return [(hit.start(), hit.end(), wanted[hit.group()]) for hit in pattern.finditer(text)]
+
     return places
 
 
 def _units(text: str) -> int:
     """Length as Qt counts it."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _broken(text: str) -> str:
+    """A body is one line, and Qt takes seconds for lines of hundreds of thousands of characters: long ones are broken
+    where they are shown."""
+    if len(text) <= _LONGEST_LINE:
+        return text
+    return "\n".join(text[place : place + _PIECE] for place in range(0, len(text), _PIECE))
 
 
 def _lines_only(text: str) -> str:

@@ -100,6 +100,9 @@ def test_a_new_conversation_is_local_before_anything_is_typed(qtbot: QtBot, hous
     page.new_conversation()
     assert page.composer.gate.accessibleName() == "Gate: Local only · Internal"
     assert page.composer.cloud.isHidden()
+    assert "Nothing you write leaves it." in page.empty.note.text()
+    page.gate.set_mode(GateMode.ASK)
+    assert "Nothing you write leaves it." not in page.empty.note.text()
 
 
 @pytest.mark.qt_log_ignore("This plugin does not support", extend=True)
@@ -252,6 +255,15 @@ def test_another_conversation_closes_the_sheet(qtbot: QtBot, house: House, open_
     settle(qtbot, house)
     assert not page.gate.open
     assert not called(house, "send")
+
+
+def test_the_gate_of_another_conversation_is_in_force_before_its_text_is_there(
+    qtbot: QtBot, house: House, open_letter: Open
+) -> None:
+    page = open_letter(mode=GateMode.OPEN)
+    page.open_conversation("c2")
+    assert page.gate.setting.mode is GateMode.LOCAL
+    settle(qtbot, house)
 
 
 def test_the_outgoing_text_can_be_edited_and_a_message_left_out(qtbot: QtBot, house: House, open_letter: Open) -> None:

@@ -42,15 +42,25 @@ class EmptyChat(QWidget):
         outer = column(None, inner, None)
         outer.setAlignment(inner, Qt.AlignmentFlag.AlignHCenter)
         self.setLayout(outer)
+        self._model, self._shut = "", True
         self.show_note("")
 
     def show_note(self, model: str) -> None:
         """Name the model that will answer, where there is one."""
-        if model:
-            words = self.tr("%1 answers, on this machine. Nothing you write leaves it.").replace("%1", model)
-        else:
-            words = self.tr("A model on this machine will answer. Nothing you write leaves it.")
-        self.note.setText(words)
+        self._model = model
+        self._tell()
+
+    def show_gate(self, *, shut: bool) -> None:
+        """Whether the gate of the new conversation is shut: only then it is said that nothing leaves."""
+        self._shut = shut
+        self._tell()
+
+    def _tell(self) -> None:
+        answers = self.tr("A model on this machine will answer.")
+        if self._model:
+            answers = self.tr("%1 answers, on this machine.").replace("%1", self._model)
+        leaves = self.tr("Nothing you write leaves it.") if self._shut else self.tr("You may ask the cloud as well.")
+        self.note.setText(f"{answers} {leaves}")
 
     def _example(self, prompt: str) -> QPushButton:
         made = button(prompt, lambda: self.picked.emit(prompt), name=self.tr("Example: %1").replace("%1", prompt))

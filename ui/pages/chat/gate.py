@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from PySide6.QtCore import QEvent, QObject, QRect, Signal
 from PySide6.QtWidgets import QWidget
 
-from app.chat.records import Conversation, Message
+from app.chat.records import Conversation, Message, MessageStatus
 from app.events import AnswerFlagged, GateChanged, OfflineChanged
 from app.gate.label import GateMode, Label
 from app.gate.records import Ask, Offers, Place, Preview, PreviewChange, Provider
@@ -111,9 +111,30 @@ class ChatGate(QObject):
 
     # Asking elsewhere.
 
-    def ask_about(self, message: Message, *, resume: bool = False) -> None:
-        """A sibling of an answer by a model elsewhere, or the rest of one that was cut."""
-        self._begin(Ask(message.conversation_id, message.id, resume=resume))
+    def ask_about(self, message_id: str) -> None:
+        """A sibling of an answer by a model elsewhere."""
+        found = self._message(message_id)
+        if found is not None:
+            self._begin(Ask(found.conversation_id, found.id))
+
+    def resume(self, message_id: str) -> bool:
+        """Ask for the rest of an answer that was cut, if somebody elsewhere wrote it; returns whether that is so."""
+        found = self._message(message_id)
+        elsewhere = found is not None and from_elsewhere(found)
+        if found is not None and elsewhere:
+            self._begin(Ask(found.conversation_id, found.id, resume=True))
+        return elsewhere
+
+    def retry(self, message_id: str) -> bool:
+        """Ask elsewhere once more for an answer that did not come whole; returns whether it was asked there."""
+        found = self._message(message_id)
+        elsewhere = found is not None and from_elsewhere(found) and found.status is not MessageStatus.COMPLETE
+        if elsewhere:
+            self.ask_about(message_id)
+        return elsewhere
+
+    def _message(self, message_id: str) -> Message | None:
+        return next((found for found in self._transcript.messages if found.id == message_id), None)
 
     def ask_with(self, draft: str, system_prompt: str = "") -> None:
         """What is drafted, for a model elsewhere."""
@@ -331,3 +352,8 @@ class ChatGate(QObject):
         if event.type() is QEvent.Type.Resize and self.open:
             self._place()
         return False
+
+
+def from_elsewhere(message: Message) -> bool:
+    """Whether a model elsewhere wrote it, or was to."""
+    return message.stats is not None and message.stats.route != "local"

@@ -12,7 +12,7 @@ from PySide6.QtCore import QPoint, Qt, QThreadPool, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 
-from app.chat.records import ContextUse, Conversation, Message, MessageStatus, Transcript
+from app.chat.records import ContextUse, Conversation, Message, Transcript
 from app.events import AnswerFinished, AnswerGrew, BranchChosen, ConversationChanged, ConversationDeleted, MessageAdded
 from app.events import LoadedModelChanged as LoadedChanged
 from app.models.records import LoadedModel, ModelCard
@@ -71,6 +71,7 @@ class ChatPage(QWidget):
         self._pile = lay_out(self)
         self.gate = ChatGate(desk, self, self.composer, self.transcript)
         self.gate.shown.connect(self.gate_shown)
+        self.gate.shown.connect(lambda setting: self.empty.show_gate(shut=setting.shut))
         self.gate.cover(self._pile.parentWidget())
         self._connect_parts()
         self._connect_bridge()
@@ -108,6 +109,7 @@ class ChatPage(QWidget):
         self._leave()
         self._session.open_id = conversation_id
         self.sidebar.set_current(conversation_id)
+        self.gate.follow(self.current)
         self._call_open(conversation_id, message_id=message_id)
         self._errands.remember(conversation_id)
 
@@ -147,7 +149,7 @@ class ChatPage(QWidget):
         composer.picker.manage_wanted.connect(lambda: self._desk.go("models"))
         transcript.retried.connect(self._retry)
         transcript.continued.connect(self._continue)
-        transcript.cloud_wanted.connect(self._ask_about)
+        transcript.cloud_wanted.connect(self.gate.ask_about)
         transcript.edited.connect(self._errands.edit)
         transcript.edited.connect(composer.take_focus)
         transcript.branch_wanted.connect(self._errands.choose_branch)
@@ -203,31 +205,17 @@ class ChatPage(QWidget):
         if self.composer.draft.strip():
             self.composer.ask_cloud()
         elif answer is not None:
-            self.gate.ask_about(answer)
-
-    def _ask_about(self, message_id: str) -> None:
-        found = self._message(message_id)
-        if found is not None:
-            self.gate.ask_about(found)
+            self.gate.ask_about(answer.id)
 
     def _continue(self, message_id: str) -> None:
         """Go on with an answer that ended early: whoever wrote it goes on."""
-        found = self._message(message_id)
-        if found is not None and _from_elsewhere(found):
-            self.gate.ask_about(found, resume=True)
-        else:
+        if not self.gate.resume(message_id):
             self.send(self.tr("Continue where you stopped."))
 
     def _retry(self, message_id: str) -> None:
-        """Another answer; one from elsewhere goes through the gate again."""
-        found = self._message(message_id)
-        if found is not None and found.status is not MessageStatus.COMPLETE and _from_elsewhere(found):
-            self.gate.ask_about(found)
-        else:
+        """Another answer; a failed one from elsewhere goes through the gate again."""
+        if not self.gate.retry(message_id):
             self._errands.regenerate(message_id)
-
-    def _message(self, message_id: str) -> Message | None:
-        return next((found for found in self.transcript.messages if found.id == message_id), None)
 
     def stop(self) -> None:
         answer_id = self._session.answer_under_way()
@@ -497,7 +485,3 @@ class ChatPage(QWidget):
             self.sidebar.begin_rename()
         else:
             super().keyPressEvent(event)
-
-
-def _from_elsewhere(message: Message) -> bool:
-    return message.stats is not None and message.stats.route != "local"
