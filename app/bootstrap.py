@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from app.bus import Bus
 from app.chat.attachments import DocumentTexts
 from app.chat.service import ChatService
-from app.documents.kit import Kit
+from app.documents.kit import Kit, MakeAsker
 from app.documents.pool import ReaderPool
 from app.documents.schema_shelf import SchemaShelf
 from app.documents.service import DocumentsService
@@ -175,7 +175,7 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
         )
         chat = ChatService(lane, bus, models, provider, settings, kept.forget)
         documents = _documents(lane, bus, models, vault)
-        chat.attachments = _texts(lane, documents, models)
+        chat.attachments = DocumentTexts(lane, documents, models.expected_n_ctx, _asks(models))
         store.is_busy = lambda: chat.busy or documents.busy
         if exclusive:
             await chat.recover()
@@ -223,14 +223,16 @@ def _documents(lane: StoreLane, bus: Bus, models: ModelsService, vault: Vault) -
 
     extractor = LocalExtractor(models, lambda endpoint: LocalAsker(endpoint, "batch"), teach)
     kit = Kit(lane, bus, ReaderPool(), extractor, vault.lasting("results") or b"")
-    return DocumentsService(kit, SchemaShelf(lane, bus, builtin_schemas))
+    return DocumentsService(kit, SchemaShelf(lane, bus, builtin_schemas), _asks(models))
 
 
-def _texts(lane: StoreLane, documents: DocumentsService, models: ModelsService) -> DocumentTexts:
-    async def asker() -> LocalAsker:
+def _asks(models: ModelsService) -> MakeAsker:
+    """Somebody waits for the answer."""
+
+    async def make_asker() -> LocalAsker:
         return LocalAsker(await models.ensure_ready(None), "interactive")
 
-    return DocumentTexts(lane, documents, models.expected_n_ctx, asker)
+    return make_asker
 
 
 async def _open_store(lane: StoreLane, vault: Vault) -> None:

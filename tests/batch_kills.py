@@ -38,6 +38,8 @@ class Outcome:
     extractions: int
     wrong: int
     """Values that are not their file's total."""
+    causes: tuple[str, ...]
+    """Why files failed."""
     seconds: float
 
 
@@ -134,12 +136,14 @@ def _outcome(data: Path, app_kills: int, child_kills: int, seconds: float) -> Ou
             "SELECT count(*) FROM (SELECT 1 FROM done_log GROUP BY file_id HAVING count(*) > 1)"
         ).fetchone()
         (extractions,) = connection.execute("SELECT count(*) FROM extractions").fetchone()
+        causes = connection.execute("SELECT DISTINCT cause || ': ' || sentence FROM batch_files WHERE cause <> ''")
+        why = tuple(cause for (cause,) in causes)
         rows = connection.execute(
             "SELECT f.path, v.value FROM batch_files AS f JOIN extractions AS e ON e.file_id = f.id"
             " JOIN extraction_values AS v ON v.extraction = e.seq WHERE v.name = 'total'"
         ).fetchall()
     wrong = sum(value != f"{int(Path(path).stem[4:])}.50" for path, value in rows)
-    return Outcome(app_kills, child_kills, states, twice, extractions, wrong, seconds)
+    return Outcome(app_kills, child_kills, states, twice, extractions, wrong, why, seconds)
 
 
 def main() -> int:

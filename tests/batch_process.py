@@ -83,9 +83,12 @@ async def _work(data: Path, files: Path) -> None:
     async def teach(schema: Schema) -> Lesson:
         return await lane.read(lambda connection: learn(connection, schema))
 
+    async def make_asker() -> LocalAsker:
+        return LocalAsker(await model.ensure_ready(None))
+
     extractor = LocalExtractor(model, lambda endpoint: LocalAsker(endpoint, "batch"), teach)
     kit = Kit(lane, bus, ReaderPool(), extractor, b"k" * 32)
-    service = DocumentsService(kit, SchemaShelf(lane, bus, lambda: (SLIP,)))
+    service = DocumentsService(kit, SchemaShelf(lane, bus, lambda: (SLIP,)), make_asker)
     ended = asyncio.Event()
 
     def listen(event: Event) -> None:

@@ -17,8 +17,8 @@ from app.chat.coverage import Covered, asks_about_all, cover
 from app.chat.prompt import AttachedText
 from app.chat.records import Message
 from app.documents.blocks import Block, blocks_of
+from app.documents.kit import MakeAsker
 from app.documents.review_records import AttachedDocument
-from app.extraction.ask import Asker
 from app.gate.label import Label
 from app.lanes import StoreLane
 from app.store import attachments, documents, passages
@@ -43,12 +43,6 @@ class Attached(Protocol):
 
     async def ready(self, conversation_id: str) -> Sequence[AttachedDocument]:
         """Raises ``GatehouseError`` when one cannot be used."""
-
-
-class ClosableAsker(Asker, Protocol):
-    """An asker over a connection."""
-
-    async def close(self) -> None: ...
 
 
 Embed = Callable[[Sequence[str]], Awaitable[tuple[str, Sequence[bytes]] | None]]
@@ -78,13 +72,13 @@ class DocumentTexts:
         lane: StoreLane,
         attached: Attached,
         expected_n_ctx: Callable[[], int],
-        asker: Callable[[], Awaitable[ClosableAsker]],
+        make_asker: MakeAsker,
         embed: Embed | None = None,
     ) -> None:
         self._lane = lane
         self._attached = attached
         self._expected_n_ctx = expected_n_ctx
-        self._asker = asker
+        self._make_asker = make_asker
         self._embed = embed
         self._blocks: OrderedDict[str, tuple[Block, ...]] = OrderedDict()
         self._covered: dict[tuple[str, str], Covered] = {}
@@ -109,6 +103,7 @@ class DocumentTexts:
                 _framed(source, blocks, how, numbers, first=index == 0),
                 source.label,
                 source.size,
+                whole=how == "whole",
             )
             for index, (source, blocks, how) in enumerate(chosen)
         )
@@ -193,7 +188,7 @@ class DocumentTexts:
         return tuple(texts)
 
     async def _cover(self, key: tuple[str, str], name: str, numbers: dict[Block, int]) -> None:
-        asker = await self._asker()
+        asker = await self._make_asker()
         try:
             covered = await cover(asker, name, key[1], numbers)
         finally:

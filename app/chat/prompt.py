@@ -40,6 +40,8 @@ class AttachedText:
     label: Label
     whole_characters: int = 0
     """Of the document that it is taken from; a question about more than fits is flagged."""
+    whole: bool = False
+    """It is the whole document, the same in every turn."""
 
 
 class Attachments(Protocol):
@@ -74,8 +76,8 @@ def lay_out(
 ) -> tuple[Part, ...]:
     """The branch and what the person is about to send as alternating roles, which chat templates insist on.
 
-    Answers without text are left out, and what a person wrote around them is joined. Documents stand before the last
-    message of the person.
+    Answers without text are left out, and what a person wrote around them is joined. Passages stand before the last
+    message of the person; whole documents before the first, so that the model computes them once and not in every turn.
     """
     parts: list[Part] = []
     if system_prompt.strip():
@@ -84,8 +86,13 @@ def lay_out(
         own = label if message.label is None else strictest((label, message.label))
         _add(parts, message.role, message.text, YOURS if message.role == "user" else ANSWER, own)
     _add(parts, "user", draft, DRAFT, label)
-    if attached:
-        _attach(parts, tuple(attached), label)
+    lasting = tuple(document for document in attached if document.whole)
+    passing = tuple(document for document in attached if not document.whole)
+    if passing:
+        _attach(parts, len(parts) - 1, passing, label)
+    if lasting:
+        first = next((index for index, part in enumerate(parts) if part.role == "user"), len(parts))
+        _attach(parts, first, lasting, label)
     return tuple(parts)
 
 
@@ -100,17 +107,19 @@ def _add(parts: list[Part], role: Role, text: str, source: str, label: Label) ->
     parts[-1] = Part(role, f"{last.text}\n\n{text}", sources, strictest((last.label, label)))
 
 
-def _attach(parts: list[Part], attached: tuple[AttachedText, ...], label: Label) -> None:
-    if not parts or parts[-1].role != "user":
+def _attach(parts: list[Part], index: int, attached: tuple[AttachedText, ...], label: Label) -> None:
+    """Put documents before what the person says in a part; without such a part, into one of their own at the end."""
+    if not 0 <= index < len(parts) or parts[index].role != "user":
+        index = len(parts)
         parts.append(Part("user", "", (), label))
-    last = parts[-1]
+    there = parts[index]
     text = "\n\n".join(document.text for document in attached)
-    parts[-1] = Part(
+    parts[index] = Part(
         "user",
-        f"{text}\n\n{last.text}" if last.text else text,
-        tuple(dict.fromkeys((*(document.name for document in attached), *last.sources))),
-        strictest((last.label, *(document.label for document in attached))),
-        attached,
+        f"{text}\n\n{there.text}" if there.text else text,
+        tuple(dict.fromkeys((*(document.name for document in attached), *there.sources))),
+        strictest((there.label, *(document.label for document in attached))),
+        (*attached, *there.documents),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +10,7 @@ from typing import Protocol
 from app.bus import Bus
 from app.documents.pool import MarkUp
 from app.documents.records import Reading
+from app.extraction.ask import Asker
 from app.extraction.manifest import Manifest
 from app.extraction.records import Extraction
 from app.extraction.schema import Schema
@@ -68,6 +69,16 @@ class Extractor(Protocol):
         """Raises ``CannotGoOn`` for what no file is to blame for, other ``GatehouseError`` for this file's own."""
 
     async def close(self) -> None: ...
+
+
+class ClosableAsker(Asker, Protocol):
+    """An asker over a connection."""
+
+    async def close(self) -> None: ...
+
+
+MakeAsker = Callable[[], Awaitable[ClosableAsker]]
+"""Waits for the loaded model. Raises ``GatehouseError``."""
 
 
 @dataclass(frozen=True, slots=True)

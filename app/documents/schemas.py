@@ -6,21 +6,23 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.documents.kit import Kit
+from app.documents.kit import Kit, MakeAsker
 from app.documents.schema_shelf import SchemaShelf
 from app.extraction.schema import Schema
 from app.extraction.schema_packing import unpack_schema
 from engine.errors import GatehouseError, RequestError
 
 _MOST_CHARACTERS = 1 << 20
+_MOST_SAMPLES = 5
 
 
 class Schemas:
     """The part of ``DocumentsApi`` that is about schemas."""
 
-    def __init__(self, kit: Kit, shelf: SchemaShelf) -> None:
+    def __init__(self, kit: Kit, shelf: SchemaShelf, make_asker: MakeAsker) -> None:
         self._kit = kit
         self._shelf = shelf
+        self._make_asker = make_asker
 
     async def schemas(self) -> Sequence[Schema]:
         return await self._shelf.every()
@@ -36,7 +38,16 @@ class Schemas:
         await self._shelf.remove(name)
 
     async def propose_schema(self, paths: Sequence[Path], name: str) -> Schema:
-        raise RequestError("not_built", "Schemas cannot be proposed yet.")
+        from app.extraction.propose import propose
+
+        if not paths:
+            raise RequestError("no_files", "A schema is proposed from documents: name one to five.")
+        readings = [await self._kit.readers.read(path) for path in paths[:_MOST_SAMPLES]]
+        asker = await self._make_asker()
+        try:
+            return await propose(readings, name, asker)
+        finally:
+            await asker.close()
 
     async def schema_json(self, schema: Schema) -> str:
         from app.extraction.schema_json import to_json_schema

@@ -9,7 +9,7 @@ from app.documents.announcing import Announcer
 from app.documents.attaching import Attaching
 from app.documents.batches import Batches
 from app.documents.exporting import Exporting
-from app.documents.kit import Kit
+from app.documents.kit import Kit, MakeAsker
 from app.documents.review import Reviews
 from app.documents.schema_shelf import SchemaShelf
 from app.documents.schemas import Schemas
@@ -18,11 +18,11 @@ from app.documents.schemas import Schemas
 class DocumentsService(Batches, Reviews, Schemas, Attaching, Exporting):
     """The one implementation of ``DocumentsApi``."""
 
-    def __init__(self, kit: Kit, shelf: SchemaShelf) -> None:
+    def __init__(self, kit: Kit, shelf: SchemaShelf, make_asker: MakeAsker) -> None:
         announcer = Announcer(kit.lane, kit.bus)
         Batches.__init__(self, kit, shelf, announcer)
         Reviews.__init__(self, kit, announcer)
-        Schemas.__init__(self, kit, shelf)
+        Schemas.__init__(self, kit, shelf, make_asker)
         Attaching.__init__(self, kit)
         Exporting.__init__(self, kit)
 
