@@ -10,9 +10,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QComboBox, QFileDialog, QLineEdit, QPushButton, QWidget
+from PySide6.QtWidgets import QComboBox, QFileDialog, QLineEdit, QPushButton, QScrollArea, QWidget
 
 from app.vault.records import Lock, VaultState
 from engine.errors import GatehouseError
@@ -73,8 +73,7 @@ class StoreSection(QWidget):
         card = frame("card")
         card.setLayout(
             column(
-                self.state,
-                self.details,
+                column(self.state, self.details, spacing=2),
                 self._passphrase_row,
                 self.form,
                 self.code,
@@ -138,6 +137,7 @@ class StoreSection(QWidget):
     def _open_form(self) -> None:
         self.code.hide()
         self.form.open()
+        self._reveal(self.form)
 
     def _close_form(self) -> None:
         self.form.hide()
@@ -146,9 +146,21 @@ class StoreSection(QWidget):
     def _save(self, passphrase: str) -> None:
         def saved(code: str) -> None:
             self.form.hide()
-            self.code.show_code(code)
+            self._show_code(code)
 
         self._do(lambda: self._store.set_passphrase(passphrase), saved, self.form.refuse)
+
+    def _show_code(self, code: str) -> None:
+        self.code.show_code(code)
+        self._reveal(self.code)
+
+    def _reveal(self, widget: QWidget) -> None:
+        """Scroll what has just appeared into sight, once it has its place."""
+        area = self.parent()
+        while area is not None and not isinstance(area, QScrollArea):
+            area = area.parent()
+        if area is not None:
+            QTimer.singleShot(0, widget, lambda: area.ensureWidgetVisible(widget))
 
     def _remove(self) -> None:
         def removed(left: Lock) -> None:
@@ -161,7 +173,7 @@ class StoreSection(QWidget):
         self._do(self._store.remove_passphrase, removed)
 
     def _renew(self) -> None:
-        self._do(self._store.renew_recovery_code, self.code.show_code)
+        self._do(self._store.renew_recovery_code, self._show_code)
 
     def _rotate(self) -> None:
         self._do(self._store.rotate, lambda _: self._desk.notices.show("success", self.tr("The store has a new key.")))
