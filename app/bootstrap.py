@@ -246,5 +246,7 @@ async def _open_store(lane: StoreLane, vault: Vault) -> None:
             if last or error.code not in ("store_damaged", "store_plain", "store_busy"):
                 raise
             vault.forget()
+            if await asyncio.to_thread(vault.needs_passphrase):
+                raise  # it was typed just now and opened the key, so the store itself is at fault
         else:
             return

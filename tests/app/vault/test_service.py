@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from app.bootstrap import _open_store
 from app.lanes import StoreLane
+from app.vault import changing
 from app.vault import service as service_module
 from app.vault.records import Lock
 from app.vault.service import StoreService
 from app.vault.vault import Vault
 from engine.errors import StoreError, VaultError
-from tests.app.vault.test_vault import PASSPHRASE
+from tests.app.vault.test_vault import PASSPHRASE, fill
 
 
 class Busy:
@@ -130,3 +132,22 @@ async def test_full_disk_at_unlocking_says_so_and_stays_locked(
     monkeypatch.undo()
     await store.unlock(PASSPHRASE)
     assert not store.locked()
+
+
+@pytest.fixture
+def damaged(database: Path) -> Vault:
+    vault = Vault(database)
+    changing.set_passphrase(vault, PASSPHRASE)
+    fill(database, vault.page_key)
+    database.write_bytes(b"\xff" * database.stat().st_size)
+    return vault
+
+
+async def test_damage_of_a_store_with_a_passphrase_is_called_damage(damaged: Vault) -> None:
+    lane = StoreLane(damaged.database)
+    try:
+        with pytest.raises(StoreError) as caught:
+            await _open_store(lane, damaged)
+        assert caught.value.code == "store_damaged"
+    finally:
+        await asyncio.to_thread(lane.close)
