@@ -9,7 +9,7 @@ from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
 
 from app.documents.batch_records import Batch, BatchFile, BatchState, Cause, FileCounts, FileState
-from app.documents.records import Box
+from app.documents.records import Box, DocumentKind, Page, Reading, Word
 from app.documents.review_records import Document, PageSize, Result, Review, ReviewAction, ReviewedValue
 from app.extraction.records import Evidence, ExtractionTimings, Grounding, Value
 from app.extraction.schema import Field, FieldType, Schema
@@ -119,6 +119,7 @@ def shelf() -> SampleShelf:
         batches=batches,
         files=files,
         results={result.file.id: result},
+        readings={"d3": _reading()},
         pictures={("d3", 1): _picture(), ("d3", 2): _picture()},
         schemas=(INVOICE, RECEIPT),
     )
@@ -239,6 +240,16 @@ def _result(file: BatchFile) -> Result:
     pages = (PageSize(1, _WIDTH, _HEIGHT, "text"), PageSize(2, _WIDTH, _HEIGHT, "text"))
     document = Document("d3", file.path, "c0ffee", "pdf", file.size_bytes, pages, 812, read_at=_NOW)
     return Result(file, document, INVOICE, values, "Qwen3-30B-A3B", ExtractionTimings(6.8, 5.9, 1, 900, 620, 88))
+
+
+def _reading() -> Reading:
+    """A word for each line of the page."""
+    words, text = [], ""
+    for line in _PAGE:
+        words.append(Word(line.text, _box(line), 1.0, len(text), len(text) + len(line.text)))
+        text += f"{line.text}\n"
+    page = Page(1, _WIDTH, _HEIGHT, "text", tuple(words), 0, len(text))
+    return Reading(DocumentKind.PDF, "c0ffee", text, (page,))
 
 
 def _font(line: _Line) -> QFont:

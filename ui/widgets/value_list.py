@@ -1,11 +1,13 @@
 """The fields of a document, one below the other: what was found, how sure that is, how it is proven.
 
 Single keys decide about a value: Enter or A accepts, C or F2 corrects in place, X says absent, B asks for a box on the
-page, N goes to the next that needs a look, J and K or the arrows go down and up. Carrying it out is left to others.
+page, N goes to the next that needs a look, J and K or the arrows go down and up, U takes back, Shift+A accepts the
+rest. Carrying it out is left to others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt, Signal
@@ -44,6 +46,11 @@ class ValueList(QListView):
     corrected = Signal(str, str)
     absent = Signal(str)
     box_wanted = Signal(str)
+    undo_wanted = Signal()
+    rest_wanted = Signal()
+    """Accept whatever nobody has decided about."""
+    turn_wanted = Signal(int)
+    """Another page: -1 or 1."""
 
     def __init__(self, themes: ThemeStore, icons: Icons) -> None:
         super().__init__()
@@ -105,25 +112,40 @@ class ValueList(QListView):
         self.current_changed.emit(value.name if value is not None else "")
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        value, key = self.current, event.key()
-        plain = event.modifiers() in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier)
-        if value is None or not plain:
-            super().keyPressEvent(event)
-        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_A):
-            self.accepted.emit(value.name)
-        elif key == Qt.Key.Key_C:
-            self.correct()
-        elif key == Qt.Key.Key_X:
-            self.absent.emit(value.name)
-        elif key == Qt.Key.Key_B:
-            self.box_wanted.emit(value.name)
-        elif key == Qt.Key.Key_N:
-            self.choose_next_doubtful()
-        elif key in (Qt.Key.Key_J, Qt.Key.Key_K):
-            step = 1 if key == Qt.Key.Key_J else -1
-            self._go(min(max(self.currentIndex().row() + step, 0), self.values.rowCount() - 1))
-        else:
-            super().keyPressEvent(event)
+        if self.state() is QAbstractItemView.State.EditingState:
+            return  # the Enter that ends a correction, handed on by its field
+        modifiers = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        if modifiers == Qt.KeyboardModifier.NoModifier and self._run(Qt.Key(event.key())):
+            return
+        if modifiers == Qt.KeyboardModifier.ShiftModifier and event.key() == Qt.Key.Key_A:
+            self.rest_wanted.emit()
+            return
+        super().keyPressEvent(event)
+
+    def _run(self, key: Qt.Key) -> bool:
+        """Whether the key is one of ours."""
+        keys: dict[Qt.Key, Callable[[str], object]] = {
+            Qt.Key.Key_Return: self.accepted.emit,
+            Qt.Key.Key_Enter: self.accepted.emit,
+            Qt.Key.Key_A: self.accepted.emit,
+            Qt.Key.Key_C: lambda _name: self.correct(),
+            Qt.Key.Key_X: self.absent.emit,
+            Qt.Key.Key_B: self.box_wanted.emit,
+            Qt.Key.Key_N: lambda _name: self.choose_next_doubtful(),
+            Qt.Key.Key_J: lambda _name: self._step(1),
+            Qt.Key.Key_K: lambda _name: self._step(-1),
+            Qt.Key.Key_U: lambda _name: self.undo_wanted.emit(),
+            Qt.Key.Key_PageUp: lambda _name: self.turn_wanted.emit(-1),
+            Qt.Key.Key_PageDown: lambda _name: self.turn_wanted.emit(1),
+        }
+        value = self.current
+        if value is None or key not in keys:
+            return False
+        keys[key](value.name)
+        return True
+
+    def _step(self, step: int) -> None:
+        self._go(min(max(self.currentIndex().row() + step, 0), self.values.rowCount() - 1))
 
     def keyboardSearch(self, search: str) -> None:
         """Letters are decisions here, not a search."""

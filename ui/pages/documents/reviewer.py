@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QSplitter, QWidget
 
 from app.documents.batch_records import BatchFile
@@ -236,22 +235,6 @@ class ReviewView(QWidget):
             self.values.choose(current.name)
         self.values.setFocus()
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Keys that neither the list nor the page has taken."""
-        key = event.key()
-        if key == Qt.Key.Key_PageUp:
-            self.sheet.turn(-1)
-        elif key == Qt.Key.Key_PageDown:
-            self.sheet.turn(1)
-        elif key == Qt.Key.Key_U:
-            self.undo()
-        elif key == Qt.Key.Key_A and event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
-            self.accept_rest()
-        elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Minus, Qt.Key.Key_Equal):
-            self.sheet.view.keyPressEvent(event)
-        else:
-            super().keyPressEvent(event)
-
     def _connect(self) -> None:
         values = self.values
         values.current_changed.connect(lambda _name: self._show_current())
@@ -259,6 +242,9 @@ class ReviewView(QWidget):
         values.corrected.connect(self.correct)
         values.absent.connect(self.say_absent)
         values.box_wanted.connect(lambda _name: self.sheet.draw_box())
+        values.undo_wanted.connect(self.undo)
+        values.rest_wanted.connect(self.accept_rest)
+        values.turn_wanted.connect(self.sheet.turn)
         self.sheet.mark_clicked.connect(values.choose)
         self.sheet.box_drawn.connect(self.take_box)
         self.evidence.accepted.connect(self.accept)
