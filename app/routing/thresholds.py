@@ -31,7 +31,8 @@ class Thresholds:
     mean_chance: float = 0.65
     """An answer whose words the model itself gave less than this chance, as the geometric mean, is doubtful.
 
-    A guess from two models (0.5B and 1.5B parameters) and six prompts: easy ones 0.78 to 0.99, hard ones 0.63 to 0.77."""
+    A guess from two models (0.5B and 1.5B parameters) and six prompts: easy ones 0.78 to 0.99, hard ones 0.63 to 0.77.
+    """
     window_chance: float = 0.40
     """The same for any stretch of ``window_tokens``."""
     window_tokens: int = 32
