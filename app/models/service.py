@@ -98,6 +98,7 @@ class ModelsService:
         self._refused: LoadedModel | None = None
         """The last wish that could not be granted, until the next one."""
         self._converging = asyncio.Lock()
+        self._waking = asyncio.Lock()
         self._news = asyncio.Event()
         self._closed = False
 
@@ -241,12 +242,13 @@ class ModelsService:
     async def ensure_ready(self, model_id: str | None) -> Endpoint:
         while self._asked is not None:  # it is being planned
             await self._news.wait()
-        if self._kept is None or not self._kept.supervisor.running:
-            # Nothing was asked for, or it gave up earlier and the person asks again.
-            chosen = self._kept.target.model_id if self._kept else await self._choose(model_id)
-            if chosen is None:
-                raise ModelFileError("no_model", "There is no model on this machine yet.", "Add a GGUF file first.")
-            await self.load(chosen)
+        async with self._waking:  # several may ask at once: one loads, the others find it loaded
+            if self._kept is None or not self._kept.supervisor.running:
+                # Nothing was asked for, or it gave up earlier and the person asks again.
+                chosen = self._kept.target.model_id if self._kept else await self._choose(model_id)
+                if chosen is None:
+                    raise ModelFileError("no_model", "There is no model on this machine yet.", "Add a GGUF file first.")
+                await self.load(chosen)
         if self._kept is not None:
             await self._kept.supervisor.ready()
         endpoint = self.endpoint()
