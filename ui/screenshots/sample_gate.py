@@ -153,7 +153,7 @@ FAILED = (
         4,
         "assistant",
         "",
-        stats=None,
+        stats=replace(CLOUD_STATS, completion_tokens=None, ttft_s=None, decode_tok_s=None, cost_usd=None),
         status=MessageStatus.FAILED,
         error="OpenAI refused the key (401). The local answer is still there; nothing was sent again.",
         branches=(1, 2),

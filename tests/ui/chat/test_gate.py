@@ -478,6 +478,16 @@ def test_a_cut_answer_goes_on_through_the_gate(qtbot: QtBot, house: House, open_
     assert not called(house, "send")
 
 
+def test_trying_again_after_a_failure_elsewhere_shows_the_sheet_first(
+    qtbot: QtBot, house: House, open_letter: Open
+) -> None:
+    page = open_letter(sample_gate.FAILED)
+    page.transcript.retried.emit("l4")
+    qtbot.waitUntil(lambda: page.gate.sheet.preview is not None)
+    assert asked(house) == [Ask("c4", "l4")]
+    assert not called(house, "send")
+
+
 def test_an_answer_from_elsewhere_says_whose_it_is_and_what_it_cost() -> None:
     words = summary("gpt-5-mini", sample_gate.CLOUD_STATS).replace(NBSP, " ")
     assert words == "gpt-5-mini · OpenAI · 1.1 s · 84 tok/s · $0.0005 · cloud"

@@ -76,7 +76,7 @@ def boxes_of(facts: Facts) -> list[Box]:
         hidden = _tr("placeholders, %1 own words").replace("%1", display.integer(facts.terms))
     made = [
         Box("chat", 0, 0, "message-square", _tr("What you write"), stored, True, "chat"),
-        Box("documents", 0, 1, "file-text", _tr("Files you add"), _tr("read here, in a sandbox"), True, "labels"),
+        Box("documents", 0, 1, "file-text", _tr("Files you add"), _tr("read here, in a sandbox"), True, "documents"),
         Box("model", 1, 0, "box", _tr("Local model"), model, bool(facts.model), "models"),
         Box("detectors", 1, 2, "scan-text", _tr("Detectors"), hidden, True, "detectors"),
         Box(

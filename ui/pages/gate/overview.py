@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
@@ -32,7 +33,9 @@ class OverviewView(QWidget):
         self.note = label("", fonts.body, "muted", wrap=True)
         self.map = DataMap(desk.themes, desk.icons)
         self.map.wanted.connect(
-            lambda where: desk.go(where) if where in ("chat", "models", "settings") else show_section(where)
+            lambda where: (
+                desk.go(where) if where in ("chat", "documents", "models", "settings") else show_section(where)
+            )
         )
         frame = QScrollArea()
         frame.setWidgetResizable(True)
@@ -98,7 +101,5 @@ class OverviewView(QWidget):
         self._change(encrypted=state.lock is not Lock.PLAIN, in_keyring=state.lock is Lock.KEYRING)
 
     def _change(self, **changes: object) -> None:
-        from dataclasses import replace
-
         self._facts = replace(self._facts, **changes)  # type: ignore[arg-type]
         self.map.show_facts(self._facts)
