@@ -248,6 +248,19 @@ def test_a_look_that_comes_after_escape_is_not_shown(qtbot: QtBot, house: House,
     assert not page.gate.open
 
 
+def test_a_new_chat_closes_the_sheet_of_a_new_chat(qtbot: QtBot, house: House, open_letter: Open) -> None:
+    page = open_letter()
+    page.new_conversation()
+    page.gate.set_mode(GateMode.ASK)
+    page.composer.set_draft("Who is Anna Keller?")
+    open_sheet(qtbot, house, page)
+    page.new_conversation()
+    assert not page.gate.open
+    assert page.composer.draft == "Who is Anna Keller?"
+    settle(qtbot, house)
+    assert len(called(house, "discard")) == 1
+
+
 def test_another_conversation_closes_the_sheet(qtbot: QtBot, house: House, open_letter: Open) -> None:
     page = open_letter()
     open_sheet(qtbot, house, page)

@@ -85,6 +85,8 @@ class ChatGate(QObject):
     def begin_fresh(self) -> None:
         """A new conversation begins: with the defaults, whatever the last one had."""
         self._fresh = GateSetting()
+        if self.open:
+            self.stay_local()
         self.follow(None)
 
     def set_mode(self, mode: GateMode) -> None:
@@ -157,9 +159,7 @@ class ChatGate(QObject):
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
-        preview = self.sheet.preview
-        if preview is not None:
-            self._call(lambda: self._gate.discard(preview.id))
+        self._discard()
         was_open = self.open
         self.sheet.start_again()
         self.sheet.hide()
@@ -193,7 +193,13 @@ class ChatGate(QObject):
         else:
             self._open_sheet(ask)
 
+    def _discard(self) -> None:
+        preview = self.sheet.preview
+        if preview is not None:
+            self._call(lambda: self._gate.discard(preview.id))
+
     def _open_sheet(self, ask: Ask) -> None:
+        self._discard()
         self._ask = ask
         self.sheet.start_again()
         self.sheet.show_providers(self._providers)
