@@ -30,6 +30,8 @@ class Watch:
         self._every_s = every_s
         self._watched: tuple[tuple[str, Path, bool], ...] = ()
         self._seen: dict[tuple[str, Path], Sizes] = {}
+        self._handed: dict[tuple[str, Path], set[Path]] = {}
+        """Files that were handed over already."""
         self._task: asyncio.Task[None] | None = None
 
     def set(self, watched: Iterable[tuple[str, Path, bool]]) -> None:
@@ -37,6 +39,7 @@ class Watch:
         self._watched = tuple(watched)
         wanted = {(batch_id, folder) for batch_id, folder, _ in self._watched}
         self._seen = {key: sizes for key, sizes in self._seen.items() if key in wanted}
+        self._handed = {key: paths for key, paths in self._handed.items() if key in wanted}
         if self._watched and self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="watch-folders")
 
@@ -59,8 +62,11 @@ class Watch:
     async def _look(self, batch_id: str, folder: Path, as_words: bool) -> None:
         try:
             found = await asyncio.to_thread(gather, (folder,), as_words=as_words)
-            before = self._seen.get((batch_id, folder), {})
-            await self._join(batch_id, settled(found, before))
+            handed = self._handed.setdefault((batch_id, folder), set())
+            new = [one for one in settled(found, self._seen.get((batch_id, folder), {})) if one.path not in handed]
+            if new:
+                await self._join(batch_id, new)
+                handed.update(one.path for one in new)
         except GatehouseError as error:
             _log.warning("The folder %s was not looked into: %s", folder, error)
             return
