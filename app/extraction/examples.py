@@ -24,7 +24,7 @@ MAX_EXAMPLE_CHARS: Final = 4000
 
 
 def choose(examples: Sequence[Example], fields: Sequence[Field], most: int = MAX_EXAMPLES) -> list[Example]:
-    """The examples to show: short ones that know many of the fields and look different from each other."""
+    """The examples to show: short ones with many fields and corrections that look different from each other."""
     names = {field.name for field in fields}
     usable = [one for one in examples if one.text.strip() and len(one.text) <= MAX_EXAMPLE_CHARS]
     usable = [one for one in usable if any(value.name.split(".")[0].split("[")[0] in names for value in one.values)]
@@ -39,7 +39,7 @@ def choose(examples: Sequence[Example], fields: Sequence[Field], most: int = MAX
 def _worth(example: Example, chosen: Sequence[Example]) -> float:
     known = sum(value.value is not None for value in example.values)
     alike = max((_likeness(example.text, other.text) for other in chosen), default=0.0)
-    return known - 2.0 * alike - len(example.text) / MAX_EXAMPLE_CHARS
+    return known + example.corrected - 2.0 * alike - len(example.text) / MAX_EXAMPLE_CHARS
 
 
 def _likeness(one: str, other: str) -> float:

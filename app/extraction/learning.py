@@ -12,6 +12,7 @@ from app.extraction.calibration import Calibration, Judged, fit, shipped
 from app.extraction.examples import MAX_EXAMPLE_CHARS
 from app.extraction.records import Example, ExampleValue
 from app.extraction.schema import Schema, find_field
+from app.extraction.view import view_text
 from app.store import documents, extractions
 from app.store.database import Connection
 
@@ -44,5 +45,6 @@ def _examples(connection: Connection, schema: Schema) -> tuple[Example, ...]:
         values = tuple(
             ExampleValue(item.name, item.shown) for item in stored.values if find_field(schema, item.name) is not None
         )
-        found.append(Example(documents.reading(connection, stored.document_id).text, values))
+        corrected = sum(item.shown != item.value.value for item in stored.values)
+        found.append(Example(view_text(documents.reading(connection, stored.document_id)), values, corrected))
     return tuple(found)

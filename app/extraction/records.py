@@ -105,3 +105,5 @@ class Example:
     text: str
     """``view.view_text`` of its reading, or ``Reading.text``, whole."""
     values: tuple[ExampleValue, ...]
+    corrected: int = 0
+    """How many fields the person had to change. What the model got wrong teaches most."""
