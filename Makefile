@@ -7,7 +7,7 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: help setup run test check test-models bench bench-serving soak fuzz screenshots doctor clean
+.PHONY: help setup run test check test-models bench bench-serving bench-gate bench-extraction soak fuzz screenshots doctor clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -41,11 +41,18 @@ bench: setup ## Measure, side by side with llama.cpp's own tools, and renew the 
 bench-serving: setup ## Measure many sessions beside llama-server (40 minutes), and renew its table in README.md
 	@$(BIN)/python -m tests.bench.serving --write
 
+bench-gate: setup ## Measure encryption, zero bytes, redaction and canaries (half an hour), and renew their table in README.md
+	@$(BIN)/python -m tests.bench --group gate --write
+
+bench-extraction: setup ## Measure fields of receipts (GATEHOUSE_RECEIPTS names their folder), and renew the table in README.md
+	@$(BIN)/python -m tests.bench.extraction --write
+
 soak: setup ## Half an hour of careless clients on one worker, which may lose no memory and no cell
 	@$(BIN)/python -m tests.soak_serving --minutes 30 --sessions 20
 
-fuzz: setup ## 10,000 broken requests to a worker that must not care
+fuzz: setup ## 10,000 broken requests to a worker and 10,000 broken documents to readers, which must not care
 	@$(BIN)/python -m tests.fuzz_serving --requests 10000
+	@$(BIN)/python -m tests.fuzz_readers --cases 10000
 
 screenshots: setup ## Render every page into docs/screenshots
 	@$(BIN)/python -m ui.screenshots

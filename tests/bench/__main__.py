@@ -1,33 +1,41 @@
-"""`python -m tests.bench [--write] [section …]`: runs the sections and shows one table.
+"""`python -m tests.bench [--group gate] [--write] [section …]`: runs the sections and shows one table.
 
 Leaves measuring to the modules named in `SECTIONS`, each of which has `measure() -> list[Row]`.
 """
 
 import argparse
 import importlib
+import json
 import platform
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
 
 from tests.bench.table import Row, markdown
 
-SECTIONS = ("window", "store", "recovery", "lost", "decode")
+SECTIONS = ("window", "store", "recovery", "lost", "decode", "reading")
+GATE_SECTIONS = ("gate_store", "gate_zero", "gate_pii", "gate_canary")
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+GROUPS = {
+    "": (SECTIONS, "bench"),
+    "gate": (GATE_SECTIONS, "bench-gate"),
+}
+"""What is measured together, and the name of the target and of the table's place in the README."""
 
 
-def run_sections(names: Sequence[str]) -> tuple[list[Row], list[str]]:
-    """All rows, and the names of the sections that broke; one that breaks does not take the others along."""
-    rows: list[Row] = []
+def run_sections(names: Sequence[str]) -> tuple[dict[str, list[Row]], list[str]]:
+    """Rows by section, and the names of the sections that broke; one that breaks does not take the others along."""
+    rows: dict[str, list[Row]] = {}
     broken: list[str] = []
     for name in names:
         sys.stderr.write(f"measuring: {name}\n")
         try:
-            rows += importlib.import_module(f"tests.bench.{name}").measure()
+            rows[name] = importlib.import_module(f"tests.bench.{name}").measure()
         except Exception:  # noqa: BLE001 - shown in full; the figures of the other sections are still wanted
             traceback.print_exc()
             broken.append(name)
@@ -44,10 +52,20 @@ def machine() -> str:
     return f"{processor}, {psutil.cpu_count()} threads, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
 
 
-def report(rows: Sequence[Row]) -> str:
+def report(rows: Sequence[Row], target: str = "bench") -> str:
     """The table with where and when above it."""
     when = time.strftime("%Y-%m-%d")
-    return f"Measured {when} on {machine()}, with `make bench`.\n\n{markdown(rows)}"
+    return f"Measured {when} on {machine()}, with `make {target}`.\n\n{markdown(rows)}"
+
+
+def kept(file: Path, measured: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
+    """What was measured now, and what the file keeps of sections that were not; the file keeps both."""
+    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    rows = {name: [Row(**row) for row in lines] for name, lines in before.items()}
+    rows |= {name: list(lines) for name, lines in measured.items()}
+    plain = {name: [asdict(row) for row in lines] for name, lines in rows.items()}
+    file.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+    return rows
 
 
 def replace_between(text: str, table: str, begin_mark: str = BEGIN, end_mark: str = END) -> str:
@@ -65,18 +83,24 @@ def replace_between(text: str, table: str, begin_mark: str = BEGIN, end_mark: st
 def main(arguments: Sequence[str]) -> int:
     """The command: 0 when every section ran, 1 otherwise. A goal that is not met is shown, not hidden in a code."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measures Gatehouse beside its peers.")
-    parser.add_argument("sections", nargs="*", help="only these of: " + " ".join(SECTIONS))
+    parser.add_argument("sections", nargs="*", help="only these of: " + " ".join((*SECTIONS, *GATE_SECTIONS)))
+    parser.add_argument("--group", choices=sorted(GROUPS), default="", help="what belongs together")
     parser.add_argument("--write", action="store_true", help="renew the table in README.md")
+    parser.add_argument("--keep", type=Path, help="a file that keeps rows, to measure the sections one by one")
     asked = parser.parse_args(arguments)
-    rows, broken = run_sections(asked.sections or SECTIONS)
-    table = report(rows)
+    sections, target = GROUPS[asked.group]
+    measured, broken = run_sections(asked.sections or sections)
+    known = kept(asked.keep, measured) if asked.keep is not None else measured
+    rows = [row for name in dict.fromkeys((*sections, *known)) for row in known.get(name, ())]
+    table = report(rows, target)
     sys.stdout.write(f"\n{table}\n\n{sum(row.met for row in rows)} of {len(rows)} goals met.\n")
     if broken:
         sys.stdout.write(f"Not measured, see above: {', '.join(broken)}\n")
         return 1
     if asked.write:
         readme = Path(__file__).resolve().parents[2] / "README.md"
-        readme.write_text(replace_between(readme.read_text(encoding="utf-8"), table), encoding="utf-8")
+        marks = (f"<!-- {target}:begin -->", f"<!-- {target}:end -->")
+        readme.write_text(replace_between(readme.read_text(encoding="utf-8"), table, *marks), encoding="utf-8")
     return 0
 
 
