@@ -36,6 +36,7 @@ from app.extraction.manifest import Manifest, hash_file
 from app.extraction.records import Example
 from app.extraction.sample_lines import read_samples
 from app.extraction.schema import Schema
+from app.extraction.view import view_text
 from engine.errors import GatehouseError
 
 _FORMATS = {
@@ -191,7 +192,7 @@ class _Run:
         if self._order.examples is not None:
             for sample in await asyncio.to_thread(read_samples, self._order.examples, schema):
                 reading = await self._pool.read(sample.path.absolute(), as_words=self._order.words)
-                examples.append(Example(reading.text, sample.values))
+                examples.append(Example(view_text(reading), sample.values))
         lesson = Lesson(tuple(examples), shipped())
 
         async def teach(_: Schema) -> Lesson:
