@@ -15,8 +15,8 @@ from app.documents.records import Reading
 from app.extraction.answers import Certainty, Leaf, Scalar, certainty_of, leaves_of
 from app.extraction.ask import Reply
 from app.extraction.finding import find
-from app.extraction.forms import LABELLED, label_words
-from app.extraction.ground import Found, Source
+from app.extraction.forms import LABELLED, QUOTED, label_words
+from app.extraction.ground import NOT_FOUND, Found, Source
 from app.extraction.normalise import canonical, fold
 from app.extraction.records import Grounding
 from app.extraction.schema import Field, FieldType
@@ -55,10 +55,14 @@ def drafts_of(reply: Reply, fields: Sequence[Field], source: Source, reading: Re
 
 
 def _value_path(path: str, fields: Sequence[Field]) -> str:
-    """The path of the value that a leaf belongs to: the lines of an address are one value."""
+    """The path of the value that a leaf belongs to: the lines of an address are one, as are quote and value."""
     bare = _INDEX.sub("", path)
     field = _field_at(bare, fields)
-    return bare if field is not None and field.type is FieldType.ADDRESS else path
+    if field is not None and field.type is FieldType.ADDRESS:
+        return bare
+    above = path.rpartition(".")[0]
+    field = _field_at(above, fields) if above else None
+    return above if field is not None and field.type in QUOTED else path
 
 
 def _field_at(path: str, fields: Sequence[Field]) -> Field | None:
@@ -78,6 +82,8 @@ def _draft(
     texts = [text for leaf in leaves if (text := _text(leaf.value))]
     if not texts:
         return absent(path, field, certainty)
+    if kind in QUOTED and len(leaves) == 2:
+        return _judgement(path, field, leaves, certainty, source, reading)
     if kind is FieldType.ADDRESS:
         return _address(path, field, texts, certainty, source, reading)
     text, labelled = texts[0], False
@@ -127,6 +133,24 @@ def _address(
     return _made(path, field, FieldType.ADDRESS, "\n".join(texts), found, certainty, reading)
 
 
+def _judgement(
+    path: str,
+    field: Field,
+    leaves: Sequence[Leaf],
+    certainty: Certainty | None,
+    source: Source,
+    reading: Reading,
+) -> Draft:
+    """What the model concludes from a quote. Only what stands there in its own words is proven."""
+    quote, text = (_text(leaf.value) for leaf in leaves)
+    shown = source.find(FieldType.TEXT, quote) if quote else NOT_FOUND
+    if field.type is FieldType.CHOICE and fold(text) in fold(quote):
+        found = source.find(FieldType.TEXT, text)
+    else:
+        found = Found(Grounding.UNPROVEN, shown.spans)
+    return _made(path, field, field.type, text, found, certainty, reading)
+
+
 def _made(
     path: str,
     field: Field,
@@ -139,9 +163,8 @@ def _made(
     labelled: bool = False,
 ) -> Draft:
     """A value takes the spelling of the document wherever it was found there."""
-    derived = kind in (FieldType.BOOLEAN, FieldType.CHOICE)
     joint = "\n" if kind is FieldType.ADDRESS else " "
-    raw = joint.join(reading.text[a:b] for a, b in found.spans) if found.spans and not derived else text
+    raw = joint.join(reading.text[a:b] for a, b in found.spans) if found.spans and kind not in QUOTED else text
     value = canonical(kind, raw, field.choices) or canonical(kind, text, field.choices)
     if value is None:
         return Draft(path, field, kind, text, text, "", Grounding.UNPROVEN, (), certainty)

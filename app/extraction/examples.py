@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app.extraction.ask import Turn, dumps
-from app.extraction.forms import FOUND, MAX_ADDRESS_LINES, WindowForms, label_words, supports
+from app.extraction.forms import FOUND, MAX_ADDRESS_LINES, QUOTED, WindowForms, label_words, supports
 from app.extraction.ground import Source
 from app.extraction.normalise import fold, same_value
 from app.extraction.prompt import document_turn
@@ -72,7 +72,14 @@ def _answer(field: Field, path: str, given: Mapping[str, str | None], lines: lis
         return None
     if field.type is FieldType.ADDRESS:
         return _address_lines(value, lines)
+    if field.type in QUOTED:
+        return {"quote": _quote(value, lines), "value": _scalar(field, field.type, value, lines)}
     return _scalar(field, field.type, value, lines)
+
+
+def _quote(value: str, lines: list[Line]) -> str | None:
+    """The line that has the value's own words; a corrected value does not say what showed it."""
+    return next((line.text for line in lines if fold(value) and fold(value) in fold(line.text)), None)
 
 
 def _scalar(field: Field, kind: FieldType, value: str, lines: list[Line]) -> Any:

@@ -23,6 +23,8 @@ FOUND: Final = (FieldType.DATE, FieldType.NUMBER, FieldType.AMOUNT, FieldType.EM
 """Types whose values have a form of their own."""
 LABELLED: Final = (FieldType.NUMBER, FieldType.AMOUNT)
 """Answered together with the words before them."""
+QUOTED: Final = (FieldType.BOOLEAN, FieldType.CHOICE)
+"""Types whose values need not stand in the document: the words that show them are asked for first."""
 MAX_LABEL_CHARS: Final = 60
 MAX_ADDRESS_LINES: Final = 8
 MAX_LIST_ITEMS: Final = 40
@@ -87,8 +89,21 @@ class WindowForms:
                 return {"anyOf": [lines, _NULL]}
             case _ if field.type in LABELLED and not self._wide:
                 return self._narrowed(field)
+            case _ if field.type in QUOTED:
+                return self._quoted(field)
             case _:
                 return self._single(field.type, field.choices, nullable=True)
+
+    def _quoted(self, field: Field) -> JsonSchema:
+        """The words first, so that the model reads before it judges."""
+        value = self._single(field.type, field.choices, nullable=False)
+        both: JsonSchema = {
+            "type": "object",
+            "properties": {"quote": {"anyOf": [self._runs("words"), _NULL]}, "value": value},
+            "required": ["quote", "value"],
+            "additionalProperties": False,
+        }
+        return {"anyOf": [both, _NULL]}
 
     def _narrowed(self, field: Field) -> JsonSchema:
         """Where some values have the field's own words before them, only those."""

@@ -115,6 +115,27 @@ async def test_a_table_is_read_row_by_row() -> None:
     assert by_name["lines[1].item"].grounding is not Grounding.EXACT
 
 
+async def test_a_judgement_comes_with_the_words_that_show_it_and_stays_unproven() -> None:
+    fields = (
+        Field("cash", FieldType.BOOLEAN),
+        Field("kind", FieldType.CHOICE, choices=("total", "offer")),
+        Field("gift", FieldType.BOOLEAN),
+    )
+    rules = {
+        "cash": lambda _: {"quote": "CASH  30.00", "value": True},
+        "kind": lambda _: {"quote": "SUB TOTAL", "value": "total"},
+    }
+    made = await extract(READING, Schema("sale", "Sale", "", fields), (), RuleAsker(rules))
+    cash, kind, gift = made.values
+    assert (cash.value, cash.grounding, cash.evidence[0].text.split()) == (
+        "true",
+        Grounding.UNPROVEN,
+        ["CASH", "30.00"],
+    )
+    assert (kind.value, kind.grounding) == ("total", Grounding.NORMALISED)
+    assert gift.grounding is Grounding.ABSENT
+
+
 async def test_long_documents_are_covered_wholly() -> None:
     filler = "\n".join(f"clause {number} says nothing of interest to anybody" for number in range(400))
     text = f"{filler}\nTOTAL  77.00\n{filler}"
