@@ -52,8 +52,7 @@ async def extract(
     check_schema(schema)
     work = _Work(reading, schema, examples, asker)
     began = time.monotonic()
-    if work.lines:
-        await work.ask_all()
+    await work.ask_all()
     return work.finished(calibration or shipped(), time.monotonic() - began)
 
 
@@ -87,6 +86,9 @@ class _Work:
 
     async def ask_all(self) -> None:
         """Every window, the likeliest first; single fields that are settled are not asked again."""
+        if not self.lines:
+            self._notes.append("The document has no text, so nothing was asked of it.")
+            return
         windows = windows_of(self.lines, self._window_chars())
         if len(windows) > 1:
             self._notes.append(f"The document was read in {len(windows)} parts.")

@@ -151,6 +151,14 @@ async def test_long_documents_are_covered_wholly() -> None:
     assert "total" not in asker.questions[-1].schema["properties"]
 
 
+async def test_an_empty_page_is_asked_nothing() -> None:
+    asker = RuleAsker(_receipt_rules())
+    made = await extract(reading_of(" \n "), RECEIPT, (), asker)
+    assert asker.questions == []
+    assert [value.grounding for value in made.values] == [Grounding.ABSENT] * 4
+    assert "no text" in made.notes[0]
+
+
 async def test_a_context_without_room_is_refused_with_numbers() -> None:
     with pytest.raises(GatehouseError, match="900 tokens"):
         await extract(READING, RECEIPT, (), RuleAsker({}, n_ctx=900))
