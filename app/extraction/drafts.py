@@ -164,7 +164,11 @@ def _made(
 ) -> Draft:
     """A value takes the spelling of the document wherever it was found there."""
     joint = "\n" if kind is FieldType.ADDRESS else " "
-    raw = joint.join(reading.text[a:b] for a, b in found.spans) if found.spans and kind not in QUOTED else text
+    raw = (
+        joint.join(" ".join(reading.text[a:b].split()) for a, b in found.spans)
+        if found.spans and kind not in QUOTED
+        else text
+    )
     value = canonical(kind, raw, field.choices) or canonical(kind, text, field.choices)
     if value is None:
         return Draft(path, field, kind, text, text, "", Grounding.UNPROVEN, (), certainty)

@@ -134,7 +134,7 @@ def _placed(draft: Draft, table: Field, column: str, row: Row, reading: Reading)
     if draft.value is None:
         return placed
     inside = Source(row.lines).find(draft.kind, draft.raw)
-    raw = " ".join(reading.text[a:b] for a, b in inside.spans) or draft.raw
+    raw = " ".join(" ".join(reading.text[a:b].split()) for a, b in inside.spans) or draft.raw
     return replace(placed, raw=raw, grounding=inside.grounding, spans=inside.spans)
 
 
