@@ -51,16 +51,16 @@ class ModelProcess:
 
     async def ensure_ready(self, model_id: str | None) -> Endpoint:
         async with self._starting:
-            if self._process is None or self._process.poll() is not None:
+            while self._process is None or self._process.poll() is not None or not self._address:
                 self.stop()
-                await asyncio.to_thread(self._start)
+                await asyncio.to_thread(self._start)  # without an address: killed before it could say it
         return Endpoint(self._address, "none", "stand-in", 4096, "CPU")
 
     async def explain_loss(self, endpoint: Endpoint) -> GatehouseError | None:
         return WorkerError("killed", "The model's process was killed.")
 
     def stop(self) -> None:
-        process, self._process = self._process, None
+        process, self._process, self._address = self._process, None, ""
         if process is not None:
             process.kill()
             process.wait()

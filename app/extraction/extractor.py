@@ -26,7 +26,7 @@ from app.models.records import LoadedModel
 from app.providers.provider import Endpoint
 from engine.errors import GatehouseError, WorkerError
 
-_TRIES: Final = 3
+_TRIES: Final = 5
 """Of a file whose question ended with the model's process; after these the file is suspected."""
 _LESSON_FILES: Final = 20
 _LESSON_S: Final = 60.0
