@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from app.documents.records import Box
 from app.services import Services
 from ui.bridge import Bridge
 from ui.icons import Icons
@@ -33,6 +34,19 @@ class Notifier(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentPlace:
+    """Where something stands in a document, e.g. what an answer cites."""
+
+    document_id: str
+    page: int = 1
+    boxes: tuple[Box, ...] = ()
+
+
+def _stay(_place: DocumentPlace) -> None:
+    """Where there is no window there is no other page."""
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
     """The tools of a page."""
 
@@ -44,6 +58,8 @@ class Desk:
     data_folder: Path
     go: Callable[[str], None]
     """Bring a page to the front by its key: ``chat``, ``models``, ``gate``, ``settings``; or ``gate/providers``."""
+    open_place: Callable[[DocumentPlace], None] = _stay
+    """Bring the Documents page to the front, at a place of a document."""
 
 
 @dataclass(frozen=True, slots=True)

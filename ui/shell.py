@@ -141,6 +141,7 @@ class Application(QObject):
             self.window.notices,
             self._paths.data,
             self.window.go,
+            self.window.open_place,
         )
         if self._welcome:
             self.window.go("welcome")

@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
 
 from app.settings import SettingsValues
 from ui import shortcuts
-from ui.desk import Command, Desk, Page
+from ui.desk import Command, Desk, DocumentPlace, Page
 from ui.icons import Icons
 from ui.notices import Notices
 from ui.palette import Palette
@@ -123,6 +123,14 @@ class Window(QWidget):
         show_section: Callable[[str], None] | None = getattr(page, "show_section", None)
         if section and show_section is not None:
             show_section(section)
+
+    def open_place(self, place: DocumentPlace) -> None:
+        """Show a place of a document on the Documents page, with a way back to the page that asked."""
+        back = self._wanted
+        self.go("documents")
+        show: Callable[[DocumentPlace, str], None] | None = getattr(self._pages.get("documents"), "open_place", None)
+        if show is not None:
+            show(place, back)
 
     def page(self, key: str) -> QWidget | None:
         """A page, if it was built."""

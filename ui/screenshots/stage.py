@@ -81,7 +81,10 @@ class Stage:
         self.window.resize(width, 800)
         self.bridge = Bridge(core, self.services.bus, self.window)
         data = Path("/home/ada/.local/share/gatehouse")
-        desk = Desk(self.services, self.bridge, themes, self.icons, self.window.notices, data, self.window.go)
+        window = self.window
+        desk = Desk(
+            self.services, self.bridge, themes, self.icons, window.notices, data, window.go, window.open_place
+        )
         self.window.show()
         self.window.go(page)
         self.window.mount(desk)

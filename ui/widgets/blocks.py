@@ -14,7 +14,7 @@ from PySide6.QtGui import QFontMetricsF, QPainter, QPen
 
 from ui.widgets.ink import Ink
 from ui.widgets.leaves import Leaf, Nest, Prose, Rule
-from ui.widgets.textbox import Mark, TextBox
+from ui.widgets.textbox import Cite, Mark, TextBox
 
 LIST_STEP = 26.0
 QUOTE_STEP = 18.0
@@ -31,6 +31,7 @@ class Block(ABC):
         self.height = 0.0
         self.width = 0.0
         self.marks: Sequence[Mark] = ()
+        self.cites: Sequence[Cite] = ()
         self.indent = sum(LIST_STEP if step == "list" else QUOTE_STEP for step in leaf.nest)
 
     @property
@@ -52,6 +53,10 @@ class Block(ABC):
 
     def link_at(self, x: float, y: float) -> str:
         return ""
+
+    def cite_at(self, x: float, y: float) -> int:
+        """The number of the source that is pointed to under a point; -1 when none is."""
+        return -1
 
     def line_top(self, position: int) -> float:
         """Where the line with a position begins, from the block's top."""
@@ -91,13 +96,19 @@ class ProseBlock(Block):
     def paint(self, painter: QPainter, clip: QRectF, chosen: tuple[int, int] | None) -> None:
         if self.leaf.marker:
             _paint_marker(painter, self.leaf, self.indent, self._box.baseline(), self.ink)
-        self._box.paint(painter, self.indent, 0.0, clip, chosen, self.marks)
+        self._box.paint(painter, self.indent, 0.0, clip, chosen, self.marks, self.cites)
 
     def hit(self, x: float, y: float) -> int:
         return self._box.hit(x - self.indent, y)
 
     def link_at(self, x: float, y: float) -> str:
         return self._box.link_at(x - self.indent, y)
+
+    def cite_at(self, x: float, y: float) -> int:
+        if not self.cites:
+            return -1
+        at = self._box.character_at(x - self.indent, y)
+        return next((number for start, end, number in self.cites if start <= at < end), -1)
 
     def line_top(self, position: int) -> float:
         return self._box.line_top(position)

@@ -6,9 +6,10 @@ and never does much more than it allows. The body tells its height, it does not 
 
 from __future__ import annotations
 
+import re
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -38,6 +39,9 @@ from ui.widgets.scrolling import WideBlock
 from ui.widgets.selection import Place, Selection, word_at
 from ui.widgets.table import TableBlock
 
+CITED = "cited:"
+"""Begins the address of a number in brackets that points to a source."""
+_NUMBERS = re.compile(r"\[\d{1,5}(?:\s*[,;]\s*\d{1,5})*\]")
 SLICE_CHARS = 1_500
 """Text is parsed in pieces of this size between two looks at the clock."""
 
@@ -76,6 +80,7 @@ class MessageBody(QWidget):
         self._found: list[Found] = []
         self._held: WideBlock | None = None
         self._pressed_link = ""
+        self._cited: Mapping[int, str] = {}
         self.ringed = False
         """Whether the focus came by keyboard and a ring is due; whoever holds the body paints it."""
         self.setMouseTracking(True)
@@ -154,6 +159,7 @@ class MessageBody(QWidget):
         for leaf in self._stream.leaves:
             self._blocks.append(self._make(leaf))
         self._source = waiting
+        self._cite(0)
         self._mark()
         self._stack(0)
         self.update()
@@ -171,6 +177,7 @@ class MessageBody(QWidget):
         for block in self._blocks[len(leaves) :]:
             self._drop(block)
         del self._blocks[len(leaves) :]
+        self._cite(first)
         self._stack(first)
 
     def _make(self, leaf: Leaf) -> Block:
@@ -249,6 +256,24 @@ class MessageBody(QWidget):
         for index, block in enumerate(self._blocks):
             block.marks = [(f.start, f.end, f == now) for f in self._found if f.block == index]
         self.update()
+
+    # Sources.
+
+    def set_cited(self, cited: Mapping[int, str]) -> None:
+        """Numbers in brackets that point to sources, and what a pointer over them is told."""
+        if cited != self._cited:
+            self._cited = cited
+            self._cite(0)
+            self.update()
+
+    def _cite(self, first: int) -> None:
+        for block in self._blocks[first:]:
+            block.cites = [
+                (group.start() + number.start(), group.start() + number.end(), int(number[0]))
+                for group in (_NUMBERS.finditer(block.text) if self._cited else ())
+                for number in re.finditer(r"\d+", group[0])
+                if int(number[0]) in self._cited
+            ]
 
     # Selection.
 
@@ -374,6 +399,8 @@ class MessageBody(QWidget):
     def event(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent) and event.type() is QEvent.Type.ToolTip:
             address = self._link_at(QPointF(event.pos()))
+            if address.startswith(CITED):
+                address = self._cited.get(int(address.removeprefix(CITED)), "")
             if address:
                 QToolTip.showText(event.globalPos(), address, self)
             else:
@@ -408,4 +435,7 @@ class MessageBody(QWidget):
 
     def _link_at(self, at: QPointF) -> str:
         block = self._block_at(at.y())
-        return block.link_at(at.x(), at.y() - block.y) if block is not None else ""
+        if block is None:
+            return ""
+        number = block.cite_at(at.x(), at.y() - block.y)
+        return f"{CITED}{number}" if number >= 0 else block.link_at(at.x(), at.y() - block.y)

@@ -15,6 +15,7 @@ from ui import display
 from ui.icons import Icons
 from ui.shortcuts import ASK_CLOUD, in_words
 from ui.theme import ThemeStore
+from ui.widgets.attachments import AttachmentBar
 from ui.widgets.context_meter import ContextMeter
 from ui.widgets.gate_control import GateControl, GateSetting
 from ui.widgets.growing_edit import GrowingEdit
@@ -39,14 +40,19 @@ class Composer(QFrame):
     stopped = Signal()
     measure_wanted = Signal(str)
     edit_last_wanted = Signal()
+    attach_wanted = Signal()
+    """Choose documents to attach."""
+    files_given = Signal(list)
+    """Paths that were dropped or pasted into the text."""
 
     def __init__(self, themes: ThemeStore, icons: Icons) -> None:
         super().__init__()
         self._themes, self._icons = themes, icons
         self._writing = False
+        self._dropping = False
         self._use: ContextUse | None = None
         self._begun = False
-        self.text = GrowingEdit(least_lines=1, most_lines=_MOST_LINES)
+        self.text = GrowingEdit(least_lines=1, most_lines=_MOST_LINES, takes_files=True)
         self.text.setFrameShape(QPlainTextEdit.Shape.NoFrame)
         self.text.setStyleSheet("QPlainTextEdit { border: none; background: transparent; }")
         self.text.setFont(mix_ink(themes.theme, themes.fonts).body)
@@ -54,7 +60,11 @@ class Composer(QFrame):
         self.text.setAccessibleName(self.tr("Message"))
         self.text.installEventFilter(self)
         self.text.submitted.connect(self.send)
+        self.text.files_given.connect(self.files_given)
         self.text.textChanged.connect(self._changed)
+        self.papers = AttachmentBar(themes, icons)
+        self.attach = IconButton("paperclip", self.tr("Attach documents…"), icons, themes)
+        self.attach.clicked.connect(self.attach_wanted)
         self.picker = ModelPicker(themes, icons)
         self.gate = GateControl(themes, icons)
         self.cloud = IconButton("cloud-upload", "", icons, themes, tone="outside")
@@ -65,8 +75,8 @@ class Composer(QFrame):
         self.button.clicked.connect(self._pressed)
         self._overflow = label("", themes.fonts.caption, "danger", wrap=True)
         self._overflow.hide()
-        foot = row(self.picker, self.gate, None, self.meter, self.cloud, self.button, spacing=4)
-        layout = column(self._overflow, self.text, foot, spacing=6)
+        foot = row(self.attach, self.picker, self.gate, None, self.meter, self.cloud, self.button, spacing=4)
+        layout = column(self.papers, self._overflow, self.text, foot, spacing=6)
         layout.setContentsMargins(14, 12, 10, 8)
         self.setLayout(layout)
         self._pause = QTimer(self, singleShot=True, interval=_MEASURE_AFTER_MS)
@@ -111,6 +121,13 @@ class Composer(QFrame):
         """Ask for the measure of what is there now."""
         self._pause.stop()
         self.measure_wanted.emit(self.draft)
+
+    def set_dropping(self, dropping: bool) -> None:
+        """Whether documents are being dragged over the page."""
+        self._dropping = dropping
+        words = self.tr("Drop documents here to attach them") if dropping else self.tr("Write a message")
+        self.text.setPlaceholderText(words)
+        self.update()
 
     def take_focus(self) -> None:
         self.text.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -192,7 +209,7 @@ class Composer(QFrame):
         theme = self._themes.theme
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        focused = self.text.hasFocus()
+        focused = self.text.hasFocus() or self._dropping
         width = 1.5 if focused else 1.0
         setting = self.gate.setting
         open_ = setting.mode is GateMode.OPEN and not setting.shut

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import QEvent, QMimeData, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 
 class GrowingEdit(QPlainTextEdit):
-    """Plain text only: pasted formats are dropped."""
+    """Plain text only: pasted formats are dropped. With ``takes_files`` files are not text but ``files_given``."""
 
     submitted = Signal()
     height_wanted = Signal(int)
+    files_given = Signal(list)
+    """Paths that were dropped or pasted."""
 
-    def __init__(self, *, least_lines: int, most_lines: int, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, *, least_lines: int, most_lines: int, takes_files: bool = False, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
+        self._takes_files = takes_files
         self._least, self._most = least_lines, most_lines
         self.setTabChangesFocus(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -49,8 +56,14 @@ class GrowingEdit(QPlainTextEdit):
             return
         super().keyPressEvent(event)
 
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
+        return super().canInsertFromMimeData(source) or (self._takes_files and bool(local_files(source)))
+
     def insertFromMimeData(self, source: QMimeData) -> None:
-        if source.hasText():
+        paths = local_files(source) if self._takes_files else []
+        if paths:
+            self.files_given.emit(paths)
+        elif source.hasText():
             self.insertPlainText(source.text())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -72,3 +85,8 @@ class GrowingEdit(QPlainTextEdit):
             self.setFixedHeight(height)
             self.height_wanted.emit(height)
         return height
+
+
+def local_files(source: QMimeData) -> list[Path]:
+    """The files of this machine that are dragged or were copied."""
+    return [Path(url.toLocalFile()) for url in source.urls() if url.isLocalFile()]

@@ -6,6 +6,7 @@ Lays itself out by hand to a given width and says how tall it is; where it stand
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,15 +25,17 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 
 from app.chat.records import Message, MessageStatus
+from app.documents.review_records import Citation
 from app.gate.records import Offers
 from ui.icons import Icons
-from ui.widgets.body import MessageBody
+from ui.widgets.body import CITED, MessageBody
 from ui.widgets.gate_flag import FlagLine
 from ui.widgets.highlight import LexerShelf
 from ui.widgets.ink import Ink
 from ui.widgets.message_edit import MessageEdit
 from ui.widgets.quiet_button import QuietButton
 from ui.widgets.reasoning import Reasoning
+from ui.widgets.sources import SourcesLine
 from ui.widgets.stats_line import StatsLine
 from ui.widgets.verdict import Verdict
 from ui.widgets.waiting import HEIGHT as WAITING_HEIGHT
@@ -44,6 +47,7 @@ BUBBLE_X = 14
 BUBBLE_Y = 9
 _BUBBLE_RATIO = 0.78
 _OPENABLE = ("http", "https", "mailto")
+_CITES = re.compile(r"\[\d")
 UNFINISHED = (MessageStatus.PENDING, MessageStatus.STREAMING)
 
 
@@ -60,6 +64,8 @@ class Surroundings:
     """Whether the gate of this conversation lets one ask the cloud."""
     offers: dict[str, Offers] = field(default_factory=dict)
     """What can be chosen under flagged answers, by the message's id, as far as it is known."""
+    citations: dict[str, tuple[Citation, ...]] = field(default_factory=dict)
+    """The places that answers point to, by the message's id, as far as they are known."""
 
 
 class MessageView(QWidget):
@@ -76,6 +82,9 @@ class MessageView(QWidget):
     cloud_wanted = Signal(str)
     kept = Signal(str)
     offers_wanted = Signal(str)
+    citations_wanted = Signal(str)
+    cited = Signal(object)
+    """The ``Citation`` to show."""
 
     def __init__(self, message: Message, around: Surroundings, parent: QWidget) -> None:
         super().__init__(parent)
@@ -94,6 +103,7 @@ class MessageView(QWidget):
         self._waiting: WaitingLine | None = None
         self._verdict: Verdict | None = None
         self._flag: FlagLine | None = None
+        self._sources: SourcesLine | None = None
         self._edit: MessageEdit | None = None
         self._earlier = self._button(self.tr("Earlier version"), "chevron-left", lambda: self._step(-1))
         self._place = QuietButton(self.tr("Version"), around.ink, around.icons, self, text="1/1")
@@ -185,7 +195,7 @@ class MessageView(QWidget):
         ink = self._around.ink
         self.body.set_ink(ink)
         buttons = (self._earlier, self._place, self._later, self._copy, self._again, self._cloud)
-        for child in (*buttons, self._stats, self._waiting, self._flag):
+        for child in (*buttons, self._stats, self._waiting, self._flag, self._sources):
             if child is not None:
                 child.set_ink(ink)
         if self._reasoning is not None:
@@ -205,6 +215,7 @@ class MessageView(QWidget):
         self._show_waiting(unfinished and not message.text)
         self._show_verdict(message)
         self._show_flag(message)
+        self.show_citations()
         name = self._around.model_name(message.model_id)
         if not self.own:
             writing = self.tr("Writing…") if unfinished and message.text else ""
@@ -289,6 +300,37 @@ class MessageView(QWidget):
             self.offers_wanted.emit(message.id)
 
     @property
+    def may_cite(self) -> bool:
+        """Whether it is an answer that points to places by numbers, none of which are known yet."""
+        done = not self.own and self.message.status not in UNFINISHED
+        return done and self.message.id not in self._around.citations and bool(_CITES.search(self.message.text))
+
+    def show_citations(self) -> None:
+        """The places that the answer points to, as far as they are known; asks for them once."""
+        if self.may_cite:
+            self.citations_wanted.emit(self.message.id)
+        cited = self._around.citations.get(self.message.id, ()) if not self.own else ()
+        if not cited:
+            if self._sources is not None:
+                self._sources.hide()
+                self._sources.deleteLater()
+                self._sources = None
+                self.body.set_cited({})
+            return
+        if self._sources is None:
+            self._sources = SourcesLine(cited, self._around.ink, self._around.icons, self)
+            self._sources.chosen.connect(self.cited)
+            self._sources.unfolded.connect(self._lay_out)
+            self._sources.show()
+        self._sources.show_citations(cited)
+        self.body.set_cited({citation.number: f"{citation.name}, {citation.page}" for citation in cited})
+
+    def renew_citations(self) -> None:
+        """They are known by now."""
+        self.show_citations()
+        self._lay_out()
+
+    @property
     def outside(self) -> bool:
         """Whether somebody elsewhere wrote it."""
         stats = self.message.stats
@@ -338,6 +380,11 @@ class MessageView(QWidget):
             height = self._flag.height_for(width)
             self._flag.setGeometry(EDGE, y, width, height)
             y += height
+        if self._sources is not None:
+            height = self._sources.height_for(width + 8)
+            self._sources.setGeometry(EDGE - 8, y, width + 8, height)
+            self._sources.set_width(width + 8)
+            y += height
         buttons = self._shown_buttons()
         x = self._line_up(buttons, EDGE - 6, y)
         self._stats.setGeometry(x, y, min(self._stats.sizeHint().width(), width + EDGE - x), FOOT)
@@ -375,6 +422,12 @@ class MessageView(QWidget):
             self.update()
 
     def _open_link(self, address: str) -> None:
+        if address.startswith(CITED):
+            number = int(address.removeprefix(CITED))
+            known = self._around.citations.get(self.message.id, ())
+            for citation in (citation for citation in known if citation.number == number):
+                self.cited.emit(citation)
+            return
         url = QUrl(address)
         if url.scheme() in _OPENABLE:
             QDesktopServices.openUrl(url)

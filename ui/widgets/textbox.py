@@ -17,6 +17,8 @@ from ui.widgets.leaves import Run, Span, Style
 Align = Qt.AlignmentFlag
 _ALIGNMENTS = {"left": Align.AlignLeft, "center": Align.AlignHCenter, "right": Align.AlignRight}
 _CHIP_PAD = 3.0
+Cite = tuple[int, int, int]
+"""A number in brackets that points to a source: start, end, and the number."""
 Mark = tuple[int, int, bool]
 """A found place: start, end, and whether it is the current one."""
 
@@ -68,12 +70,23 @@ class TextBox:
         return float(line.y() + line.ascent())
 
     def paint(
-        self, painter: QPainter, x: float, y: float, clip: QRectF, chosen: tuple[int, int] | None, marks: Sequence[Mark]
+        self,
+        painter: QPainter,
+        x: float,
+        y: float,
+        clip: QRectF,
+        chosen: tuple[int, int] | None,
+        marks: Sequence[Mark],
+        cites: Sequence[Cite] = (),
     ) -> None:
         for span in self.spans:
             if span.style & Style.CODE:
                 self._paint_chip(painter, x, y, span)
         ranges = []
+        for start, end, _number in cites:
+            shape = QTextCharFormat()
+            shape.setForeground(self._ink.accent)
+            ranges.append(_format_range(self._to_layout(start), self._to_layout(end), shape))
         for start, end, now in marks:
             ranges.append(self._range(start, end, self._ink.found_now if now else self._ink.found, now))
         if chosen is not None and chosen[1] > chosen[0]:
@@ -95,12 +108,16 @@ class TextBox:
         """The address of the link under a point, or nothing."""
         if not any(span.address for span in self.spans):
             return ""
+        at = self.character_at(x, y)
+        return next((span.address for span in self.spans if span.start <= at < span.end), "")
+
+    def character_at(self, x: float, y: float) -> int:
+        """The position of the character under a point; -1 beside the text."""
         for index in range(self._layout.lineCount()):
             line = self._layout.lineAt(index)
             if line.y() <= y < line.y() + line.height() and line.naturalTextRect().contains(QPointF(x, line.y() + 1)):
-                at = self._to_text(int(line.xToCursor(x, QTextLine.CursorPosition.CursorOnCharacter)))
-                return next((span.address for span in self.spans if span.start <= at < span.end), "")
-        return ""
+                return self._to_text(int(line.xToCursor(x, QTextLine.CursorPosition.CursorOnCharacter)))
+        return -1
 
     def line_top(self, position: int) -> float:
         """Where the line of a position begins, from the top."""

@@ -16,6 +16,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QWidget
 
 from app.chat.records import Message
+from app.documents.review_records import Citation
 from app.gate.records import Offers
 from ui.icons import Icons
 from ui.theme import FRAME_MS, TEXT_WIDTH, ThemeStore
@@ -56,6 +57,8 @@ class Transcript(QAbstractScrollArea):
     cloud_wanted = Signal(str)
     kept = Signal(str)
     offers_wanted = Signal(str)
+    citations_wanted = Signal(str)
+    cited = Signal(object)
 
     def __init__(self, themes: ThemeStore, icons: Icons, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -198,6 +201,13 @@ class Transcript(QAbstractScrollArea):
         entry = self._entry(message_id)
         if entry is not None and entry.view is not None:
             entry.view.show_gate()
+
+    def show_citations(self, message_id: str, citations: Sequence[Citation]) -> None:
+        """The places that an answer points to."""
+        self._around.citations[message_id] = tuple(citations)
+        entry = self._entry(message_id)
+        if entry is not None and entry.view is not None:
+            entry.view.renew_citations()
 
     # Where one is.
 
@@ -386,6 +396,10 @@ class Transcript(QAbstractScrollArea):
         view.cloud_wanted.connect(self.cloud_wanted)
         view.kept.connect(self.kept)
         view.offers_wanted.connect(self.offers_wanted)
+        view.citations_wanted.connect(self.citations_wanted)
+        view.cited.connect(self.cited)
+        if view.may_cite:
+            self.citations_wanted.emit(message.id)
         if message.flag is not None and message.id not in self._around.offers:
             self.offers_wanted.emit(message.id)
         if not view.idle:

@@ -89,16 +89,24 @@ class Errands:
         async def work() -> None:
             key = conversation_id
             if key is None and begin != Beginning():
-                key = (await self._chat.create()).id
-                if begin.label is not DEFAULT_LABEL:
-                    await self._gate.set_label(key, begin.label)
-                if begin.mode is not DEFAULT_MODE:
-                    await self._gate.set_mode(key, begin.mode)
-                if begin.system_prompt:
-                    await self._chat.set_system_prompt(key, begin.system_prompt)
+                key = await self._create(begin)
             await self._chat.send(key, text)
 
         self._bridge.call(work, lambda _none: sent(), refused, owner=self._owner)
+
+    def begin(self, begin: Beginning, begun: Callable[[str], None]) -> None:
+        """Make a conversation in which nothing was said yet; ``begun`` gets its id."""
+        self._bridge.call(lambda: self._create(begin), begun, owner=self._owner)
+
+    async def _create(self, begin: Beginning) -> str:
+        key = (await self._chat.create()).id
+        if begin.label is not DEFAULT_LABEL:
+            await self._gate.set_label(key, begin.label)
+        if begin.mode is not DEFAULT_MODE:
+            await self._gate.set_mode(key, begin.mode)
+        if begin.system_prompt:
+            await self._chat.set_system_prompt(key, begin.system_prompt)
+        return key
 
     def edit(self, message_id: str, text: str) -> None:
         self._run(lambda: self._chat.edit(message_id, text))

@@ -29,6 +29,7 @@ from ui.pages.chat.gate import ChatGate
 from ui.pages.chat.header import Header
 from ui.pages.chat.layout import lay_out
 from ui.pages.chat.model_words import trouble_of, waiting_of
+from ui.pages.chat.papers import ChatPapers
 from ui.pages.chat.session import NEW, Session
 from ui.pages.chat.sidebar import Sidebar
 from ui.pages.chat.system_prompt import SystemPromptCard
@@ -73,6 +74,8 @@ class ChatPage(QWidget):
         self.gate.shown.connect(self.gate_shown)
         self.gate.shown.connect(lambda setting: self.empty.show_gate(shut=setting.shut))
         self.gate.cover(self._pile.parentWidget())
+        self.papers = ChatPapers(desk, self, self.composer, self.transcript, self._begin)
+        self.papers.changed.connect(self.composer.measure)
         self._connect_parts()
         self._connect_bridge()
         keys = {REGENERATE: self.regenerate_last, COPY_ANSWER: self.copy_last, GATE: self.open_gate}
@@ -91,6 +94,7 @@ class ChatPage(QWidget):
         self._session.open_id = NEW
         self._system_prompt = ""
         self.gate.begin_fresh()
+        self.papers.follow(NEW)
         self._show_empty()
         self.composer.take_focus()
 
@@ -110,6 +114,7 @@ class ChatPage(QWidget):
         self._session.open_id = conversation_id
         self.sidebar.set_current(conversation_id)
         self.gate.follow(self.current)
+        self.papers.follow(conversation_id)
         self._call_open(conversation_id, message_id=message_id)
         self._errands.remember(conversation_id)
 
@@ -192,8 +197,22 @@ class ChatPage(QWidget):
             self._session.sending = False
             self._desk.notices.show("error", error.sentence, error.hint)
 
-        begin = Beginning(self._system_prompt, self.gate.fresh.mode, self.gate.fresh.own_label)
-        self._errands.send(self._session.open_id or None, begin, text, sent, refused)
+        self._errands.send(self._session.open_id or None, self._beginning(), text, sent, refused)
+
+    def _beginning(self) -> Beginning:
+        return Beginning(self._system_prompt, self.gate.fresh.mode, self.gate.fresh.own_label)
+
+    def _begin(self, go_on: Callable[[str], None]) -> None:
+        """Let the new conversation exist before anything is said in it; what was drafted stays in the composer."""
+
+        def begun(key: str) -> None:
+            if self._session.open_id == NEW:
+                self._session.adopt(key)
+                self._system_prompt = ""
+                self._begin_new(key)
+            go_on(key)
+
+        self._errands.begin(self._beginning(), begun)
 
     def open_gate(self) -> None:
         """The card of this conversation's gate."""
@@ -361,6 +380,7 @@ class ChatPage(QWidget):
 
     def _begin_new(self, conversation_id: str) -> None:
         self.transcript.show_messages(())
+        self.papers.follow(conversation_id)
         self.sidebar.set_current(conversation_id)
         conversation = self.sidebar.model.conversation(conversation_id)
         if conversation is not None:
