@@ -7,6 +7,7 @@ must lead to this machine. The address that was checked is the one that is conne
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +17,11 @@ from app.gate.records import Trust
 from engine.errors import GatehouseError
 
 _PORTS = {"http": 80, "https": 443}
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._-]+)?")
+"""A name or an address, and nothing that two readers could take for two things."""
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""IPv4 behind a translator. Source: RFC 6052."""
 _SCHEMES: dict[str, Literal["http", "https"]] = {"http": "http", "https": "https"}
 
 
@@ -52,13 +58,13 @@ def target_of(url: str) -> Target:
             host = host.encode("idna").decode("ascii")  # as it is asked for; one that only looks alike shows, too
     except ValueError as error:  # UnicodeError is one
         raise _bad(url) from error
-    scheme = _SCHEMES.get(parts.scheme.lower())
-    if scheme is None or not host or any(c.isspace() for c in url.strip()):
-        raise _bad(url)
-    if parts.username or parts.password:
+    if "@" in parts.netloc:
         raise GatehouseError(
             "bad_address", "The address holds a name or a password.", "Give the key by itself; it is kept safe."
         )
+    scheme = _SCHEMES.get(parts.scheme.lower())
+    if scheme is None or _HOST.fullmatch(host) is None or any(c.isspace() for c in url.strip()):
+        raise _bad(url)
     return Target(scheme, host.lower(), port or _PORTS[scheme], parts.path.rstrip("/"))
 
 
@@ -71,7 +77,7 @@ def check_provider(base_url: str, trust: Trust) -> Target:
     literal = _literal(target.host)
     if literal is not None:
         check_resolved(target.host, [str(literal)], trust)
-    if target.scheme == "http" and trust == "cloud" and not _claims_loopback(target.host):
+    if target.scheme == "http" and trust == "cloud" and not claims_loopback(target.host):
         raise GatehouseError(
             "insecure_address",
             f"{target.host} would get texts and key without encryption (http).",
@@ -86,31 +92,42 @@ def check_resolved(host: str, addresses: Sequence[str], trust: Trust) -> tuple[s
     for address in found:
         if address.is_multicast or address.is_unspecified:
             raise GatehouseError("bad_address", f"{host} leads to {address}, which is no address of a server.")
-        if _claims_loopback(host) and not address.is_loopback:
+        if claims_loopback(host) and not address.is_loopback:
             raise _not_local(host, str(address), "claims to be this machine")
-        if trust == "team" and address.is_global:
+        if trust == "team" and _end_of(address).is_global:
             raise _not_local(host, str(address), "is set up as a server of your team")
     return tuple(addresses)
 
 
-def _claims_loopback(host: str) -> bool:
+def claims_loopback(host: str) -> bool:
+    """Whether the name or address says that it is this machine. What it really leads to is asked before connecting."""
     literal = _literal(host)
     if literal is not None:
         return literal.is_loopback
     return host == "localhost" or host.endswith((".localhost", ".localhost.", "localhost."))
 
 
-def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _literal(host: str) -> _Address | None:
     try:
         return _unwrapped(ipaddress.ip_address(host.partition("%")[0]))
     except ValueError:
         return None
 
 
-def _unwrapped(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _unwrapped(address: _Address) -> _Address:
     """An IPv4 address in the clothes of IPv6 is judged as what it is."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+def _end_of(address: _Address) -> _Address:
+    """Where a tunnel or a translator to IPv4 leads; others lead to themselves."""
+    if not isinstance(address, ipaddress.IPv6Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    teredo = address.teredo
+    return address.sixtofour or (teredo[1] if teredo is not None else address)
 
 
 def _not_local(host: str, address: str, claim: str) -> GatehouseError:

@@ -18,7 +18,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
-from app.gate.addresses import Target, check_resolved
+from app.gate.addresses import Target, check_resolved, claims_loopback
 from app.gate.passage import Passage
 from app.gate.records import Outcome, Trust
 from engine.errors import GatehouseError
@@ -44,8 +44,11 @@ def trusted() -> ssl.SSLContext:
 
 
 def proxy_for(target: Target, trust: Trust) -> str | None:
-    """The environment's proxy on the way there. Servers of a team are in one's own network, and asked directly."""
-    if trust == "team" or target.host in ("localhost", "127.0.0.1", "::1") or proxy_bypass(target.host):
+    """The environment's proxy on the way there. Servers of a team are in one's own network, and asked directly.
+
+    So is whatever says that it is this machine: a proxy would carry it away from here, in clear, to where it likes.
+    """
+    if trust == "team" or claims_loopback(target.host) or proxy_bypass(target.host):
         return None
     proxies = getproxies()
     return proxies.get(target.scheme) or proxies.get("all") or None

@@ -41,6 +41,13 @@ def test_right_base_urls(url: str, trust: Trust) -> None:
         ("https://[::1/v1", "cloud", "bad_address"),
         ("https://api.example.com:99999", "cloud", "bad_address"),
         ("https://0.0.0.0/v1", "team", "bad_address"),
+        ("https://@api.example.com/v1", "cloud", "bad_address"),
+        ("https://good.example\\.evil.example/v1", "cloud", "bad_address"),
+        ("https://a%2eb.example/v1", "cloud", "bad_address"),
+        ("http://[2002:808:808::1]/v1", "team", "not_local"),
+        ("http://[64:ff9b::808:808]/v1", "team", "not_local"),
+        ("http://[2001:0:808:808::f7f7:f7f7]/v1", "team", "not_local"),
+        ("http://[64:ff9b::7f00:1]/v1", "cloud", "insecure_address"),
     ],
 )
 def test_wrong_base_urls(url: str, trust: Trust, code: str) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 import httpx2
 import pytest
 
+from app.gate.addresses import target_of
 from app.gate.label import GateMode, Label
 from app.gate.offline import OFFLINE_VARIABLE
 from app.gate.permit import Permit
 from app.gate.records import Outcome
+from app.gate.transport import proxy_for
 from app.lanes import StoreLane
 from app.paths import Paths
 from engine.errors import GatehouseError, HubError
@@ -237,6 +239,18 @@ async def test_the_proxy_of_the_environment_is_used_and_told(made: MadeEgress, m
             await asyncio.to_thread(ask)
         assert caught.value.code == "proxy_unsupported"
     assert {row.host for row in (await made.ledger.page()).rows} == {"hub.invalid via 127.0.0.1"}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "box.localhost", "localhost."])
+def test_what_says_that_it_is_this_machine_is_never_given_to_a_proxy(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would carry texts and key away in clear, unlooked at."""
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("ALL_PROXY", "http://proxy.example:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert proxy_for(target_of(f"http://{host}:8080/v1"), "cloud") is None
+    assert proxy_for(target_of("http://hub.example/v1"), "cloud") == "http://proxy.example:3128"
 
 
 @pytest.mark.parametrize(
