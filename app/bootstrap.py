@@ -175,11 +175,14 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
         )
         chat = ChatService(lane, bus, models, provider, settings, kept.forget)
         documents = _documents(lane, bus, models, vault)
-        chat.attachments = DocumentTexts(lane, documents, models.expected_n_ctx, _asks(models))
+        texts = DocumentTexts(lane, documents, models.expected_n_ctx, _asks(models))
+        chat.attachments = texts
         store.is_busy = lambda: chat.busy or documents.busy
         if exclusive:
             await chat.recover()
         gate = GateService(lane, bus, chat, models, outside, settings)
+        store.at_lock(texts.forget)
+        store.at_lock(gate.forget)
         return chat, gate, documents, models, elsewhere, outside
 
     try:

@@ -83,6 +83,11 @@ class DocumentTexts:
         self._blocks: OrderedDict[str, tuple[Block, ...]] = OrderedDict()
         self._covered: dict[tuple[str, str], Covered] = {}
 
+    def forget(self) -> None:
+        """The app is locked: no document stays in memory."""
+        self._blocks.clear()
+        self._covered.clear()
+
     async def texts(self, conversation_id: str, branch: Sequence[Message], draft: str) -> Sequence[AttachedText]:
         attached = await self._attached.ready(conversation_id)
         if not attached:

@@ -74,6 +74,7 @@ class Asking:
 
     async def preview(self, ask: Ask, *, with_sheet: bool = True) -> Preview:
         """Make a sheet for what is to be asked."""
+        era = self._consents.era
         line = await self._line(ask)
         conversation = line.conversation
         if not await self._outside.providers.every():
@@ -89,19 +90,24 @@ class Asking:
             with_sheet=with_sheet,
             known=await self._lane.read(lambda connection: rows.placeholders(connection, conversation.id)),
         )
-        return await self._show(sheet, line)
+        return await self._show(sheet, line, era)
 
     async def change(self, preview_id: str, change: PreviewChange) -> Preview:
         """Make the sheet anew after a change."""
+        era = self._consents.era
         before = self._consents.shown(preview_id)
         provider = before.sheet.provider
         if change.provider_id is not None and change.provider_id != provider.id:
             provider = await self._provider(change.provider_id)
-        return await self._show(before.sheet.changed(change, provider), before.line)
+        return await self._show(before.sheet.changed(change, provider), before.line, era)
 
     async def discard(self, preview_id: str) -> None:
         """Forget a sheet."""
         self._consents.forget(preview_id)
+
+    def forget_all(self) -> None:
+        """The app is locked: open sheets are gone, and those that are being made are not shown."""
+        self._consents.forget_all()
 
     async def send(self, preview_id: str, body_sha256: str, consent: str = SHEET) -> str:
         """Send what was consented to, as a new answer in its place; returns the answer's id."""
@@ -131,7 +137,7 @@ class Asking:
             async for chunk in chunks:
                 yield chunk
 
-    async def _show(self, sheet: Sheet, line: Line) -> Preview:
+    async def _show(self, sheet: Sheet, line: Line, era: int) -> Preview:
         around = Surroundings(
             offline=self._outside.offline.is_on,
             budget=await self._outside.ledger.budget(),
@@ -139,6 +145,8 @@ class Asking:
             max_tokens=self._settings.values.max_tokens,
         )
         made = await preview.make(sheet, around, self._eyes.detect, self._eyes.scanner)
+        if era != self._consents.era:
+            raise GatehouseError("locked", "Gatehouse was locked meanwhile, so nothing is shown.", "Open it again.")
         self._consents.show(Shown(replace(sheet, known=made.known), made, line))
         return made.preview
 

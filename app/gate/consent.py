@@ -33,6 +33,8 @@ class Consents:
 
     def __init__(self) -> None:
         self._shown: OrderedDict[str, Shown] = OrderedDict()
+        self.era = 0
+        """Changes when everything is forgotten: what was begun before is not shown after."""
 
     def show(self, shown: Shown) -> None:
         """Keep what is shown; the oldest are forgotten when there are too many."""
@@ -40,6 +42,11 @@ class Consents:
         self._shown.move_to_end(shown.sheet.id)
         while len(self._shown) > _OPEN_AT_ONCE:
             self._shown.popitem(last=False)
+
+    def forget_all(self) -> None:
+        """The app is locked: no text stays, and what was open cannot be sent."""
+        self._shown.clear()
+        self.era += 1
 
     def shown(self, preview_id: str) -> Shown:
         """Raises ``GatehouseError`` ``no_such_preview`` when it was sent, discarded or forgotten."""
@@ -64,8 +71,10 @@ class Consents:
                 "other_bytes", "What would leave has changed since it was shown, so nothing was sent.", "Look again."
             )
         del self._shown[preview_id]
+        era = self.era
         try:
             yield shown
         except BaseException:
-            self._shown.setdefault(preview_id, shown)
+            if era == self.era:
+                self._shown.setdefault(preview_id, shown)
             raise

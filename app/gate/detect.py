@@ -36,6 +36,10 @@ class Detector:
         self._scanner = scanner
         self._names = names
 
+    def forget(self) -> None:
+        """Let go of what was found in the latest texts."""
+        self._names.forget()
+
     async def detect(
         self, texts: Sequence[str], terms: Iterable[Term] = (), asker: Asker | None = None, model_id: str = ""
     ) -> Detected:

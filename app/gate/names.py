@@ -112,6 +112,10 @@ class NameFinder:
             for text, row in zip(texts, tasks, strict=True)
         )
 
+    def forget(self) -> None:
+        """Let go of what was said of the latest texts."""
+        self._said.clear()
+
     async def _named(self, window: str, asker: Asker, model_id: str) -> tuple[tuple[str, str], ...]:
         key = (model_id, window)
         said = self._said.get(key)

@@ -101,6 +101,11 @@ class GateService:
         if http is not None:
             await http.aclose()
 
+    def forget(self) -> None:
+        """The app is locked: open sheets, and what detectors remember of texts, are gone from memory."""
+        self._asking.forget_all()
+        self._detector.forget()
+
     # Modes, labels, places.
 
     async def set_mode(self, conversation_id: str, mode: GateMode) -> None:

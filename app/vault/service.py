@@ -32,9 +32,14 @@ class StoreService:
         self._lane = lane
         self.is_busy: Callable[[], bool] = lambda: False
         """Whether something is being written that a closed store would keep waiting; set by the wiring."""
+        self._at_lock: list[Callable[[], None]] = []
         self._locked = False
         self._closing: asyncio.Task[None] | None = None
         self._changes = asyncio.Lock()
+
+    def at_lock(self, forget: Callable[[], None]) -> None:
+        """Call ``forget``, in the core thread, at each lock: whoever holds what the store holds lets go of it."""
+        self._at_lock.append(forget)
 
     async def state(self) -> VaultState:
         return await asyncio.to_thread(self._vault.state)
@@ -49,6 +54,8 @@ class StoreService:
             )
         if not self._locked:
             self._locked = True
+            for forget in self._at_lock:
+                forget()
             self._closing = asyncio.get_running_loop().create_task(self._close_when_quiet())
 
     async def unlock(self, typed: str) -> None:

@@ -242,6 +242,23 @@ async def test_consent_is_for_one_request(stage: GateStage, cloud: CloudDouble) 
     assert {one.code for one in done if isinstance(one, GatehouseError)} == {"no_such_preview"}
 
 
+async def test_a_lock_forgets_open_sheets_and_those_that_are_being_made(stage: GateStage, cloud: CloudDouble) -> None:
+    local = await stage.answered("A question.", "An answer.", GateMode.ASK)
+    ask = Ask(local.conversation_id, local.id)
+    preview = await stage.gate.preview(ask)
+    before = len(cloud.seen())
+    making = asyncio.create_task(stage.gate.preview(ask))
+    await asyncio.sleep(0)  # it has begun
+    stage.gate.forget()
+    with pytest.raises(GatehouseError) as caught:
+        await making
+    assert caught.value.code == "locked"
+    with pytest.raises(GatehouseError) as caught:
+        await stage.gate.send(preview.id, preview.body_sha256)
+    assert caught.value.code == "no_such_preview"
+    assert len(cloud.seen()) == before
+
+
 async def test_a_planted_string_stops_even_what_the_person_lets_through(stage: GateStage) -> None:
     await stage.lane.write(lambda connection: rows.plant(connection, ["heron-7781-lagoon"]))
     local = await stage.answered("It is called heron-7781-lagoon.", "Yes.", GateMode.ASK)

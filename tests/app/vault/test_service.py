@@ -60,6 +60,20 @@ async def test_without_a_passphrase_there_is_no_lock(store: StoreService) -> Non
     assert not store.locked()
 
 
+async def test_a_lock_tells_whoever_holds_texts_at_once(store: StoreService, busy: Busy) -> None:
+    """Also while an answer keeps the store open."""
+    forgotten: list[str] = []
+    store.at_lock(lambda: forgotten.append("sheets"))
+    with pytest.raises(VaultError):
+        await store.lock()
+    assert not forgotten
+    await store.set_passphrase(PASSPHRASE)
+    busy.now = True
+    await store.lock()
+    assert forgotten == ["sheets"]
+    await store.unlock(PASSPHRASE)
+
+
 async def test_work_waits_while_the_key_changes(store: StoreService) -> None:
     lane = store._lane
     changing = asyncio.create_task(store.set_passphrase(PASSPHRASE))
