@@ -51,10 +51,14 @@ _IDENTIFIER_ONLY: Final = re.compile(r"\W*(?=[\w\s/-]*[-/(]|\()\(?[A-Z]{0,3}\s?\
 
 
 def may_be_address(line: str) -> bool:
-    """False for lines that plainly are something else: telephone, web, tax and company numbers, dates."""
-    if _NO_ADDRESS.search(line) or _IDENTIFIER_ONLY.fullmatch(line) or find(FieldType.DATE, line):
+    """False for lines that plainly are something else: telephone, web, tax and company numbers, dates, prices."""
+    if _NO_ADDRESS.search(line) or _IDENTIFIER_ONLY.fullmatch(line):
         return False
-    return any(character.isalnum() for character in line)
+    if find(FieldType.DATE, line):
+        return False
+    if find(FieldType.AMOUNT, line) and not re.search(r"[^\W\d_]{4,}", line):
+        return False
+    return any(map(str.isdigit, line)) or bool(re.search(r"[^\W\d_]{3,}", line))
 
 
 def _is_number(text: str) -> bool:
