@@ -13,6 +13,8 @@ from typing import Final, Literal
 from PySide6.QtCore import QPoint, QPointF, QRectF, QSizeF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
+    QFont,
+    QFontMetricsF,
     QImage,
     QKeyEvent,
     QMouseEvent,
@@ -35,6 +37,8 @@ _LEAST_SCALE, _MOST_SCALE = 0.1, 8.0
 _ZOOM_STEP: Final = 1.2
 _LEAST_DRAWN_PX: Final = 4
 """A smaller rectangle was a click."""
+_INK: Final = "#1b1d1f"
+"""Of words on paper, in the dark as well."""
 _AROUND_PT: Final = 2.0
 """Of air between a word and the line around it."""
 
@@ -70,6 +74,7 @@ class PageView(QAbstractScrollArea):
         self._themes = themes
         self._size = QSizeF()
         self._picture = QImage()
+        self._words: tuple[tuple[str, Box], ...] = ()
         self._marks: tuple[PageMark, ...] = ()
         self._current = ""
         self._fit: Fit = "width"
@@ -89,7 +94,7 @@ class PageView(QAbstractScrollArea):
     def show_page(self, width_pt: float, height_pt: float) -> None:
         """Another page, still without its picture."""
         self._size = QSizeF(max(1.0, width_pt), max(1.0, height_pt))
-        self._picture = QImage()
+        self._picture, self._words = QImage(), ()
         self._marks, self._current, self._asked_px = (), "", 0
         self.stop_drawing()
         self._lay_out()
@@ -100,10 +105,15 @@ class PageView(QAbstractScrollArea):
         self._picture = picture
         self.viewport().update()
 
+    def show_words(self, words: Sequence[tuple[str, Box]]) -> None:
+        """The words alone, where there is no picture to be had."""
+        self._words = tuple(words)
+        self.viewport().update()
+
     def clear(self) -> None:
         """No page."""
         self._size = QSizeF()
-        self._picture = QImage()
+        self._picture, self._words = QImage(), ()
         self._marks = ()
         self._lay_out()
 
@@ -232,6 +242,8 @@ class PageView(QAbstractScrollArea):
         painter.fillRect(sheet, QColor("#ffffff"))  # paper is white, in the dark as well
         if not self._picture.isNull():
             painter.drawImage(sheet, self._picture)
+        else:
+            self._paint_words(painter)
         painter.setPen(QPen(QColor(theme.border), 1))
         painter.drawRect(sheet)
         for mark in self._marks:
@@ -259,6 +271,23 @@ class PageView(QAbstractScrollArea):
         painter.setBrush(fill)
         painter.drawRoundedRect(self.box_in_view(mark.box), 3, 3)
         painter.setBrush(Qt.BrushStyle.NoBrush)
+
+    def _paint_words(self, painter: QPainter) -> None:
+        """Each as wide as its box."""
+        painter.setPen(QColor(_INK))
+        font = QFont(self.font())
+        for text, box in self._words:
+            place = QRectF(self._to_view(QPointF(box.x0, box.y0)), QSizeF(box.width, box.height) * self._scale)
+            if not place.intersects(QRectF(self.viewport().rect())):
+                continue
+            font.setPixelSize(max(1, round(place.height() * 0.8)))
+            painter.setFont(font)
+            wide = QFontMetricsF(font).horizontalAdvance(text)
+            painter.save()
+            painter.translate(place.left(), place.top())
+            painter.scale(place.width() / wide if wide else 1.0, 1.0)
+            painter.drawText(QRectF(0, 0, wide + 1, place.height()), Qt.AlignmentFlag.AlignVCenter, text)
+            painter.restore()
 
     # hands
 

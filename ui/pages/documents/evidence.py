@@ -35,14 +35,24 @@ class EvidenceView(QFrame):
         self.problems = label("", fonts.caption, "danger", wrap=True)
         self.alternatives = [button("", partial(self._take, index), "quiet") for index in range(_MOST_ALTERNATIVES)]
         self._others = label(self.tr("Or:"), fonts.caption, "muted")
-        self.accept = button(self.tr("Accept  A"), self._accept, "primary", name=self.tr("Accept"))
-        self.correct = button(self.tr("Correct  C"), self.correct_wanted.emit, name=self.tr("Correct"))
-        self.say_absent = button(self.tr("Absent  X"), self._absent, name=self.tr("Not in the document"))
-        self.box = button(self.tr("Box  B"), self.box_wanted.emit, name=self.tr("Take it from a box on the page"))
+        self.accept = button(self.tr("Accept"), self._accept, "primary")
+        self.correct = button(self.tr("Correct"), self.correct_wanted.emit)
+        self.say_absent = button(self.tr("Absent"), self._absent, name=self.tr("Not in the document"))
+        self.box = button(self.tr("Box"), self.box_wanted.emit, name=self.tr("Take it from a box on the page"))
+        for made, words in (
+            (self.accept, self.tr("It is right (A or Enter)")),
+            (self.correct, self.tr("Type the right value (C or F2)")),
+            (self.say_absent, self.tr("The document does not have it (X)")),
+            (self.box, self.tr("Draw a box around it on the page (B)")),
+        ):
+            made.setToolTip(words)
+        self.keys = label(
+            self.tr("A accept · C correct · X absent · B box · N next · U undo"), fonts.caption, "faint", wrap=True
+        )
         line = frame("line")
         choices = row(self._others, *self.alternatives, None, spacing=4)
         acts = row(self.accept, self.correct, self.say_absent, self.box, None, spacing=4)
-        inner = column(self.proof, self.problems, choices, acts)
+        inner = column(self.proof, self.problems, choices, acts, self.keys)
         inner.setContentsMargins(12, GRID, 12, 12)
         self.setLayout(column(line, inner, spacing=0))
         self.show_value(None)

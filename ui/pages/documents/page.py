@@ -16,9 +16,10 @@ from app.documents.review_records import Exported, ExportFormat
 from app.extraction.schema import Schema
 from engine.errors import GatehouseError
 from ui import display
-from ui.desk import Action, Command, Desk
+from ui.desk import Action, Command, Desk, DocumentPlace
 from ui.pages.documents.new_batch import NewBatchSheet
 from ui.pages.documents.queue import QueueView
+from ui.pages.documents.reader import ReaderView
 from ui.pages.documents.results import ResultsView
 from ui.pages.documents.reviewer import ReviewView
 from ui.pages.documents.schema_editor import SchemaEditor
@@ -29,7 +30,7 @@ from ui.widgets.parts import button, column, frame, label, row
 
 _QUEUE_WIDTH: Final = 31 * GRID
 _LEAST_QUEUE: Final = 26 * GRID
-_REVIEW, _NOTHING, _SHEET, _TABLE = range(4)
+_REVIEW, _NOTHING, _SHEET, _TABLE, _READER = range(5)
 """What the pile shows."""
 
 
@@ -46,6 +47,8 @@ class DocumentsPage(QWidget):
         self.queue = QueueView(desk)
         self.review = ReviewView(desk)
         self.results = ResultsView(desk)
+        self.reader = ReaderView(desk)
+        self._came_from = ""
         self.schemas = SchemaEditor(desk)
         self.nothing = NothingView(desk.themes, desk.icons)
         self.sheet = NewBatchSheet(desk)
@@ -64,6 +67,7 @@ class DocumentsPage(QWidget):
         self.pile.addWidget(self.nothing)
         self.pile.addWidget(self._sheet_page())
         self.pile.addWidget(self.results)
+        self.pile.addWidget(self.reader)
         self._connect()
         self.setLayout(self._build())
         self._show_batch(None)
@@ -72,7 +76,9 @@ class DocumentsPage(QWidget):
 
     def enter(self) -> None:
         self.queue.refresh()
-        if self.review.result is not None:
+        if self.pile.currentIndex() == _READER:
+            self.reader.sheet.view.setFocus()
+        elif self.review.result is not None:
             self.review.values.setFocus()
 
     def commands(self) -> Sequence[Command]:
@@ -111,12 +117,21 @@ class DocumentsPage(QWidget):
 
     def go(self, place: str) -> None:
         """``review``, ``table`` or ``schemas``."""
+        self._leave_reader()
         self.places.choose(place)
         self.whole.setCurrentIndex(1 if place == "schemas" else 0)
         if place == "schemas":
             self.schemas.enter()
         else:
             self._show_batch(self.queue.batch)
+
+    def open_place(self, place: DocumentPlace, back: str = "") -> None:
+        """Show a document by itself, at a place; ``back`` is the page that asked."""
+        self._came_from = back if back != "documents" else ""
+        self.whole.setCurrentIndex(0)
+        self.places.choose("review")
+        self.pile.setCurrentIndex(_READER)
+        self.reader.show_place(place, self.tr("Back to the chat") if self._came_from == "chat" else self.tr("Back"))
 
     def choose_files(self) -> None:
         """Ask for documents; the dialog does not block."""
@@ -195,11 +210,14 @@ class DocumentsPage(QWidget):
         self.queue.file_came_further.connect(self.review.follow)
         self.review.file_done.connect(lambda _file_id: self.next_file())
         self.results.opened.connect(self._open_cell)
+        self.reader.left.connect(self._go_back)
+        for clicked in (self.queue.batch_list.clicked, self.queue.file_list.clicked):
+            clicked.connect(lambda _index: self.go(self.places.key))
         self.queue.files.modelReset.connect(self._fill_table)
 
     def _show_batch(self, batch: Batch | None) -> None:
         self.export_button.setEnabled(batch is not None)
-        if batch is None:
+        if batch is None and self.pile.currentIndex() != _READER:
             self.nothing.tell(
                 "file-stack",
                 self.tr("Drop documents here, or a folder of them."),
@@ -210,7 +228,7 @@ class DocumentsPage(QWidget):
                 (self.tr("Choose files…"), self.choose_files),
             )
             self.pile.setCurrentIndex(_NOTHING)
-        elif self.pile.currentIndex() != _SHEET:
+        elif self.pile.currentIndex() not in (_SHEET, _READER):
             self.pile.setCurrentIndex(_TABLE if self.places.key == "table" else _REVIEW)
             self._fill_table()
 
@@ -227,6 +245,16 @@ class DocumentsPage(QWidget):
 
     def _show_file(self, file: BatchFile | None) -> None:
         self.review.show_file(file)
+
+    def _leave_reader(self) -> None:
+        if self.pile.currentIndex() == _READER:
+            self.pile.setCurrentIndex(_REVIEW)
+
+    def _go_back(self) -> None:
+        came_from, self._came_from = self._came_from, ""
+        self.go("review")
+        if came_from:
+            self._desk.go(came_from)
 
     def _leave_sheet(self) -> None:
         self.pile.setCurrentIndex(_REVIEW)

@@ -162,7 +162,7 @@ class FileRows(_Rows):
 
 
 def batch_line(owner: QStyledItemDelegate, batch: Batch) -> str:
-    """How far a batch is, in words: ``12 of 40 · 3 failed · 8 s a file · 4 min left``."""
+    """How far a batch is, in words: ``12 of 40 · 4 min left · 3 failed``."""
     counts = batch.counts
     ended = counts.done + counts.failed + counts.needs_password + counts.cancelled
     parts = [
@@ -172,6 +172,8 @@ def batch_line(owner: QStyledItemDelegate, batch: Batch) -> str:
         if counts.total == 1
         else owner.tr("%1 files").replace("%1", display.integer(counts.total))
     ]
+    if batch.state is BatchState.RUNNING and not batch.waits_for and batch.left_s is not None:
+        parts.append(owner.tr("%1 left").replace("%1", display.rough_duration(batch.left_s)))
     if counts.failed:
         parts.append(owner.tr("%1 failed").replace("%1", display.integer(counts.failed)))
     if counts.needs_password:
@@ -182,8 +184,6 @@ def batch_line(owner: QStyledItemDelegate, batch: Batch) -> str:
         parts.append(owner.tr("cancelled"))
     elif batch.waits_for:
         parts.append(owner.tr("waits"))
-    elif batch.state is BatchState.RUNNING and batch.left_s is not None:
-        parts.append(owner.tr("%1 left").replace("%1", display.rough_duration(batch.left_s)))
     if batch.watched:
         parts.append(owner.tr("watched"))
     return " · ".join(parts)

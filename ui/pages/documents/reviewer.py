@@ -19,6 +19,7 @@ from app.events import ValueChanged
 from engine.errors import GatehouseError
 from ui.desk import Desk
 from ui.pages.documents.evidence import EvidenceView
+from ui.pages.documents.labels import LabelButton
 from ui.pages.documents.sheet import SheetView
 from ui.theme import GRID
 from ui.widgets.choice_bar import ChoiceBar
@@ -46,6 +47,7 @@ class ReviewView(QWidget):
         self.values = ValueList(desk.themes, desk.icons)
         self.evidence = EvidenceView(desk)
         self.name = ElidedLabel(fonts.title)
+        self.tag = LabelButton(desk)
         self.progress = label("", fonts.caption, "muted")
         self.order = ChoiceBar(
             self.tr("Order of the values"),
@@ -113,6 +115,7 @@ class ReviewView(QWidget):
         self.splitter.show()
         self.values.values.show_result(result)
         self.sheet.show_document(result.document, result.values)
+        self.tag.show_document(result.document)
         self._count()
         if self._wanted and self.values.values.row_of(self._wanted) is not None:
             self.values.choose(self._wanted)
@@ -255,7 +258,9 @@ class ReviewView(QWidget):
         self._desk.bridge.value_changed.connect(self._changed_elsewhere)
 
     def _build_side(self) -> Any:
-        head = column(self.name, row(self.progress, None, self.undo_button), row(self.order, None, self.accept_all))
+        title = row(self.name, self.tag)
+        title.setStretch(0, 1)
+        head = column(title, row(self.progress, None, self.undo_button), row(self.order, None, self.accept_all))
         head.setContentsMargins(2 * GRID, GRID, 2 * GRID, GRID)
         whole = column(head, self.values, self.evidence, spacing=0)
         whole.setStretch(1, 1)

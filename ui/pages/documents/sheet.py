@@ -5,6 +5,7 @@ Which value is meant and what becomes of it is ``reviewer``'s.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -13,9 +14,9 @@ from typing import Any, Final
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QLineEdit, QWidget
 
-from app.documents.records import Box
+from app.documents.records import Box, Reading
 from app.documents.review_records import Document, PageSize, ReviewedValue
 from app.extraction.records import Grounding
 from engine.errors import GatehouseError
@@ -23,10 +24,13 @@ from ui.desk import Desk
 from ui.theme import GRID
 from ui.widgets.icon_button import IconButton
 from ui.widgets.page_view import PageMark, PageView
-from ui.widgets.parts import column, label, row
+from ui.widgets.parts import column, label, row, set_tone
 
 _KEPT_PICTURES: Final = 12
 _ZOOM: Final = 1.25
+_CITED: Final = "·"
+"""The name of marks that belong to no value."""
+_LOCKED: Final = ("password_needed", "wrong_password")
 
 
 class SheetView(QWidget):
@@ -42,6 +46,7 @@ class SheetView(QWidget):
         self._values: tuple[ReviewedValue, ...] = ()
         self._current = ""
         self._page = 0
+        self._cited: tuple[int, tuple[Box, ...]] = (0, ())
         self._asking: Future[Any] | None = None
         self._pictures: OrderedDict[tuple[str, int, int], QImage] = OrderedDict()
         self.view = PageView(desk.themes)
@@ -58,11 +63,19 @@ class SheetView(QWidget):
         larger = self._button("zoom-in", self.tr("Larger (+)"), lambda: self.view.zoom(_ZOOM))
         width = self._button("move-horizontal", self.tr("Fit the width"), lambda: self.view.set_fit("width"))
         whole = self._button("maximize", self.tr("Fit the whole page"), lambda: self.view.set_fit("page"))
+        self.password = QLineEdit()
+        self.password.setEchoMode(QLineEdit.EchoMode.Password)
+        self.password.setPlaceholderText(self.tr("Password, to see its pages"))
+        self.password.setAccessibleName(self.tr("Password of the document"))
+        self.password.returnPressed.connect(self._unlock)
+        self.password.hide()
         tools = row(
             self.before, self.counter, self.after, None, self.hint, None, smaller, larger, width, whole, spacing=4
         )
         tools.setContentsMargins(GRID, 4, GRID, 4)
-        self.setLayout(column(tools, self.view, spacing=0))
+        ask = row(self.password)
+        ask.setContentsMargins(GRID, 0, GRID, 0)
+        self.setLayout(column(tools, ask, self.view, spacing=0))
         self._show_counter()
 
     # what is shown
@@ -70,7 +83,9 @@ class SheetView(QWidget):
     def show_document(self, document: Document | None, values: Sequence[ReviewedValue] = ()) -> None:
         """Another document, from its first page with something on it."""
         self._document, self._values, self._current = document, tuple(values), ""
-        self._page = 0
+        self._page, self._cited = 0, (0, ())
+        self._tell("")
+        self.password.hide()
         if document is None or not document.pages:
             self.view.clear()
             self._show_counter()
@@ -98,12 +113,11 @@ class SheetView(QWidget):
         if any(size.number == self._page + step for size in sizes):
             self._turn_to(self._page + step)
 
-    def go_to(self, page: int, box: Box | None = None) -> None:
+    def show_place(self, page: int, boxes: Sequence[Box]) -> None:
         """Show a place that belongs to no value, such as a citation's."""
         if self._size(page) is not None:
+            self._cited, self._current = (page, tuple(boxes)), _CITED
             self._turn_to(page)
-            if box is not None:
-                self.view.show_marks([*self._marks(), PageMark("·", box, "accent")], "·")
 
     def draw_box(self) -> None:
         """Let the person draw a box on this page."""
@@ -129,7 +143,9 @@ class SheetView(QWidget):
         self.view.show_marks(self._marks(), self._current)
 
     def _marks(self) -> list[PageMark]:
-        return [
+        page, boxes = self._cited
+        cited = [PageMark(_CITED, box, "accent") for box in boxes if page == self._page]
+        return cited + [
             PageMark(value.name, place.box, _tone(value))
             for value in self._values
             for place in value.places
@@ -149,8 +165,12 @@ class SheetView(QWidget):
             self._asking.cancel()
         documents = self._desk.services.documents
 
-        def show(png: bytes) -> None:
-            picture = QImage.fromData(png)
+        async def draw() -> QImage:
+            png = await documents.page_picture(document.id, page, width_px)
+            return await asyncio.to_thread(QImage.fromData, png)  # too long for a frame of the window
+
+        def show(picture: QImage) -> None:
+            self._tell("")
             self._pictures[key] = picture
             while len(self._pictures) > _KEPT_PICTURES:
                 self._pictures.popitem(last=False)
@@ -158,11 +178,46 @@ class SheetView(QWidget):
                 self.view.show_picture(picture)
 
         def fail(error: GatehouseError) -> None:
-            self.hint.setText(error.sentence)
+            if self._document is not None and self._document.id == document.id:
+                self._do_without(document, error)
 
-        self._asking = self._desk.bridge.call(
-            lambda: documents.page_picture(document.id, page, width_px), show, fail, owner=self
-        )
+        self._asking = self._desk.bridge.call(draw, show, fail, owner=self)
+
+    def _do_without(self, document: Document, error: GatehouseError) -> None:
+        """No picture: say why, ask for the password if that is why, and draw the words that were read."""
+        self._tell(f"{error.sentence} {error.hint}".strip(), "warning")
+        self.password.setVisible(error.code in _LOCKED)
+        self.hint.setToolTip(self.tr("What you see are the words as they were read."))
+
+        def show(reading: Reading) -> None:
+            page = next((page for page in reading.pages if page.number == self._page), None)
+            if self._document is document and page is not None:
+                self.view.show_words([(word.text, word.box) for word in page.words])
+
+        documents = self._desk.services.documents
+        self._desk.bridge.call(lambda: documents.reading(document.id), show, lambda _error: None, owner=self)
+
+    def _unlock(self) -> None:
+        document, words = self._document, self.password.text()
+        if document is None or not words:
+            return
+        self.password.clear()
+        documents = self._desk.services.documents
+
+        def opened(_none: None) -> None:
+            self.password.hide()
+            self._tell("")
+            self._turn_to(self._page)
+
+        def refused(error: GatehouseError) -> None:
+            self._tell(f"{error.sentence} {error.hint}".strip(), "warning")
+
+        self._desk.bridge.call(lambda: documents.unlock_document(document.id, words), opened, refused, owner=self)
+
+    def _tell(self, words: str, tone: str = "accent") -> None:
+        self.hint.setText(words)
+        self.hint.setToolTip("")
+        set_tone(self.hint, tone)
 
     def _show_counter(self) -> None:
         count = len(self._document.pages) if self._document is not None else 0
@@ -172,7 +227,7 @@ class SheetView(QWidget):
         self.after.setEnabled(0 < self._page < count)
 
     def _show_hint(self, drawing: bool) -> None:
-        self.hint.setText(self.tr("Draw a box around the value; Esc leaves it") if drawing else "")
+        self._tell(self.tr("Draw a box around the value; Esc leaves it") if drawing else "")
 
     def _button(self, icon: str, words: str, run: Callable[[], object]) -> IconButton:
         made = IconButton(icon, words, self._desk.icons, self._desk.themes)
