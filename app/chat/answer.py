@@ -13,6 +13,7 @@ from typing import Literal
 
 from app.chat.records import AnswerStats, Message, MessageStatus
 from app.events import AnswerFlagged, AnswerGrew
+from app.gate.label import Label, strictest
 from app.gate.records import Flag
 from app.providers.provider import Chunk, Endpoint, Timings, Usage
 
@@ -82,6 +83,12 @@ class LiveAnswer:
         """Note who answers."""
         self._source = source
         self._message = replace(self._message, model_id=source.model_id)
+
+    def inherit(self, label: Label | None) -> None:
+        """It is made of something with this label."""
+        if label is not None:
+            own = self._message.label
+            self._message = replace(self._message, label=label if own is None else strictest((own, label)))
 
     def flag(self, flag: Flag) -> None:
         """Say why this answer may not be good enough; the text so far is announced with it."""

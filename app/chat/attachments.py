@@ -109,6 +109,7 @@ class DocumentTexts:
                 source.label,
                 source.size,
                 whole=how == "whole",
+                document_id=source.document_id,
             )
             for index, (source, blocks, how) in enumerate(chosen)
         )
@@ -187,7 +188,11 @@ class DocumentTexts:
             intro = f"{_RULES}\n\n" if index == 0 else ""
             texts.append(
                 AttachedText(
-                    source.name, intro + covered.text(source.name, room // len(sources)), source.label, source.size
+                    source.name,
+                    intro + covered.text(source.name, room // len(sources)),
+                    source.label,
+                    source.size,
+                    document_id=source.document_id,
                 )
             )
         return tuple(texts)

@@ -42,6 +42,7 @@ class AttachedText:
     """Of the document that it is taken from; a question about more than fits is flagged."""
     whole: bool = False
     """It is the whole document, the same in every turn."""
+    document_id: str = ""
 
 
 class Attachments(Protocol):
@@ -65,6 +66,8 @@ class Part:
     """The strictest of the conversation's and those of what it holds."""
     documents: tuple[AttachedText, ...] = ()
     """Of which there is text in it."""
+    messages: tuple[str, ...] = ()
+    """Ids of the stored messages that it is made of."""
 
 
 def lay_out(
@@ -84,7 +87,7 @@ def lay_out(
         parts.append(Part("system", system_prompt, (SYSTEM,), label))
     for message in branch:
         own = label if message.label is None else strictest((label, message.label))
-        _add(parts, message.role, message.text, YOURS if message.role == "user" else ANSWER, own)
+        _add(parts, message.role, message.text, YOURS if message.role == "user" else ANSWER, own, (message.id,))
     _add(parts, "user", draft, DRAFT, label)
     lasting = tuple(document for document in attached if document.whole)
     passing = tuple(document for document in attached if not document.whole)
@@ -96,15 +99,16 @@ def lay_out(
     return tuple(parts)
 
 
-def _add(parts: list[Part], role: Role, text: str, source: str, label: Label) -> None:
+def _add(parts: list[Part], role: Role, text: str, source: str, label: Label, messages: tuple[str, ...] = ()) -> None:
     if not text:
         return
     if not parts or parts[-1].role != role:
-        parts.append(Part(role, text, (source,), label))
+        parts.append(Part(role, text, (source,), label, messages=messages))
         return
     last = parts[-1]
     sources = tuple(dict.fromkeys((*last.sources, source)))
-    parts[-1] = Part(role, f"{last.text}\n\n{text}", sources, strictest((last.label, label)))
+    joined = (*last.messages, *messages)
+    parts[-1] = Part(role, f"{last.text}\n\n{text}", sources, strictest((last.label, label)), messages=joined)
 
 
 def _attach(parts: list[Part], index: int, attached: tuple[AttachedText, ...], label: Label) -> None:
@@ -120,6 +124,7 @@ def _attach(parts: list[Part], index: int, attached: tuple[AttachedText, ...], l
         tuple(dict.fromkeys((*(document.name for document in attached), *there.sources))),
         strictest((there.label, *(document.label for document in attached))),
         (*attached, *there.documents),
+        there.messages,
     )
 
 

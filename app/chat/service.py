@@ -191,7 +191,9 @@ class ChatService:
         original = await self._lane.read(lambda connection: messages.get(connection, message_id))
         if original.role != "user":
             raise RequestError("not_editable", "Only your own messages can be edited.")
-        question = new_message(original.conversation_id, original.parent_id, "user", text, MessageStatus.COMPLETE)
+        question = new_message(
+            original.conversation_id, original.parent_id, "user", text, MessageStatus.COMPLETE, original.label
+        )
         above = await self._path(original.parent_id)
         return await self._branch_off(original.conversation_id, above, (question,), question.id)
 
@@ -346,7 +348,9 @@ class ChatService:
         live = LiveAnswer(pending, self._bus.publish, self._saver.note)
 
         async def make_prompt() -> tuple[Part, ...]:
-            return await self._lay_out(conversation, await self._path(pending.parent_id))
+            parts = await self._lay_out(conversation, await self._path(pending.parent_id))
+            live.inherit(kept_label((), parts))  # what was attached since it was begun is in it as well
+            return parts
 
         self._answers.start(live, self._local.writer(conversation.model_id, make_prompt))
 

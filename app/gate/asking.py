@@ -35,8 +35,9 @@ from app.providers.prices import cost_usd
 from app.providers.provider import Chunk, Usage
 from app.providers.remote_wire import GO_ON
 from app.settings import Settings
-from app.store import conversations
+from app.store import conversations, documents, messages
 from app.store import gate as rows
+from app.store.database import Connection
 from engine.errors import GatehouseError, RequestError
 
 SHEET = "sheet"
@@ -184,8 +185,15 @@ class Asking:
         conversation_id = sheet.conversation_id
         if conversation_id is None:
             return sheet.label, sheet.mode
-        found = await self._lane.read(lambda connection: conversations.get(connection, conversation_id))
-        return found.label, found.gate
+        parts = [part for place, part in enumerate(sheet.parts) if place not in sheet.left_out]
+
+        def work(connection: Connection) -> tuple[Label, GateMode]:
+            found = conversations.get(connection, conversation_id)
+            said = messages.labels(connection, [message for part in parts for message in part.messages])
+            read = documents.labels(connection, [one.document_id for part in parts for one in part.documents])
+            return strictest((found.label, *said, *read)), found.gate
+
+        return await self._lane.read(work)
 
     async def _write(self, live: LiveAnswer, shown: Shown, consent: str) -> None:
         """The answer's own task: from the stored placeholders to the last piece."""
@@ -256,7 +264,7 @@ def _going_on(line: Line) -> tuple[Part, ...]:
     if answer is None or not _is_cut(answer):
         raise RequestError("not_cut", "This answer was not cut off, so there is nothing to go on with.")
     label = line.conversation.label if answer.label is None else strictest((line.conversation.label, answer.label))
-    cut = Part("assistant", answer.text, (ANSWER,), label)
+    cut = Part("assistant", answer.text, (ANSWER,), label, messages=(answer.id,))
     return (*line.parts, cut, Part("user", GO_ON, ("Gatehouse, to go on",), line.conversation.label))
 
 

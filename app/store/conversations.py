@@ -93,7 +93,11 @@ def set_label(connection: Connection, conversation_id: str, label: Label) -> Con
 
 
 def move(connection: Connection, conversation_id: str, place_id: str | None) -> Conversation:
-    connection.execute("UPDATE conversations SET place_id = ? WHERE id = ?", (place_id, conversation_id))
+    """It keeps at least the label that it had where it was; lowering that is an act of its own."""
+    kept = get(connection, conversation_id).label
+    connection.execute(
+        "UPDATE conversations SET place_id = ?, label = ? WHERE id = ?", (place_id, kept.value, conversation_id)
+    )
     return get(connection, conversation_id)
 
 

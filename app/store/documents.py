@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ def keep(
         "SELECT id, label FROM documents WHERE sha256 = ? AND as_words = ?", (reading.sha256, int(as_words))
     ).fetchone()
     document_id = known[0] if known else uuid.uuid4().hex
-    label = strictest((label, Label(known[1]))) if known else label
+    if known:
+        label = strictest((label, Label(known[1])))
+        _raise_labels(connection, document_id, label)
     pages = [(page.number, page.width, page.height, page.source) for page in reading.pages]
     connection.execute(
         "INSERT INTO documents (id, sha256, as_words, path, kind, size_bytes, characters, pages, notes, label, read_at,"
@@ -74,8 +77,16 @@ def was_read_as_words(connection: Connection, document_id: str) -> bool:
 
 
 def set_label(connection: Connection, document_id: str, label: Label) -> Document:
+    """What was made from it in conversations is raised with it, and not lowered: it may be made of others as well."""
     connection.execute("UPDATE documents SET label = ? WHERE id = ?", (label.value, document_id))
+    _raise_labels(connection, document_id, label)
     return get(connection, document_id)
+
+
+def labels(connection: Connection, ids: Sequence[str]) -> tuple[Label, ...]:
+    """The labels of those of these documents that are still there."""
+    statement = "SELECT DISTINCT label FROM documents WHERE id IN (SELECT value FROM json_each(?))"
+    return tuple(Label(row[0]) for row in connection.execute(statement, (json.dumps(list(ids)),)))
 
 
 def paths_of(connection: Connection, document_id: str) -> tuple[Path, ...]:
@@ -97,6 +108,18 @@ def purge_unused(connection: Connection) -> int:
         " AND NOT EXISTS (SELECT 1 FROM attachments AS a WHERE a.document_id = documents.id)"
         " AND NOT EXISTS (SELECT 1 FROM citations AS c WHERE c.document_id = documents.id)"
     ).rowcount
+
+
+def _raise_labels(connection: Connection, document_id: str, label: Label) -> None:
+    """Messages that documents went into have a label; those of conversations that had this one get at least its."""
+    lower = [one.value for one in Label if one.rank < label.rank]
+    marks = ", ".join("?" * len(lower))
+    connection.execute(
+        f"UPDATE messages SET label = ? WHERE label IN ({marks}) AND conversation_id IN ("  # noqa: S608
+        " SELECT conversation_id FROM attachments WHERE document_id = ?"
+        " UNION SELECT conversation_id FROM citations WHERE document_id = ?)",
+        (label.value, *lower, document_id, document_id),
+    )
 
 
 def _document(row: tuple[Any, ...]) -> Document:

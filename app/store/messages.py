@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.chat.records import AnswerStats, Message, MessageStatus
-from app.gate.label import Label
+from app.gate.label import Label, strictest
 from app.gate.records import Flag, Tier
 from app.store.database import Connection
 from engine.errors import StoreError
@@ -97,8 +97,14 @@ def insert_line(connection: Connection, line: Iterable[Message]) -> None:
 
 
 def save_answer(connection: Connection, message: Message) -> None:
-    """Write what an answer has become. Does nothing when its conversation was purged meanwhile."""
+    """Write what an answer has become. Does nothing when its conversation was purged meanwhile.
+
+    A label that was made stricter while it was written stays.
+    """
     stats = message.stats
+    stored = labels(connection, (message.id,))
+    if stored:
+        message = replace(message, label=strictest((*stored, *(() if message.label is None else (message.label,)))))
     connection.execute(
         "UPDATE messages SET text = ?, reasoning = ?, status = ?, model_id = ?, error = ?, prompt_tokens = ?,"
         " cached_tokens = ?, completion_tokens = ?, ttft_s = ?, decode_tok_s = ?, total_s = ?, finish_reason = ?,"
@@ -115,6 +121,12 @@ def save_answer(connection: Connection, message: Message) -> None:
             message.id,
         ),
     )
+
+
+def labels(connection: Connection, ids: Sequence[str]) -> tuple[Label, ...]:
+    """The labels of those of these messages that have one."""
+    statement = "SELECT DISTINCT label FROM messages WHERE label IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
+    return tuple(Label(row[0]) for row in connection.execute(statement, (json.dumps(list(ids)),)))
 
 
 def set_flag(connection: Connection, message_id: str, flag: Flag | None) -> None:

@@ -14,12 +14,14 @@ import pytest_asyncio
 
 from app.chat.prompt import AttachedText
 from app.chat.records import Message, MessageStatus
+from app.documents.records import DocumentKind, Reading
 from app.events import AnswerFlagged, AnswerGrew
 from app.gate.label import GateMode, Label
 from app.gate.records import Ask, Outcome, PreviewChange
 from app.lanes import StoreLane
 from app.paths import resolve
 from app.providers.provider import Chunk
+from app.store import attachments, documents
 from app.store import gate as rows
 from engine.errors import GatehouseError
 from tests.app.gate.made_gate import GateStage, close, gate_stage
@@ -172,6 +174,54 @@ async def test_what_came_from_a_restricted_document_stays_restricted(stage: Gate
     assert preview.verdict.code == "restricted"
     without = await stage.gate.change(preview.id, PreviewChange(left_out=frozenset(range(len(preview.messages) - 1))))
     assert without.verdict.allowed, without.verdict
+
+
+async def test_a_document_that_becomes_restricted_takes_what_was_made_of_it_along(
+    stage: GateStage, cloud: CloudDouble
+) -> None:
+    """While a sheet is open; and in answers from before, also once it is detached, and when a question is edited."""
+    reading = Reading(DocumentKind.TEXT, "a5" * 32, "The findings.", ())
+    document = await stage.lane.write(
+        lambda connection: documents.keep(connection, reading, Path("findings.txt"), Label.INTERNAL, 1.0)
+    )
+
+    class OneDocument:
+        async def texts(self, conversation_id: str, *_: object) -> tuple[AttachedText, ...]:
+            place = (document.id, 0, 13)
+            await stage.lane.write(lambda connection: attachments.number_places(connection, conversation_id, [place]))
+            return (AttachedText("findings.txt", "The findings.", Label.INTERNAL, document_id=document.id),)
+
+    stage.chat.attachments = OneDocument()
+    try:
+        local = await stage.answered("What do the findings say?", "They say much.", GateMode.ASK)
+        opened = await stage.gate.preview(Ask(local.conversation_id, draft="Say more."))
+    finally:
+        stage.chat.attachments = None
+    assert opened.verdict.allowed
+    await stage.lane.write(lambda connection: documents.set_label(connection, document.id, Label.RESTRICTED))
+    before = len(cloud.seen())
+    with pytest.raises(GatehouseError) as caught:
+        await stage.gate.send(opened.id, opened.body_sha256)
+    assert caught.value.code == "restricted"
+    assert len(cloud.seen()) == before
+    detached = await stage.gate.preview(Ask(local.conversation_id, draft="Say more."))
+    assert detached.verdict.code == "restricted"
+    assert local.parent_id is not None
+    number = len(stage.local.scripts)
+    edited = await stage.chat.edit(local.parent_id, "What else do they say?")
+    script = await stage.local.script(number)
+    script.say("More.")
+    script.end()
+    assert (await stage.finished(edited)).label is Label.RESTRICTED
+
+
+async def test_a_conversation_keeps_its_label_when_it_is_moved_out(stage: GateStage) -> None:
+    local = await stage.answered("A question.", "An answer.", GateMode.OPEN, Label.PUBLIC)
+    ward = await stage.gate.add_place("Ward", Label.RESTRICTED)
+    await stage.gate.move(local.conversation_id, ward.id)
+    await stage.gate.move(local.conversation_id, None)
+    preview = await stage.gate.preview(Ask(local.conversation_id, local.id))
+    assert preview.verdict.code == "restricted"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from app.chat.records import AnswerStats, Message, MessageStatus
+from app.gate.label import Label
 from app.lanes import StoreLane
 from app.store import conversations, driver, messages
 from engine.errors import StoreError
@@ -37,6 +38,16 @@ async def tree(lane: StoreLane) -> StoreLane:
 
     await lane.write(work)
     return lane
+
+
+async def test_a_label_that_was_raised_while_an_answer_was_written_stays(tree: StoreLane) -> None:
+    def work(connection: driver.Connection) -> Label | None:
+        pending = messages.get(connection, "a2")
+        messages.save_answer(connection, replace(pending, label=Label.RESTRICTED))
+        messages.save_answer(connection, replace(pending, label=Label.INTERNAL))
+        return messages.get(connection, "a2").label
+
+    assert await tree.write(work) is Label.RESTRICTED
 
 
 async def test_newest_sibling_is_chosen(tree: StoreLane) -> None:
