@@ -316,6 +316,11 @@ class Offers:
     cloud: Verdict
     """Whether *Ask the cloud…* can be chosen, and why not."""
 
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to choose. A doubt that nothing can be done about is not shown."""
+        return self.larger_model_id is not None or self.cloud.allowed
+
 
 @dataclass(frozen=True, slots=True)
 class Routed:

@@ -127,6 +127,7 @@ class SampleGate:
         return Routed("local", (), ())
 
     async def offers(self, message_id: str) -> Offers:
+        self.calls.append(("offers", message_id))
         return self.offered
 
     async def ask_larger(self, message_id: str) -> str:

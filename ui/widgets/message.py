@@ -103,6 +103,7 @@ class MessageView(QWidget):
         self._waiting: WaitingLine | None = None
         self._verdict: Verdict | None = None
         self._flag: FlagLine | None = None
+        self._offers_asked = False
         self._sources: SourcesLine | None = None
         self._edit: MessageEdit | None = None
         self._earlier = self._button(self.tr("Earlier version"), "chevron-left", lambda: self._step(-1))
@@ -274,14 +275,16 @@ class MessageView(QWidget):
 
     def show_gate(self) -> None:
         """The gate opened or shut, or what a flagged answer offers is known by now."""
-        if self._flag is not None:
-            self._flag.show_offers(self._around.offers.get(self.message.id))
         self._take(self.message)
         self._lay_out()
 
     def _show_flag(self, message: Message) -> None:
         flag = message.flag if not self.own and message.status not in UNFINISHED else None
-        if flag is None or flag.kept or flag.tier == "local":
+        offers = self._around.offers.get(message.id)
+        if flag is not None and offers is None and not self._offers_asked:
+            self._offers_asked = True
+            self.offers_wanted.emit(message.id)
+        if flag is None or flag.kept or flag.tier == "local" or offers is None or not offers.any:
             if self._flag is not None:
                 self._flag.hide()
                 self._flag.deleteLater()
@@ -289,15 +292,13 @@ class MessageView(QWidget):
             return
         if self._flag is not None:
             self._flag.show_flag(flag)
+            self._flag.show_offers(offers)
             return
-        offers = self._around.offers.get(message.id)
         self._flag = FlagLine(flag, offers, self._around.ink, self._around.icons, self)
         self._flag.larger_wanted.connect(lambda: self.larger_wanted.emit(self.message.id))
         self._flag.cloud_wanted.connect(lambda: self.cloud_wanted.emit(self.message.id))
         self._flag.kept.connect(lambda: self.kept.emit(self.message.id))
         self._flag.show()
-        if offers is None:
-            self.offers_wanted.emit(message.id)
 
     @property
     def may_cite(self) -> bool:

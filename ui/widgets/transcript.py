@@ -188,8 +188,10 @@ class Transcript(QAbstractScrollArea):
             self.forget_offers()
 
     def forget_offers(self) -> None:
-        """What flagged answers offer may have changed."""
-        self._around.offers.clear()
+        """What flagged answers offer may have changed. What is in sight stays until that is known: nothing jumps."""
+        viewed = {entry.message.id for entry in self._entries if entry.view is not None}
+        for message_id in self._around.offers.keys() - viewed:
+            del self._around.offers[message_id]
         for entry in self._entries:
             if entry.view is not None:
                 entry.view.show_gate()

@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from app.chat.records import Message
 from app.gate.label import GateMode, Label
-from app.gate.records import Ask, Verdict
+from app.gate.records import Ask, Offers, Verdict
 from engine.errors import GatehouseError
 from tests.ui.conftest import House
 from ui.display import NBSP
@@ -69,8 +69,12 @@ def open_sheet(qtbot: QtBot, house: House, page: ChatPage) -> None:
     qtbot.waitUntil(lambda: page.gate.sheet.preview is not None and house.desk.bridge.idle)
 
 
+def flag_lines(page: ChatPage) -> list[FlagLine]:
+    return [line for line in page.transcript.findChildren(FlagLine) if not line.isHidden()]
+
+
 def flag_line(page: ChatPage) -> FlagLine:
-    (found,) = [line for line in page.transcript.findChildren(FlagLine) if not line.isHidden()]
+    (found,) = flag_lines(page)
     return found
 
 
@@ -455,6 +459,7 @@ def test_what_is_confidential_gets_the_sheet_even_when_open(qtbot: QtBot, house:
 
 def test_a_flagged_answer_gives_its_reason_and_three_choices(qtbot: QtBot, house: House, open_letter: Open) -> None:
     page = open_letter()
+    qtbot.waitUntil(lambda: bool(flag_lines(page)))
     line = flag_line(page)
     assert "law that small models often get wrong" in line.words
     qtbot.waitUntil(lambda: not line.cloud.isHidden() and not line.larger.isHidden())
@@ -471,16 +476,25 @@ def test_a_flagged_answer_gives_its_reason_and_three_choices(qtbot: QtBot, house
 def test_a_flagged_answer_offers_only_what_there_is(qtbot: QtBot, house: House, open_letter: Open) -> None:
     house.gate.offered = replace(
         house.gate.offered,
-        larger_model_id=None,
-        larger_model_name="",
         cloud=Verdict(False, "offline", "Gatehouse is offline."),
     )
     page = open_letter()
+    qtbot.waitUntil(lambda: bool(flag_lines(page)))
     line = flag_line(page)
-    qtbot.waitUntil(lambda: not line.cloud.isHidden())
-    assert line.larger.isHidden()
+    assert not line.larger.isHidden()
     assert not line.cloud.isEnabled()
     assert line.cloud.toolTip() == "Gatehouse is offline."
+
+
+def test_a_doubt_that_nothing_can_be_done_about_is_not_shown(qtbot: QtBot, house: House, open_letter: Open) -> None:
+    offered = house.gate.offered
+    house.gate.offered = Offers(None, "", Verdict(False, "local_only", "This conversation is local only."))
+    page = open_letter()
+    qtbot.waitUntil(lambda: bool(called(house, "offers")) and house.desk.bridge.idle)
+    assert flag_lines(page) == []
+    house.gate.offered = offered
+    page.transcript.forget_offers()
+    qtbot.waitUntil(lambda: bool(flag_lines(page)))
 
 
 def test_a_cut_answer_goes_on_through_the_gate(qtbot: QtBot, house: House, open_letter: Open) -> None:
