@@ -196,7 +196,7 @@ def test_files_that_failed_say_why_and_locked_ones_take_a_password(papers: Paper
     papers.open("f6")
     assert papers.page.review.nothing.sentence == "The PDF ends in the middle."
     papers.open("f7")
-    field = papers.page.queue.password
+    field = papers.page.review.password
     assert field.isVisible()
     field.setText("secret")
     QTest.keyClick(field, Qt.Key.Key_Return)

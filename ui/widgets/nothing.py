@@ -35,6 +35,7 @@ class NothingView(QWidget):
             line.setStretch(1, 1000)
         inner = column(None, self._picture, *centred, row(None, self._act, None))
         inner.addStretch(2)
+        self._inner = inner
         self.setLayout(inner)
         themes.changed.connect(self._draw)
         self.hide()
@@ -60,6 +61,10 @@ class NothingView(QWidget):
         self._work = action[1] if action else None
         self._draw()
         self.show()
+
+    def add_below(self, field: QWidget) -> None:
+        """Something to fill in, e.g. a password."""
+        self._inner.insertLayout(self._inner.count() - 1, row(None, field, None))
 
     def _run(self) -> None:
         if self._work is not None:

@@ -95,7 +95,7 @@ class ChatPapers(QObject):
         def again(_none: None) -> None:
             self.follow(conversation_id)
 
-        self._call(lambda: self._documents.set_document_label(document_id, tag), again)
+        self._call(lambda: self._documents.set_document_label(document_id, Label(tag)), again)
 
     def open(self, key: str) -> None:
         """Show a document on the Documents page."""

@@ -104,7 +104,7 @@ class NewBatchSheet(QFrame):
                     self._paths,
                     schema.name,
                     watch=self.watch.isChecked() and not self.watch.isHidden(),
-                    label=self.label_box.currentData(),
+                    label=Label(self.label_box.currentData()),  # Qt keeps the text of it
                 )
             )
 

@@ -217,7 +217,9 @@ class DocumentsPage(QWidget):
 
     def _show_batch(self, batch: Batch | None) -> None:
         self.export_button.setEnabled(batch is not None)
-        if batch is None and self.pile.currentIndex() != _READER:
+        if self.pile.currentIndex() in (_SHEET, _READER):
+            return  # whoever is asked, or reads, is not interrupted by what the queue learns
+        if batch is None:
             self.nothing.tell(
                 "file-stack",
                 self.tr("Drop documents here, or a folder of them."),
@@ -228,7 +230,7 @@ class DocumentsPage(QWidget):
                 (self.tr("Choose files…"), self.choose_files),
             )
             self.pile.setCurrentIndex(_NOTHING)
-        elif self.pile.currentIndex() not in (_SHEET, _READER):
+        else:
             self.pile.setCurrentIndex(_TABLE if self.places.key == "table" else _REVIEW)
             self._fill_table()
 

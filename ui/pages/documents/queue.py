@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal
-from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QListView, QMenu, QSplitter, QStyledItemDelegate, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QListView, QMenu, QSplitter, QStyledItemDelegate, QWidget
 
 from app.documents.batch_records import Batch, BatchFile, BatchState, FileState
 from app.events import BatchChanged, BatchRemoved, FileChanged, FilesAdded
@@ -42,12 +42,8 @@ class QueueView(QWidget):
             view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
             view.customContextMenuRequested.connect(show)
         self.act = button("", self._act, "quiet")
+        self.models = button(self.tr("Choose a model…"), lambda: desk.go("models"))
         self.told = label("", desk.themes.fonts.caption, "muted", wrap=True)
-        self.password = QLineEdit()
-        self.password.setEchoMode(QLineEdit.EchoMode.Password)
-        self.password.setPlaceholderText(self.tr("Password of the file"))
-        self.password.setAccessibleName(self.tr("Password of the file"))
-        self.password.returnPressed.connect(self._unlock)
         self.setLayout(column(self._build(), spacing=0))
         bridge = desk.bridge
         bridge.batch_changed.connect(self._batch_changed)
@@ -155,12 +151,9 @@ class QueueView(QWidget):
             return
         self.files.put(event.file)
         self.file_came_further.emit(event.file)
-        if self.file is not None and self.file.id == event.file.id:
-            self._show_password(event.file)
 
     def _file_current(self, now: QModelIndex, _before: QModelIndex) -> None:
         file = self.files.record(now.row())
-        self._show_password(file)
         self.file_chosen.emit(file)
 
     # acting
@@ -188,21 +181,15 @@ class QueueView(QWidget):
             }.get(batch.state, self.tr("Try %1 again").replace("%1", display.integer(again)) if again else "")
         self.act.setText(words)
         self.act.setVisible(bool(words))
-        told = batch.waits_for if batch is not None else ""
-        if batch is not None and not told and batch.causes:
-            told = " ".join(f"{cause.count} × {cause.sentence}" for cause in batch.causes[:2])
-        self.told.setText(told)
+        told = [batch.waits_for] if batch is not None and batch.waits_for else []
+        if batch is not None and not told and batch.state is BatchState.RUNNING and batch.file_s is not None:
+            told.append(self.tr("%1 a file.").replace("%1", display.duration(batch.file_s)))
+        if batch is not None:
+            told += [f"{display.integer(cause.count)} × {cause.sentence}" for cause in batch.causes[:2]]
+        self.told.setText("\n".join(told))
         self.told.setVisible(bool(told))
-
-    def _show_password(self, file: BatchFile | None) -> None:
-        self.password.setVisible(file is not None and file.state is FileState.NEEDS_PASSWORD)
-        self.password.clear()
-
-    def _unlock(self) -> None:
-        file, words = self.file, self.password.text()
-        if file is not None and words:
-            self.password.clear()
-            self._ask(lambda: self._documents.give_password(file.id, words))
+        no_model = batch is not None and bool(batch.waits_for) and self._desk.services.models.loaded().model_id is None
+        self.models.setVisible(no_model)
 
     def _ask(self, make: Callable[[], Coroutine[Any, Any, object]]) -> None:
         self._desk.bridge.call(make, owner=self)
@@ -259,7 +246,7 @@ class QueueView(QWidget):
         files = QWidget()
         head = row(label(self.tr("Files"), fonts.caption, "muted"), None, self.act)
         head.setContentsMargins(12, GRID, GRID, 0)
-        below = column(self.told, self.password)
+        below = column(self.told, self.models)
         below.setContentsMargins(12, 4, 12, GRID)
         inner = column(frame("line"), head, self.file_list, below, spacing=4)
         inner.setStretch(2, 1)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QSplitter, QWidget
+from PySide6.QtWidgets import QLineEdit, QSplitter, QWidget
 
 from app.documents.batch_records import BatchFile
 from app.documents.records import Box
@@ -57,6 +57,13 @@ class ReviewView(QWidget):
         self.accept_all = button(self.tr("Accept the rest"), self.accept_rest, "quiet")
         self.undo_button = button(self.tr("Undo"), self.undo, "quiet")
         self.nothing = NothingView(desk.themes, desk.icons)
+        self.password = QLineEdit()
+        self.password.setEchoMode(QLineEdit.EchoMode.Password)
+        self.password.setPlaceholderText(self.tr("Password of the file"))
+        self.password.setAccessibleName(self.tr("Password of the file"))
+        self.password.setFixedWidth(30 * GRID)
+        self.password.returnPressed.connect(self._unlock)
+        self.nothing.add_below(self.password)
         self._connect()
         side = frame("side")
         side.setLayout(self._build_side())
@@ -85,6 +92,8 @@ class ReviewView(QWidget):
     def show_file(self, file: BatchFile | None, name: str = "") -> None:
         """Another file; ``name`` is the value that is meant first, else the one most in doubt."""
         self._file, self._wanted = file, name
+        self.password.clear()
+        self.password.hide()
         self.values.values.show_result(None)
         self.sheet.show_document(None)
         self.evidence.show_value(None)
@@ -134,13 +143,20 @@ class ReviewView(QWidget):
         if words:
             self._tell("file-text", words.replace("%1", file.name))
         elif file.state == "needs_password":
-            self._tell("lock", file.sentence or self.tr("This file needs a password."), file.hint)
+            self._tell("lock", file.sentence or self.tr("This file needs a password."), file.hint, "warning")
+            self.password.show()
         else:
             self._tell("triangle-alert", file.sentence, file.hint, "warning")
 
     def _tell(self, icon: str, sentence: str, hint: str = "", tone: str = "faint") -> None:
         self.splitter.hide()
         self.nothing.tell(icon, sentence, hint, tone=tone)
+
+    def _unlock(self) -> None:
+        file, words = self._file, self.password.text()
+        if file is not None and words:
+            self.password.clear()
+            self._desk.bridge.call(lambda: self._documents.give_password(file.id, words), owner=self)
 
     def _fail(self, error: GatehouseError) -> None:
         self._tell("triangle-alert", error.sentence, error.hint, "warning")
