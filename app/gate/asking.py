@@ -165,8 +165,11 @@ class Asking:
             return await self._outside.providers.get(provider_id)
         return (await self._outside.providers.every())[0]
 
-    async def _judge_now(self, shown: Shown) -> None:
-        """Policy on the present moment: what may have changed while the sheet was open. Raises ``GatehouseError``."""
+    async def _judge_now(self, shown: Shown, *, with_budget: bool = True) -> None:
+        """Policy on the present moment: what may have changed while the sheet was open. Raises ``GatehouseError``.
+
+        Once the ledger has its first row, the budget holds this request already and is not asked again.
+        """
         sheet, facts = shown.sheet, shown.made.facts
         label, mode = await self._label_and_mode(sheet)
         provider = await self._outside.providers.get(sheet.provider.id)
@@ -177,7 +180,7 @@ class Asking:
             label=strictest((facts.label, label)),
             mode=mode,
             offline=self._outside.offline.is_on,
-            budget=await self._outside.ledger.budget(),
+            budget=await self._outside.ledger.budget() if with_budget else None,
         )
         policy.refuse(policy.judge(now))
 
@@ -197,12 +200,14 @@ class Asking:
 
     async def _write(self, live: LiveAnswer, shown: Shown, consent: str) -> None:
         """The answer's own task: from the stored placeholders to the last piece."""
+        # From here on a conversation that began with this has a row of its own, whose gate can be shut.
+        shown = replace(shown, sheet=replace(shown.sheet, conversation_id=live.conversation_id))
         known = shown.made.known
         kinds = [token.kind if (token := parse(placeholder)) else LITERAL for placeholder in known]
         await self._lane.write(
             lambda connection: rows.keep_placeholders(connection, live.conversation_id, known, kinds)
         )
-        permit = replace(self._permit(shown, consent), conversation_id=live.conversation_id)
+        permit = self._permit(shown, consent)
         live.sent_elsewhere(_source(shown, permit))
         async with aclosing(self._restored(shown, permit)) as chunks:
             async for chunk in chunks:
@@ -235,6 +240,9 @@ class Asking:
             leaks = await made.look.find(body)
             await self._judge_now(replace(shown, made=replace(made, facts=replace(facts, leaks=leaks))))
 
+        async def still() -> None:
+            await self._judge_now(shown, with_budget=False)
+
         counts: Counter[str] = Counter()
         for redaction in made.preview.redactions:
             if redaction.on:
@@ -255,6 +263,7 @@ class Asking:
             cost_usd_at_most=made.preview.cost_usd_at_most,
             redactions=dict(counts),
             final_check=final_check,
+            still=still,
         )
 
 

@@ -133,11 +133,17 @@ class Passage:
         # Writing takes a moment, in which a person may have turned the switch.
         self._offline.check()
 
-    def leaves(self) -> None:
-        """The first byte is about to leave. Raises ``GatehouseError`` when the product has gone offline."""
-        if not self._sent:
-            self._offline.check()
-            self._sent = True
+    async def leaves(self) -> None:
+        """The first byte is about to leave. Raises ``GatehouseError`` when that is no longer allowed: then none does.
+
+        Finding and reaching a server takes up to minutes, in which a person may shut the gate.
+        """
+        if self._sent:
+            return
+        if self.permit.still is not None:
+            await self.permit.still()
+        self._offline.check()
+        self._sent = True
 
     def answered(self, content_type: str, break_off: Callable[[], None]) -> None:
         """The head of an answer is there; ``break_off`` ends the connection from any thread."""

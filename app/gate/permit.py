@@ -44,5 +44,7 @@ class Permit:
     """Counts by kind."""
     final_check: FinalCheck | None = field(default=None, repr=False, compare=False)
     """Needed for answers."""
+    still: Callable[[], Awaitable[None]] | None = field(default=None, repr=False, compare=False)
+    """Asked once more when the connection is there: finding it takes time. Raises ``GatehouseError``."""
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Names both of its rows in the ledger."""

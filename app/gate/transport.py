@@ -176,7 +176,7 @@ class GateTransport(httpx2.AsyncBaseTransport):
 
         async def trace(event: str, _: object) -> None:
             if event.endswith("send_request_headers.started"):
-                self._passage.leaves()
+                await self._passage.leaves()
 
         patience = self._passage.patience
         ways = [

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import math
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -277,6 +278,37 @@ async def test_what_changed_while_the_sheet_was_open_stops_the_request(stage: Ga
     assert len(cloud.seen()) == before
     answer = await stage.finished(await stage.gate.send(preview.id, preview.body_sha256))
     assert answer.status is MessageStatus.COMPLETE
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["in-a-conversation", "in-a-new-one"])
+async def test_a_gate_that_is_shut_while_the_server_is_sought_lets_nothing_out(
+    stage: GateStage, cloud: CloudDouble, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    sought, shut = threading.Event(), threading.Event()
+
+    def slow_names(host: str, _: int) -> list[str]:
+        sought.set()
+        assert shut.wait(20)
+        return [host]
+
+    monkeypatch.setattr(stage.outside.egress, "_resolve", slow_names)
+    if begun:
+        local = await stage.answered("A question.", "An answer.", GateMode.ASK)
+        preview = await stage.gate.preview(Ask(local.conversation_id, local.id))
+    else:
+        preview = await stage.gate.preview(Ask(None, draft="A question.", mode=GateMode.ASK, label=Label.PUBLIC))
+    before = len(cloud.seen())
+    answer_id = await stage.gate.send(preview.id, preview.body_sha256)
+    assert await asyncio.to_thread(sought.wait, 20)
+    _, pending = await stage.chat.answer(answer_id)
+    await stage.gate.set_mode(pending.conversation_id, GateMode.LOCAL)
+    shut.set()
+    answer = await stage.finished(answer_id)
+    assert answer.status is MessageStatus.FAILED
+    assert "local only" in answer.error
+    assert len(cloud.seen()) == before
+    ended = (await stage.gate.ledger()).rows[1]
+    assert (ended.bytes_out, ended.outcome) == (0, Outcome.UNREACHABLE)
 
 
 async def test_consent_is_for_one_request(stage: GateStage, cloud: CloudDouble) -> None:
