@@ -54,6 +54,9 @@ def list_rows(
     if page.rows:
         head = ("WHEN", "FOR", "HOST", "MODEL", "OUT", "IN", "TOKENS", "COST", "OUTCOME")
         printer.table(head, _lines(page.rows))
+    if not left.total and page.total:
+        printer.line("No request left this machine, though servers were sought.")
+        return
     if not left.total:
         printer.line("0 bytes left this machine.")
         return

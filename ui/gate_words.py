@@ -154,6 +154,8 @@ def consent_words(row: LedgerRow) -> str:
 
 def bytes_words(left: BytesLeft) -> str:
     """``0 bytes left this machine.``, or how much and in how many requests today."""
+    if not left.total and left.since is not None:  # a name server, and a server's door, were asked all the same
+        return _tr("No request left this machine, though servers were sought; the ledger has each.")
     if not left.total:
         return _tr("0 bytes left this machine.")
     if not left.requests_today:

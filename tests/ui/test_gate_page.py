@@ -415,6 +415,10 @@ def test_the_status_bar_counts_what_left(qtbot: QtBot, house: House, page: GateP
     ("left", "words"),
     [
         (BytesLeft(0, 0, 0, None), "0 bytes left this machine."),
+        (
+            BytesLeft(0, 0, 1, 5.0),
+            "No request left this machine, though servers were sought; the ledger has each.",
+        ),
         (BytesLeft(4096, 4096, 1, 0.0), "4.0 KiB left this machine today, in 1 request."),
     ],
 )

@@ -152,6 +152,8 @@ def _key_words(facts: Facts) -> str:
 
 
 def _ledger_words(left: BytesLeft | None) -> str:
+    if left is not None and not left.total and left.since is not None:
+        return _tr("No request left")
     if left is None or not left.total:
         return _tr("0 bytes left")
     return _tr("%1 left today").replace("%1", display.byte_size(left.today))

@@ -80,7 +80,10 @@ class OverviewView(QWidget):
 
     def _show_bytes(self, left: BytesLeft) -> None:
         self._change(left=left)
-        if not left.total:
+        if not left.total and left.since is not None:
+            self.count.setText(self.tr("No request left this machine"))
+            self.note.setText(gate_words.bytes_words(left))
+        elif not left.total:
             self.count.setText(self.tr("0 bytes left this machine"))
             self.note.setText(self.tr("Nothing was ever asked of anybody else. The ledger would say so."))
         else:
