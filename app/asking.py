@@ -58,7 +58,7 @@ async def _ask(product: Product, text: str, model_id: str | None, *, show: bool)
         answer.usage = chunk.usage or answer.usage
         answer.timings = chunk.timings or answer.timings
         if show and chunk.text:
-            printer.piece(chunk.text)
+            printer.piece(printer.from_stranger(chunk.text))
         watch.take(chunk)
     answer.flag = watch.flag
     if show:

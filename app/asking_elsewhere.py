@@ -124,8 +124,8 @@ def _sheet(made: Preview) -> str:
     lines = [f"This would leave for {made.provider.name} ({made.provider.base_url}, {made.provider.model}):", ""]
     for place, message in enumerate(made.messages):
         if place not in made.left_out:
-            lines += [f"[{message.role}] {message.after}", ""]
-    hidden = ", ".join(f"{one.placeholder} = {one.text}" for one in made.redactions if one.on)
+            lines += [f"[{message.role}] {printer.harmless(message.after)}", ""]
+    hidden = ", ".join(f"{one.placeholder} = {printer.harmless(one.text)}" for one in made.redactions if one.on)
     lines += [f"Hidden: {hidden}."] if hidden else []
     cost = "nobody knows" if made.cost_usd_at_most is None else f"${made.cost_usd_at_most:.4f} at most"
     lines += [f"About {made.prompt_tokens:,} tokens, {len(made.body):,} bytes; cost: {cost}. Label: {made.label}."]
@@ -140,7 +140,7 @@ async def _stream(chunks: AsyncGenerator[Chunk, None], *, show: bool) -> _Heard:
             async for chunk in chunks:
                 heard.take(chunk)
                 if show and chunk.text:
-                    printer.piece(chunk.text)
+                    printer.piece(printer.from_stranger(chunk.text))
     finally:
         if show and any(heard.pieces):
             printer.line("")

@@ -66,7 +66,7 @@ def _print(file: Path, reading: Reading, as_json: bool, *, one_line: bool) -> No
         return
     if one_line:
         printer.line(f"== {file.name}")
-    printer.line(reading.text)
+    printer.line(printer.from_stranger(reading.text))
     for note in reading.notes:
         printer.complain(note)
 

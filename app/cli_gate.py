@@ -65,7 +65,10 @@ def scan(
         }
         printer.as_json(fields)
         return
-    rows = [(one.kind, f"{one.start}-{one.end}", one.detector, " ".join(one.text.split())) for one in found]
+    rows = [
+        (one.kind, f"{one.start}-{one.end}", one.detector, printer.from_stranger(" ".join(one.text.split())))
+        for one in found
+    ]
     if rows:
         printer.table(("KIND", "CHARACTERS", "FOUND BY", "TEXT"), rows)
     else:

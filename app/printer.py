@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 
 Work = Callable[[], int]
 
+_STEERING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)")
+"""Controls but tabs and lines' ends; and what turns the direction of letters, so that another text shows than is there."""
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -17,6 +20,16 @@ def speak_utf8() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
+
+
+def harmless(text: str) -> str:
+    """A text for a terminal: what would move its cursor, set its clipboard or turn letters is made visible."""
+    return _STEERING.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def from_stranger(text: str) -> str:
+    """What a model or a document says, for standard output: harmless on a terminal, and as it is in a file."""
+    return harmless(text) if sys.stdout.isatty() else text
 
 
 def line(text: str) -> None:
