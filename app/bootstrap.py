@@ -41,6 +41,7 @@ from app.providers.local import LocalProvider
 from app.services import Services
 from app.settings import Settings
 from app.vault.service import StoreService
+from app.vault.telling import Telling
 from app.vault.vault import Vault
 from engine.errors import StoreError
 
@@ -168,7 +169,7 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
         )
         kept.endpoint = models.endpoint
         outside = reach_outside(paths, settings, bus, lane, vault)
-        access = HubAccess(HubToken(), outside.egress)
+        access = HubAccess(HubToken(vault), outside.egress)
         downloads = Downloads(paths, access, bus)
         elsewhere = Elsewhere(
             HubService(access, planner, downloads, paths), downloads, Bundles(shelf, bus), Recorder(paths, bus)
@@ -178,10 +179,12 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
         texts = DocumentTexts(lane, documents, models.expected_n_ctx, _asks(models))
         chat.attachments = texts
         store.is_busy = lambda: chat.busy or documents.busy
+        store.tell_gone = Telling(bus, kept.forget)
         if exclusive:
             await chat.recover()
         gate = GateService(lane, bus, chat, models, outside, settings)
         store.at_lock(texts.forget)
+        store.at_lock(documents.forget)
         store.at_lock(gate.forget)
         return chat, gate, documents, models, elsewhere, outside
 

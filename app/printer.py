@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 Work = Callable[[], int]
 
 _STEERING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)")
-"""Controls but tabs and lines' ends; and what turns the direction of letters, so that another text shows than is there."""
+"""Controls but tabs and lines' ends; and what turns the direction of letters, which shows what is not there."""
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 
 

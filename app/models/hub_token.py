@@ -1,38 +1,61 @@
-"""The person's token of a hub, for models behind a gate: in the system's keyring and nowhere else. Blocking."""
+"""The person's token of a hub, for models behind a gate: where the person's other secrets are. Blocking.
+
+That is the keyring, or the file that is sealed with a passphrase; ``app.vault`` keeps both.
+"""
 
 from __future__ import annotations
 
-import os
+import logging
 
-from engine.errors import HubError
+from app.providers.keys import Secrets
+from engine.errors import HubError, VaultError
 
-SERVICE = "gatehouse"
 NAME = "hub-token"
-NO_KEYRING_VARIABLE = "GATEHOUSE_NO_KEYRING"
+_log = logging.getLogger(__name__)
 _LENGTH_LIMIT = 1_000
 
 
 class HubToken:
-    """Read once, then remembered for this run. Without a keyring a token lasts until the program ends."""
+    """Read once, then remembered for this run. Where no place is safe, a token lasts until the program ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
         self._known = False
         self._token: str | None = None
 
     def read(self) -> str | None:
         if not self._known:
-            self._token = _from_keyring()
+            try:
+                self._token = self._secrets.get_secret(NAME)
+            except VaultError as error:
+                # Locked for now: models that need no token can be had all the same.
+                _log.warning("The hub's token cannot be read now: %s", error.code)
+                return None
             self._known = True
         return self._token
 
     def save(self, token: str | None) -> bool:
-        """``None`` forgets it. Returns whether the keyring keeps it. Raises: ``HubError`` for what is no token."""
+        """``None`` forgets it. Returns whether it is kept for good. Raises: ``HubError`` for what is none."""
         if token is not None:
             token = token.strip()
-            if not token or len(token) > _LENGTH_LIMIT or not token.isascii() or not token.isprintable():
+            if (
+                not token
+                or len(token) > _LENGTH_LIMIT
+                or not token.isascii()
+                or not token.isprintable()
+                or " " in token
+            ):
                 raise HubError("bad_token", "This is not a token.", "Copy it whole from the hub's settings page.")
         self._token, self._known = token, True
-        return _to_keyring(token)
+        try:
+            if token is None:
+                self._secrets.delete_secret(NAME)
+            else:
+                self._secrets.put_secret(NAME, token)
+        except VaultError as error:
+            _log.warning("The hub's token is not kept: %s", error.code)
+            return False
+        return True
 
 
 class GivenToken:
@@ -47,32 +70,3 @@ class GivenToken:
     def save(self, token: str | None) -> bool:
         self._token = token
         return False
-
-
-def _from_keyring() -> str | None:
-    if os.environ.get(NO_KEYRING_VARIABLE):
-        return None
-    import keyring
-    import keyring.errors
-
-    try:
-        return keyring.get_password(SERVICE, NAME)
-    except keyring.errors.KeyringError:
-        # No keyring on this system, or it is locked: then there is no token.
-        return None
-
-
-def _to_keyring(token: str | None) -> bool:
-    if os.environ.get(NO_KEYRING_VARIABLE):
-        return False
-    import keyring
-    import keyring.errors
-
-    try:
-        if token is not None:
-            keyring.set_password(SERVICE, NAME, token)
-        elif keyring.get_password(SERVICE, NAME) is not None:
-            keyring.delete_password(SERVICE, NAME)
-    except keyring.errors.KeyringError:
-        return False
-    return True
