@@ -17,7 +17,7 @@ import typer
 
 from app import printer
 from app.gate.label import Label
-from app.vault.records import Lock, Retention, VaultState
+from app.vault.records import Due, Lock, Retention, VaultState
 from engine.errors import VaultError
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def retention(
             if item_id is not None:
                 rules.hold(connection, item_id, held)
         found = rules.look(connection, time.time())
-        removed = rules.remove(connection, [item.id for item in found.due], time.time()) if apply else 0
+        removed = rules.remove(connection, [item.id for item in found.due], time.time()).count if apply else 0
         connection.execute("COMMIT")
     done = rules.shred_remains(vault, removed) if removed else None
     if as_json:
@@ -255,12 +255,23 @@ def _print_retention(found: Retention) -> None:
         return
     printer.line("")
     printer.table(
-        ("DUE", "ID", "LABEL", "AGE", ""),
+        ("DUE", "KIND", "ID", "LABEL", "AGE", ""),
         [
-            (item.title[:40], item.id, item.label.value, f"{item.age_days} days", "legal hold" if item.held else "")
+            (
+                _short(item),
+                item.kind,
+                item.id,
+                item.label.value,
+                f"{item.age_days} days",
+                "legal hold" if item.held else "",
+            )
             for item in found.due
         ],
     )
+
+
+def _short(item: Due) -> str:
+    return (Path(item.title).name if item.kind == "document" else item.title)[:40]
 
 
 def _day(seconds: float) -> str:

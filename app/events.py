@@ -21,10 +21,11 @@ class ConversationChanged:
 
 @dataclass(frozen=True, slots=True)
 class ConversationDeleted:
-    """A conversation was deleted; ``ChatService.undelete`` brings it back."""
+    """A conversation was deleted; ``ChatService.undelete`` brings it back, unless it is gone for good (retention)."""
 
     conversation_id: str
     title: str
+    for_good: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +169,16 @@ class BatchChanged:
 
 @dataclass(frozen=True, slots=True)
 class BatchRemoved:
-    """A batch was hidden; ``DocumentsApi.restore`` brings it back."""
+    """A batch was hidden; ``DocumentsApi.restore`` brings it back, unless it is gone for good (retention)."""
 
     batch_id: str
     title: str
+    for_good: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FilesAdded:
-    """Files joined a batch, or changed their order; ask for all of them again."""
+    """Files joined or left a batch, or changed their order; ask for all of them again."""
 
     batch_id: str
     count: int

@@ -330,10 +330,13 @@ class StoreApi(Protocol):
     async def retention(self) -> Retention: ...
 
     async def keep_days(self, label: Label, days: int | None) -> None:
-        """How long conversations with this label are kept after their last message; ``None`` is for ever."""
+        """How long conversations, documents and batches with this label are kept after their last use.
 
-    async def hold(self, conversation_id: str, held: bool) -> None:
-        """Keep it whatever its label says."""
+        ``None`` is for ever.
+        """
+
+    async def hold(self, item_id: str, held: bool) -> None:
+        """Keep a conversation, a document or a batch whatever its label says. Raises ``VaultError``."""
 
     async def shred(self, ids: Sequence[str]) -> Shredded:
         """Remove what is due and chosen, then make what the disk still holds of it unreadable."""

@@ -57,6 +57,10 @@ class Reviews:
         self._pictures.move_to_end(key)
         return self._pictures[key]
 
+    def forget(self) -> None:
+        """The app is locked, or documents were removed: no picture of a page stays in memory."""
+        self._pictures.clear()
+
     async def unlock_document(self, document_id: str, password: str) -> None:
         where = await self._kit.lane.read(lambda connection: taking.whereabouts(connection, document_id))
         self._kit.passwords[where.sha256] = password

@@ -134,8 +134,11 @@ def undelete(connection: Connection, batch_id: str) -> Batch:
 
 
 def purge(connection: Connection) -> int:
-    """Destroy hidden batches with their results."""
-    return connection.execute("DELETE FROM batches WHERE deleted_at IS NOT NULL").rowcount
+    """Destroy hidden batches with their results; those with a document under legal hold stay hidden."""
+    return connection.execute(
+        "DELETE FROM batches WHERE deleted_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM batch_files AS f"
+        " JOIN documents AS d ON d.id = f.document_id WHERE f.batch_id = batches.id AND d.held <> 0)"
+    ).rowcount
 
 
 def watch(connection: Connection, batch_id: str, folder: Path) -> None:

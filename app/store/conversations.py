@@ -125,9 +125,10 @@ def undelete(connection: Connection, conversation_id: str) -> Conversation:
 _EMPTY = (
     """
     UPDATE messages SET parent_id = NULL, chosen = 0
-    WHERE conversation_id IN (SELECT id FROM conversations WHERE deleted_at IS NOT NULL)
+    WHERE conversation_id IN (SELECT id FROM conversations WHERE deleted_at IS NOT NULL AND held = 0)
     """,
-    "DELETE FROM messages WHERE conversation_id IN (SELECT id FROM conversations WHERE deleted_at IS NOT NULL)",
+    "DELETE FROM messages WHERE conversation_id IN"
+    " (SELECT id FROM conversations WHERE deleted_at IS NOT NULL AND held = 0)",
 )
 # Until then the index only notes that words are gone, and still holds them.
 _REWRITE_INDEX = (
@@ -137,10 +138,13 @@ _REWRITE_INDEX = (
 
 
 def purge(connection: Connection) -> int:
-    """Destroy what was deleted, with its messages and its words in the index; returns how many conversations."""
+    """Destroy what was deleted, with its messages and its words in the index; returns how many conversations.
+
+    What is under legal hold stays hidden.
+    """
     for statement in _EMPTY:
         connection.execute(statement)
-    destroyed = connection.execute("DELETE FROM conversations WHERE deleted_at IS NOT NULL").rowcount
+    destroyed = connection.execute("DELETE FROM conversations WHERE deleted_at IS NOT NULL AND held = 0").rowcount
     if destroyed:
         for statement in _REWRITE_INDEX:
             connection.execute(statement)

@@ -95,8 +95,9 @@ class Due:
     """Something that its label no longer keeps."""
 
     id: str
-    kind: Literal["conversation", "document"]
+    kind: Literal["conversation", "document", "batch"]
     title: str
+    """Of a document its path."""
     label: Label
     used_at: float
     age_days: int

@@ -1,8 +1,9 @@
-"""How long things are kept, by label; what is due; removing it so that no copy of ours tells of it any more.
+"""How long things are kept, by label; removing what is due so that no copy of ours tells of it any more.
 
-Looking is a dry run. Removing deletes rows (SQLite overwrites them), leaves a tombstone, and then the store is written
+Looking is a dry run. Removing deletes rows (SQLite overwrites them), leaves tombstones, and then the store is written
 anew under a new key, the old one destroyed: what the disk still holds of it opens with nothing (crypto-shredding). What
 is under legal hold stays. Copies that the person made elsewhere are theirs; one put back is cleaned by the tombstones.
+What is due is ``due``'s, what goes with it ``removing``'s.
 """
 
 from __future__ import annotations
@@ -11,17 +12,25 @@ import logging
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Final
 
-from app.gate.label import Label, strictest
+from app.documents.review_records import AttachedDocument
+from app.gate.label import Label
+from app.store import attachments, batches
 from app.store.database import Connection, connect_to
-from app.vault import changing
-from app.vault.records import Due, Retention, Shredded
+from app.vault import changing, due, removing
+from app.vault.records import Retention, Shredded
+from app.vault.telling import Gone
 from app.vault.vault import Vault
 from engine.errors import VaultError
 
-_DAY_S: Final = 86_400.0
 _log = logging.getLogger(__name__)
+
+_NOT_HELD = (
+    "SELECT id, label FROM documents AS d WHERE id = ?1 AND held = 0"
+    " AND NOT EXISTS (SELECT 1 FROM batch_files WHERE document_id = ?1)"
+    " AND NOT EXISTS (SELECT 1 FROM attachments WHERE document_id = ?1)"
+    " AND NOT EXISTS (SELECT 1 FROM citations WHERE document_id = ?1)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +46,8 @@ class Tombstone:
 def look(connection: Connection, now: float) -> Retention:
     """The rules and what they would remove, oldest first. Removes nothing."""
     rules = _rules(connection)
-    due = [*_conversations_due(connection, rules, now), *_documents_due(connection, rules, now)]
     count = connection.execute("SELECT count(*) FROM tombstones").fetchone()[0]
-    return Retention(rules, tuple(sorted(due, key=lambda item: item.used_at)), int(count))
+    return Retention(rules, due.every(connection, rules, now), int(count))
 
 
 def set_rule(connection: Connection, label: Label, days: int | None) -> None:
@@ -50,31 +58,52 @@ def set_rule(connection: Connection, label: Label, days: int | None) -> None:
 
 
 def hold(connection: Connection, item_id: str, held: bool) -> None:
-    """Keep a conversation or document whatever its label says, or no longer. Raises ``VaultError``."""
+    """Keep a conversation, a document, or a batch by its documents, whatever the label says, or no longer.
+
+    A conversation that is kept keeps its documents. Raises ``VaultError``.
+    """
     changed = sum(
         connection.execute(statement, (held, item_id)).rowcount
         for statement in (
             "UPDATE conversations SET held = ? WHERE id = ?",
             "UPDATE documents SET held = ? WHERE id = ?",
+            "UPDATE documents SET held = ? WHERE id IN (SELECT document_id FROM batch_files WHERE batch_id = ?)",
         )
     )
     if not changed:
-        raise VaultError("not_found", f"There is no conversation or document {item_id}.")
+        raise VaultError("not_found", f"There is no conversation or document {item_id}, and no batch with documents.")
 
 
-def remove(connection: Connection, ids: Sequence[str], now: float) -> int:
-    """Delete what is due, chosen and not held, and leave tombstones; returns how many. Within one transaction."""
+def remove(connection: Connection, ids: Sequence[str], now: float) -> Gone:
+    """Delete what is due, chosen and not held, and leave tombstones. Within one transaction.
+
+    Documents that only a removed conversation or batch had go with it: nobody would find them any more.
+    """
     chosen = set(ids)
     going = [item for item in look(connection, now).due if item.id in chosen and not item.held]
+    if not going:
+        return Gone()
+    titles, thinned, detached = _titles(connection), set[str](), list[AttachedDocument]()
     for item in going:
-        _delete(connection, item.kind, item.id)
-        connection.execute(
-            "INSERT OR REPLACE INTO tombstones (id, kind, label, removed_at) VALUES (?, ?, ?, ?)",
-            (item.id, item.kind, item.label.value, now),
-        )
-    if going:
-        _rewrite_indexes(connection)
-    return len(going)
+        if item.kind == "document":
+            thinned.update(_ids(connection, "SELECT batch_id FROM batch_files WHERE document_id = ?", item.id))
+            attached = _ids(connection, "SELECT id FROM attachments WHERE document_id = ?", item.id)
+            detached += [attachments.get(connection, attachment_id) for attachment_id in attached]
+        left_over = removing.used_by(connection, item.id) if item.kind != "document" else ()
+        removing.delete(connection, item.kind, item.id)
+        _bury(connection, Tombstone(item.id, item.kind, item.label.value, now))
+        for document_id in left_over:
+            _remove_left_over(connection, document_id, now)
+    connection.execute("DELETE FROM manifests WHERE sha256 NOT IN (SELECT manifest FROM extractions)")
+    removing.rewrite_indexes(connection)
+    left = _titles(connection)
+    return Gone(
+        count=len(going),
+        conversations=tuple((item.id, item.title) for item in going if item.kind == "conversation"),
+        batches=tuple((batch_id, title) for batch_id, title in titles.items() if batch_id not in left),
+        thinned=tuple(batches.get(connection, batch_id) for batch_id in sorted(thinned & left.keys())),
+        detached=tuple(detached),
+    )
 
 
 def shred_remains(vault: Vault, removed: int) -> Shredded:
@@ -105,13 +134,11 @@ def remove_again(connection: Connection, known: Iterable[Tombstone]) -> int:
     """Clean an older copy of what was removed since; returns how many things it held. Within a transaction."""
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'tombstones'").fetchone():
         return 0
-    count = 0
+    count, with_documents = 0, removing.knows_documents(connection)
     for stone in known:
-        count += _delete(connection, stone.kind, stone.id)
-        connection.execute(
-            "INSERT OR REPLACE INTO tombstones (id, kind, label, removed_at) VALUES (?, ?, ?, ?)",
-            (stone.id, stone.kind, stone.label, stone.removed_at),
-        )
+        if with_documents or stone.kind == "conversation":
+            count += removing.delete(connection, stone.kind, stone.id)
+        _bury(connection, stone)
     return count
 
 
@@ -120,50 +147,27 @@ def _rules(connection: Connection) -> dict[Label, int | None]:
     return {label: stored.get(label.value) for label in Label}
 
 
-def _conversations_due(connection: Connection, rules: dict[Label, int | None], now: float) -> list[Due]:
-    rows = connection.execute(
-        "SELECT c.id, c.title, c.updated_at, c.held, c.label, p.label, q.label FROM conversations c"
-        " LEFT JOIN places p ON p.id = c.place_id LEFT JOIN places q ON q.id = p.parent_id"
+def _bury(connection: Connection, stone: Tombstone) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO tombstones (id, kind, label, removed_at) VALUES (?, ?, ?, ?)",
+        (stone.id, stone.kind, stone.label, stone.removed_at),
     )
-    found = []
-    for item_id, title, used_at, held, *labels in rows:
-        label = strictest(Label(name) for name in labels if name is not None)
-        if _is_due(rules[label], used_at, now):
-            age = int((now - used_at) / _DAY_S)
-            found.append(Due(item_id, "conversation", title, label, used_at, age, bool(held)))
-    return found
 
 
-def _documents_due(connection: Connection, rules: dict[Label, int | None], now: float) -> list[Due]:
-    rows = connection.execute("SELECT id, path, read_at, held, label FROM documents")
-    return [
-        Due(item_id, "document", path, Label(label), used_at, int((now - used_at) / _DAY_S), bool(held))
-        for item_id, path, used_at, held, label in rows
-        if _is_due(rules[Label(label)], used_at, now)
-    ]
+def _remove_left_over(connection: Connection, document_id: str, now: float) -> None:
+    row = connection.execute(_NOT_HELD, (document_id,)).fetchone()
+    if row is not None:
+        removing.delete(connection, "document", document_id)
+        _bury(connection, Tombstone(document_id, "document", row[1], now))
 
 
-def _is_due(keep_days: int | None, used_at: float, now: float) -> bool:
-    return keep_days is not None and now - used_at > keep_days * _DAY_S
+def _titles(connection: Connection) -> dict[str, str]:
+    """Of the batches that a list shows."""
+    return dict(connection.execute("SELECT id, title FROM batches WHERE deleted_at IS NULL").fetchall())
 
 
-def _delete(connection: Connection, kind: str, item_id: str) -> int:
-    if kind == "document":
-        files = "SELECT id FROM batch_files WHERE document_id = ?"
-        connection.execute(f"DELETE FROM reviews WHERE file_id IN ({files})", (item_id,))  # noqa: S608
-        return connection.execute("DELETE FROM documents WHERE id = ?", (item_id,)).rowcount
-    # Untied first: deleting a parent deletes its children one inside the other, and SQLite goes no deeper than 1,000.
-    connection.execute("UPDATE messages SET parent_id = NULL, chosen = 0 WHERE conversation_id = ?", (item_id,))
-    return connection.execute("DELETE FROM conversations WHERE id = ?", (item_id,)).rowcount
-
-
-def _rewrite_indexes(connection: Connection) -> None:
-    """Deleted words stay in the older segments of a search index until they are merged."""
-    tables = connection.execute(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%USING fts5%'"
-    ).fetchall()
-    for (name,) in tables:
-        connection.execute(f"INSERT INTO {name} ({name}) VALUES ('optimize')")  # noqa: S608
+def _ids(connection: Connection, statement: str, of: str) -> list[str]:
+    return [row[0] for row in connection.execute(statement, (of,))]
 
 
 def _remove_copies(vault: Vault) -> int:

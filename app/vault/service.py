@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 from app.gate.label import Label
 from app.lanes import StoreLane
 from app.vault.records import Lock, Retention, Shredded, VaultState
+from app.vault.telling import Gone
 from app.vault.vault import Vault
 from engine.errors import VaultError
 
@@ -32,13 +33,15 @@ class StoreService:
         self._lane = lane
         self.is_busy: Callable[[], bool] = lambda: False
         """Whether something is being written that a closed store would keep waiting; set by the wiring."""
+        self.tell_gone: Callable[[Gone], Awaitable[None]] | None = None
+        """Told of what a removal took away, so that lists follow; set by the wiring."""
         self._at_lock: list[Callable[[], None]] = []
         self._locked = False
         self._closing: asyncio.Task[None] | None = None
         self._changes = asyncio.Lock()
 
     def at_lock(self, forget: Callable[[], None]) -> None:
-        """Call ``forget``, in the core thread, at each lock: whoever holds what the store holds lets go of it."""
+        """Call ``forget``, in the core thread, at each lock and removal: whoever holds what the store holds lets go."""
         self._at_lock.append(forget)
 
     async def state(self) -> VaultState:
@@ -106,18 +109,22 @@ class StoreService:
 
         await self._lane.write(lambda connection: retention.set_rule(connection, label, days))
 
-    async def hold(self, conversation_id: str, held: bool) -> None:
+    async def hold(self, item_id: str, held: bool) -> None:
         from app.vault import retention
 
-        await self._lane.write(lambda connection: retention.hold(connection, conversation_id, held))
+        await self._lane.write(lambda connection: retention.hold(connection, item_id, held))
 
     async def shred(self, ids: Sequence[str]) -> Shredded:
         from app.vault import retention
 
-        removed = await self._lane.write(lambda connection: retention.remove(connection, ids, time.time()))
-        if not removed:
+        gone = await self._lane.write(lambda connection: retention.remove(connection, ids, time.time()))
+        if not gone.count:
             return Shredded(0, self._vault.page_key is not None, 0)
-        return await self._change(lambda: retention.shred_remains(self._vault, removed))
+        for forget in self._at_lock:
+            forget()
+        if self.tell_gone is not None:
+            await self.tell_gone(gone)
+        return await self._change(lambda: retention.shred_remains(self._vault, gone.count))
 
     async def close(self) -> None:
         """End what waits for quiet."""

@@ -39,7 +39,7 @@ def add(database: Path, key: bytes | None, item_id: str, label: str, age_days: f
 def remove_due(vault: Vault, *chosen: str) -> int:
     with closing(store.open_writer(vault.database, vault.page_key)) as connection:
         connection.execute("BEGIN")
-        removed = retention.remove(connection, chosen, time.time())
+        removed = retention.remove(connection, chosen, time.time()).count
         connection.execute("COMMIT")
     return removed
 

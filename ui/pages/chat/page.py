@@ -325,9 +325,10 @@ class ChatPage(QWidget):
         neighbour = self.sidebar.model.neighbour(key)
         self._session.forget(key)
         self.sidebar.remove(key)
-        undo = Action(self.tr("Undo"), lambda: self._errands.undelete(key, lambda: self.open_conversation(key)))
-        words = self.tr("“%1” was deleted.").replace("%1", event.title)
-        self._desk.notices.show("info", words, action=undo)
+        if not event.for_good:  # retention says itself what it did
+            undo = Action(self.tr("Undo"), lambda: self._errands.undelete(key, lambda: self.open_conversation(key)))
+            words = self.tr("“%1” was deleted.").replace("%1", event.title)
+            self._desk.notices.show("info", words, action=undo)
         if key == self._session.open_id:
             if neighbour is not None:
                 self.open_conversation(neighbour)

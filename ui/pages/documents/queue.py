@@ -137,8 +137,9 @@ class QueueView(QWidget):
 
     def _batch_removed(self, event: BatchRemoved) -> None:
         self.batches.remove(event.batch_id)
-        undo = Action(self.tr("Undo"), lambda: self._ask(lambda: self._documents.restore(event.batch_id)))
-        self._desk.notices.show("info", self.tr("Removed %1.").replace("%1", event.title), action=undo)
+        if not event.for_good:  # retention says itself what it did
+            undo = Action(self.tr("Undo"), lambda: self._ask(lambda: self._documents.restore(event.batch_id)))
+            self._desk.notices.show("info", self.tr("Removed %1.").replace("%1", event.title), action=undo)
         if not self.batches.records:
             self.batch_chosen.emit(None)
 
