@@ -43,5 +43,5 @@ def test_a_readme_without_a_place_is_refused(text: str) -> None:
 
 def test_a_section_that_breaks_is_named_and_does_not_stop_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
     rows, broken = run_sections(["no_such_section"])
-    assert (rows, broken) == ([], ["no_such_section"])
+    assert (rows, broken) == ({}, ["no_such_section"])
     assert "no_such_section" in capsys.readouterr().err
