@@ -152,6 +152,8 @@ def restore(
     printer.line(f"The copy{when} is in place: {done.conversations:,} conversations.")
     if done.removed_again:
         printer.line(f"{done.removed_again:,} of them were removed by retention since, so they were taken out again.")
+    if vault.state().lock is Lock.PLAIN:
+        printer.line("The copy was not encrypted, so the store is not, until it gets a passphrase or a keyring's key.")
     if done.kept_as is not None:
         printer.line(f"The store that was there is kept as {done.kept_as}.")
 

@@ -206,6 +206,14 @@ class Ledger:
             ) from error
 
 
+def is_head_under(path: Path, key: bytes) -> bool:
+    """Whether there is a head that was sealed with this key. Raises ``OSError``."""
+    try:
+        return _HeadFile(path).read((key,)) is not None
+    except ValueError:
+        return False
+
+
 class _HeadFile:
     """The head, sealed, in a file of its own that is replaced as a whole. Blocking."""
 

@@ -38,6 +38,22 @@ def names() -> tuple[str, ...]:
     return tuple(step.name for step in _MIGRATIONS.pending(Database(memory=True)))
 
 
+def acts() -> frozenset[tuple[str, str]]:
+    """What a store does by itself, as names and statements: its triggers. It has no views."""
+    made = Database(memory=True)
+    try:
+        _MIGRATIONS.apply(made)
+        return acts_of(made.conn)
+    finally:
+        made.close()
+
+
+def acts_of(connection: Connection) -> frozenset[tuple[str, str]]:
+    """The same of a store that is there."""
+    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')").fetchall()
+    return frozenset((str(name), str(sql)) for name, sql in rows)
+
+
 def _back_up(connection: Connection, database: Path, key: bytes | None, schema: int) -> None:
     folder = database.parent / "backups"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

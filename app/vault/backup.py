@@ -1,8 +1,9 @@
 """Copies of the whole store in one file, and putting one back.
 
-A copy is a ZIP with two members: the database as it is (sealed under its page key), and the key file, so that it opens
-with what opened the store when it was made: the passphrase, the recovery code, or this login's keyring. Putting one
-back checks it whole first, keeps the present store as a copy, and takes out again what retention has removed since.
+A copy is a ZIP: the database as it is (sealed under its page key), the key file, so that it opens with what opened the
+store when it was made (the passphrase, the recovery code, or this login's keyring), and what the ledger has beside it.
+Putting one back checks it whole first, keeps the present store as a copy, and takes out again what retention has
+removed since.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ import logging
 import os
 import shutil
 import zipfile
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from app.store import faults
+from app.store import faults, migrations
 from app.store.database import SCHEMA_VERSION, Error, connect_to, schema_version, touch_private
-from app.vault import keyfile, moving, retention
+from app.vault import keyfile, ledger_files, moving, retention
 from app.vault.keyfile import KeyFile
 from app.vault.records import Lock, StoreSecret
 from app.vault.vault import Vault
@@ -67,7 +69,12 @@ def back_up(vault: Vault, path: Path) -> int:
             source.execute("BEGIN")  # one snapshot, so that no write elsewhere makes it begin again
             schema_version(source)
             source.backup(target)
-        _zip(partial, pages, keyfile.dump(replace(file, next=None, failures=0, failed_at=0.0, backed_up_at=now)))
+        _zip(
+            partial,
+            pages,
+            ledger_files.collect(vault.folder),
+            keyfile.dump(replace(file, next=None, failures=0, failed_at=0.0, backed_up_at=now)),
+        )
         partial.replace(path)
     except (Error, OSError) as error:
         raise faults.explain(error, path) from error
@@ -86,7 +93,7 @@ def restore(vault: Vault, path: Path, typed: str | None) -> Restored:
 
     Raises ``VaultError`` (``not_a_copy``, ``wrong_passphrase``, ``locked``, ``key_missing``), ``StoreError``.
     """
-    file = _read_key_file(path)
+    file, beside = _read_key_file(path), _read_beside(path)
     target = vault.database.with_name(vault.database.name + "-next")
     moving.clear_leftovers(vault.database)
     try:
@@ -113,6 +120,7 @@ def restore(vault: Vault, path: Path, typed: str | None) -> Restored:
     if secret is not None and file.current.lock is Lock.KEYRING:
         vault.keep_in_keyring(file.current.entry, secret)
     vault.adopt(secret)
+    ledger_files.put_back(vault, beside)
     vault.clear_kept_states()
     return Restored(file.backed_up_at, schema, conversations, removed_again, kept_as)
 
@@ -122,11 +130,13 @@ def wants_passphrase(path: Path) -> bool:
     return _read_key_file(path).current.lock is Lock.PASSPHRASE
 
 
-def _zip(partial: Path, pages: Path, key_file: bytes) -> None:
+def _zip(partial: Path, pages: Path, beside: Mapping[str, bytes], key_file: bytes) -> None:
     touch_private(partial)
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         archive.write(pages, _DATABASE)
         archive.writestr(keyfile.FILE_NAME, key_file)
+        for name, content in beside.items():
+            archive.writestr(name, content)
     handle = os.open(partial, os.O_RDWR)
     try:
         os.fsync(handle)
@@ -141,6 +151,21 @@ def _read_key_file(path: Path) -> KeyFile:
     except FileNotFoundError:
         raise VaultError("not_a_copy", f"There is no file {path}.") from None
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError, NotImplementedError):
+        raise _no_copy(path) from None
+
+
+def _read_beside(path: Path) -> dict[str, bytes]:
+    """What the ledger had beside the store; copies of earlier versions have nothing."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            there = set(archive.namelist())
+            found = {}
+            for name in ledger_files.NAMES:
+                if name in there:
+                    with archive.open(name) as member:
+                        found[name] = member.read(ledger_files.LIMIT_BYTES)
+            return found
+    except (zipfile.BadZipFile, EOFError, NotImplementedError):
         raise _no_copy(path) from None
 
 
@@ -186,6 +211,8 @@ def _check(path: Path, target: Path, key: bytes | None) -> int:
         with closing(connect_to(target, key)) as connection:
             schema = schema_version(connection)
             fault = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+            if not migrations.acts_of(connection) <= migrations.acts():
+                fault = "it would do things by itself that no store of ours does"
     except Error as error:
         raise VaultError("not_a_copy", f"The copy {path} is damaged: {error}.", "Nothing was changed.") from error
     if fault != "ok" or schema < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import time
@@ -12,6 +13,11 @@ from pathlib import Path
 import pytest
 
 from app.gate.label import Label
+from app.gate.ledger import Ledger
+from app.gate.ledger_keys import ledger_keys
+from app.gate.permit import Permit
+from app.gate.records import LedgerCheck
+from app.lanes import StoreLane
 from app.store import database as store
 from app.vault import backup, changing, retention
 from app.vault.records import Lock
@@ -138,6 +144,59 @@ def test_damaged_copy_changes_nothing(sealed: Vault, tmp_path: Path, how: str) -
         backup.restore(sealed, copy, PASSPHRASE)
     assert caught.value.code == "not_a_copy"
     assert titles(sealed.database, sealed.page_key) == [TEXT, "later"]
+
+
+def test_a_copy_that_would_act_by_itself_is_refused(database: Path, tmp_path: Path) -> None:
+    """A plain copy is sealed by nobody: whoever wrote to it could have shut no gate and opened all."""
+    fill(database)
+    vault = Vault(database)
+    copy = tmp_path / "a.gatehouse"
+    with closing(store.open_writer(database, None)) as connection:
+        connection.execute(
+            "CREATE TRIGGER helpful AFTER INSERT ON conversations BEGIN"
+            " UPDATE conversations SET gate = 'open', label = 'public'; END"
+        )
+    backup.back_up(vault, copy)
+    with closing(store.open_writer(database, None)) as connection:
+        connection.execute("DROP TRIGGER helpful")
+    with pytest.raises(VaultError, match="by itself") as caught:
+        backup.restore(vault, copy, None)
+    assert caught.value.code == "not_a_copy"
+
+
+def _asked(vault: Vault, count: int) -> LedgerCheck:
+    """Requests in the ledger of a store, and what verifying says afterwards."""
+
+    async def run() -> LedgerCheck:
+        lane = StoreLane(vault.database)
+        lane.use_key(vault.open())
+        await lane.open()
+        ledger = Ledger(lane, lambda: ledger_keys(vault), vault.folder)
+        for _ in range(count):
+            await ledger.begin(Permit("hub", "https://hub.example", "cloud", "button"), "hub.example", 100, "")
+        told = await ledger.verify()
+        await asyncio.to_thread(lane.close)
+        return told
+
+    return asyncio.run(run())
+
+
+def test_the_ledger_is_whole_after_restoring_elsewhere_and_older(sealed: Vault, tmp_path: Path) -> None:
+    """Its head goes along. On a machine that asked something itself, that head gives way; a later one stays."""
+    assert _asked(sealed, 2).intact
+    copy = tmp_path / "a.gatehouse"
+    backup.back_up(sealed, copy)
+    other = Vault(tmp_path / "other" / "gatehouse.db")
+    other.folder.mkdir()
+    assert _asked(other, 1).intact
+    backup.restore(other, copy, PASSPHRASE)
+    told = _asked(other, 0)
+    assert (told.intact, told.rows) == (True, 2), told.sentence
+    assert _asked(other, 1).rows == 3, "and goes on"
+    assert _asked(sealed, 1).intact
+    backup.restore(sealed, copy, PASSPHRASE)
+    told = _asked(sealed, 0)
+    assert (told.intact, told.bad_seq) == (False, 3), "an older copy lacks a row, and the head knows it"
 
 
 def test_newer_copy_is_refused(sealed: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
