@@ -241,7 +241,10 @@ def cancel_waiting(connection: Connection, batch_id: str) -> int:
 
 
 def wait_again(connection: Connection, batch_id: str, file_ids: Sequence[str]) -> int:
-    """Files that ended wait again: those named, else all that failed or were cancelled; the batch runs."""
+    """Files that ended wait again: those named, else all that failed or were cancelled; the batch runs.
+
+    Files whose reading was removed by their label (``cause`` ``removed``) wait again only when named.
+    """
     if file_ids:
         count = 0
         for file_id in file_ids:
@@ -253,7 +256,7 @@ def wait_again(connection: Connection, batch_id: str, file_ids: Sequence[str]) -
     else:
         count = connection.execute(
             "UPDATE batch_files SET state = 'waiting', attempts = 0, cause = '', sentence = '', hint = ''"
-            " WHERE batch_id = ? AND state IN ('failed', 'cancelled')",
+            " WHERE batch_id = ? AND state IN ('failed', 'cancelled') AND cause <> 'removed'",
             (batch_id,),
         ).rowcount
     if count:

@@ -39,48 +39,50 @@ _DOCUMENTS: Final = f"""
     FROM documents AS d LEFT JOIN ({_TALKS}) AS t ON t.document_id = d.id
     LEFT JOIN ({_RESULTS}) AS w ON w.document_id = d.id
 """  # noqa: S608 - constants only
-_BATCHES: Final = f"""
+_BATCHES: Final = """
     SELECT b.id, b.title, max(b.created_at, ifnull(max(e.at), 0), ifnull(max(r.at), 0)),
-        ifnull(max(max(d.held, ifnull(t.held, 0))), 0), b.label, group_concat(DISTINCT d.label)
+        ifnull(max(d.held), 0), b.label, group_concat(DISTINCT d.label)
     FROM batches AS b LEFT JOIN batch_files AS f ON f.batch_id = b.id
-    LEFT JOIN documents AS d ON d.id = f.document_id LEFT JOIN ({_TALKS}) AS t ON t.document_id = d.id
+    LEFT JOIN documents AS d ON d.id = f.document_id
     LEFT JOIN extractions AS e ON e.file_id = f.id LEFT JOIN reviews AS r ON r.file_id = f.id
     WHERE b.state <> 'running' GROUP BY b.id
-"""  # noqa: S608 - constants only
+"""
 
 
 def every(connection: Connection, rules: Rules, now: float) -> tuple[Due, ...]:
-    """Oldest first. What was made of several things goes by the strictest of their labels; running batches stay."""
+    """Oldest first. A conversation goes by the strictest label of what it is made of; running batches stay."""
     found = (*_conversations(connection), *_documents(connection), *_batches(connection))
     due = [
-        Due(item_id, kind, title, label, used_at, int((now - used_at) / _DAY_S), held)
-        for item_id, kind, title, label, used_at, held in found
-        if _is_due(rules[label], used_at, now)
+        Due(item_id, kind, title, labels[0], used_at, int((now - used_at) / _DAY_S), held)
+        for item_id, kind, title, labels, used_at, held in found
+        if all(_is_due(rules[label], used_at, now) for label in labels)
     ]
     return tuple(sorted(due, key=lambda item: item.used_at))
 
 
-_Found = tuple[str, Literal["conversation", "document", "batch"], str, Label, float, bool]
+_Found = tuple[str, Literal["conversation", "document", "batch"], str, tuple[Label, ...], float, bool]
+"""Id, kind, title, labels, last use, hold. The first label is its own; it is due when no label keeps it."""
 
 
 def _conversations(connection: Connection) -> Iterator[_Found]:
     for item_id, title, used_at, held, *labels in connection.execute(_CONVERSATIONS):
-        yield item_id, "conversation", title, _strictest(labels), used_at, bool(held)
+        yield item_id, "conversation", title, (strictest(_labels(*labels)),), used_at, bool(held)
 
 
 def _documents(connection: Connection) -> Iterator[_Found]:
     """Used when read, taken from, decided about, or talked about; a conversation under hold holds its documents."""
     for item_id, path, used_at, held, label in connection.execute(_DOCUMENTS):
-        yield item_id, "document", path, Label(label), used_at, bool(held)
+        yield item_id, "document", path, (Label(label),), used_at, bool(held)
 
 
 def _batches(connection: Connection) -> Iterator[_Found]:
+    """Not before its documents: those that only it has would go with it."""
     for item_id, title, used_at, held, *labels in connection.execute(_BATCHES):
-        yield item_id, "batch", title, _strictest(labels), used_at, bool(held)
+        yield item_id, "batch", title, _labels(*labels), used_at, bool(held)
 
 
-def _strictest(names: list[str | None]) -> Label:
-    return strictest(Label(name) for joined in names if joined for name in joined.split(","))
+def _labels(*joined: str | None) -> tuple[Label, ...]:
+    return tuple(Label(name) for names in joined if names for name in names.split(","))
 
 
 def _is_due(keep_days: int | None, used_at: float, now: float) -> bool:
