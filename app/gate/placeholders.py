@@ -42,6 +42,8 @@ KINDS: Final = (
 MAX_TOKEN_CHARS: Final = 64
 """The longest spelling of a placeholder that is understood."""
 
+_SPOKEN: Final = frozenset({"PERSON", "ORGANISATION", "PLACE"})
+"""Kinds of things that are named in sentences, which models write in small letters and without brackets."""
 _KIND: Final = re.compile(r"[A-Z]{2,24}")
 _CANONICAL: Final = re.compile(r"\[([A-Z]{2,24})_([1-9][0-9]{0,6})([B-Z]?)\]")
 LETTERS: Final = "BCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -87,9 +89,12 @@ def spellings(kinds: frozenset[str]) -> re.Pattern[str]:
     gap = r"(?:\\?[_\-]|[ \t]){1,2}"
     escaped = rf"\\\[[ \t]?({names}){gap}{tail}[ \t]?\\\]"
     bracketed = rf"\[[ \t]?({names}){gap}{tail}[ \t]?\]"
-    # Without brackets only with its line below or hyphen: "person 1" is ordinary English.
-    bare = rf"(?<![\w\\])({names})\\?[_\-]{tail}(?![A-Za-z0-9_])"
-    inflected = rf"(?<![\w\\])({names})\\?_0{{0,3}}([1-9][0-9]{{0,6}})()(?=[a-z]{{2,3}}(?![A-Za-z0-9_]))"
+    # Without brackets only with its line below or hyphen: "person 1" is ordinary English. And "id_1" or "key-1" are
+    # names in code and tables: those kinds only as they were given out, in capitals with the line below.
+    spoken, technical = _names(kinds & _SPOKEN), _names(kinds - _SPOKEN)
+    alone = rf"{spoken}|(?-i:{technical})(?=\\?_)"
+    bare = rf"(?<![\w\\])({alone})\\?[_\-]{tail}(?![A-Za-z0-9_])"
+    inflected = rf"(?<![\w\\])({alone})\\?_0{{0,3}}([1-9][0-9]{{0,6}})()(?=[a-z]{{2,3}}(?![A-Za-z0-9_]))"
     return re.compile(f"{escaped}|{bracketed}|{bare}|{inflected}", re.IGNORECASE | re.ASCII)
 
 

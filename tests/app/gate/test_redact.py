@@ -112,11 +112,13 @@ def test_no_found_string_is_left(texts: list[str]) -> None:
         ("[PERSON_12]", "[PERSON_12]"),
         ("person 1 of 3", "person 1 of 3"),
         ("XPERSON_1", "XPERSON_1"),
+        ("key_1 = read(key-1)  # KEY-1", "key_1 = read(key-1)  # KEY-1"),
+        ("KEY_1, [key_1], KEY\\_1", "sk-4711, sk-4711, sk-4711"),
         ("arr[person_1]", "arrAnna Novák"),
     ],
 )
 def test_placeholders_are_known_however_models_write_them(written: str, expected: str) -> None:
-    known = {"[PERSON_1]": "Anna Novák", "[PERSON_1B]": "NOVÁK"}
+    known = {"[PERSON_1]": "Anna Novák", "[PERSON_1B]": "NOVÁK", "[KEY_1]": "sk-4711"}
 
     assert restore(written, known) == expected
 
