@@ -30,7 +30,10 @@ def request_body(
     temperature: float | None = None,
     stream: bool = True,
 ) -> bytes:
-    """Byte for byte what leaves. Without ``temperature`` the provider's own: some models refuse any other."""
+    """Byte for byte what leaves. Without ``temperature`` the provider's own: some models refuse any other.
+
+    Half a surrogate pair, which UTF-8 has no bytes for, leaves as a question mark.
+    """
     fields: dict[str, object] = {
         "model": provider.model,
         "messages": [{"role": message.role, "content": message.text} for message in messages],
@@ -44,7 +47,7 @@ def request_body(
         fields["max_completion_tokens" if new else "max_tokens"] = max_tokens
     if temperature is not None:
         fields["temperature"] = temperature
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
 
 
 def going_on(messages: Sequence[PromptMessage], partial: str) -> tuple[PromptMessage, ...]:

@@ -12,6 +12,7 @@ from app.lanes import StoreLane
 from app.paths import Paths
 from app.providers.keys import ProviderKeys
 from app.providers.prices import cost_usd, cost_usd_at_most
+from app.providers.provider import PromptMessage
 from app.providers.registry import Providers
 from app.providers.remote_wire import chunk_of, request_body
 from engine.errors import GatehouseError
@@ -130,6 +131,12 @@ def test_costs() -> None:
     assert at_most == pytest.approx((1266 * 2 + 500 * 10) / 1e6)
     assert cost_usd_at_most(provider, 1000, None) == pytest.approx((1266 * 2 + 7192 * 10) / 1e6)
     assert cost_usd_at_most(replace(provider, n_ctx=None), 1000, None) is None
+
+
+def test_half_a_surrogate_pair_makes_a_body_all_the_same() -> None:
+    provider = Provider("", "Example", "https://api.example/v1", "m", "cloud", None, None, None, False)
+    body = request_body(provider, [PromptMessage("user", "cut \ud83d off")], max_tokens=None)
+    assert b"cut ? off" in body
 
 
 def test_bodies_name_the_limit_as_the_host_wants_it() -> None:

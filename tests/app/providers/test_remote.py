@@ -115,6 +115,19 @@ async def test_a_provider_that_asks_to_wait_is_not_asked_before(made: MadeEgress
     assert _text(await _ask(made, cloud.base_url)) == "".join(WORDS)
 
 
+async def test_a_provider_that_dies_in_mid_answer_leaves_what_had_come(made: MadeEgress) -> None:
+    """Its process ends: the system resets the connection, with nothing said."""
+    with CloudDouble() as mortal, pytest.raises(GatehouseError) as caught:
+        await _ask(made, mortal.base_url, "dies")
+    assert caught.value.code == "cut_off"
+    assert _text(caught.value.args[1]).startswith("Good day ")
+    with pytest.raises(GatehouseError) as caught:
+        await _ask(made, mortal.base_url)
+    assert caught.value.code == "unreachable"
+    ended_last, ended = (row for row in await _rows(made) if row.part == "ended")
+    assert (ended.outcome, ended_last.outcome, ended_last.bytes_out) == (Outcome.CUT, Outcome.UNREACHABLE, 0)
+
+
 @pytest.mark.parametrize(
     ("model", "code", "kept"),
     [
