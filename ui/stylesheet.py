@@ -145,6 +145,10 @@ QListView::item:selected, QTreeView::item:selected, QTableView::item:selected {{
 QTreeView, QTableView {{ border: 1px solid {t.border}; border-radius: 8px; }}
 QTableView::item {{ padding: 0 8px; border: none; }}
 QTreeView:focus, QTableView:focus {{ border: 1px solid {t.focus}; }}
+QTableView[kind="plain"] {{ border: none; border-radius: 0; }}
+QTableView[kind="plain"] QHeaderView::section {{ border-radius: 0; }}
+QListView[kind="padded"]::item {{ padding: 0 12px; }}
+QPlainTextEdit[kind="plain"] {{ border: none; border-top: 1px solid {t.border}; border-radius: 0; padding: 8px 12px; }}
 QHeaderView {{ background: transparent; border: none; }}
 QHeaderView::section {{ background: {t.raised}; color: {t.muted}; border: none; border-bottom: 1px solid {t.border};
   padding: 6px 11px; }}

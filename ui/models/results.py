@@ -25,13 +25,18 @@ class ResultsModel(QAbstractTableModel):
         self._files: list[BatchFile] = []
         self._schema: Schema | None = None
         self._results: dict[str, Result] = {}
+        self._order = (-1, False)
+        """The column to sort by, -1 for the files' own order; whether from the end."""
 
     def show_files(self, files: Iterable[BatchFile], schema: Schema | None) -> None:
         """The files that have values, in their order."""
         self.beginResetModel()
+        if schema != self._schema:
+            self._order = (-1, False)
         self._files = [file for file in files if file.state is FileState.DONE]
         self._schema = schema
         self._results = {key: self._results[key] for key in (f.id for f in self._files) if key in self._results}
+        self._arrange()
         self.endResetModel()
 
     def show_result(self, result: Result) -> None:
@@ -56,6 +61,46 @@ class ResultsModel(QAbstractTableModel):
         values = self._values(index)
         first = next((value for value in values if value.doubtful), values[0] if values else None)
         return self._files[index.row()], first.name if first is not None else ""
+
+    @property
+    def unread(self) -> list[BatchFile]:
+        """Files whose values are not here yet: sorting by a value needs all of them."""
+        return self.missing(0, len(self._files)) if self._order[0] > 0 else []
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        self.layoutAboutToBeChanged.emit()
+        kept = self.persistentIndexList()
+        places = [(self._files[index.row()].id, index.column()) for index in kept]
+        self._order = (column, order is Qt.SortOrder.DescendingOrder)
+        self._arrange()
+        rows = {file.id: row for row, file in enumerate(self._files)}
+        self.changePersistentIndexList(kept, [self.index(rows[key], at) for key, at in places])
+        self.layoutChanged.emit()
+
+    def _arrange(self) -> None:
+        """Files whose value is missing come last, either way round."""
+        column, backwards = self._order
+        self._files.sort(key=lambda file: file.position)
+        if column < 0:
+            return
+        keyed = [(self._sort_key(row, column), file) for row, file in enumerate(self._files)]
+        there = [(key, file) for key, file in keyed if key is not None]
+        there.sort(key=lambda pair: pair[0], reverse=backwards)
+        self._files = [file for _, file in there] + [file for key, file in keyed if key is None]
+
+    def _sort_key(self, row: int, column: int) -> tuple[float, str] | None:
+        if column == 0:
+            return (0.0, self._files[row].name.casefold())
+        values = self._values(self.index(row, column))
+        text = self._text(column, values)
+        if not text:
+            return None
+        if self._is_number(column):
+            try:
+                return (float(values[0].shown or ""), "")
+            except ValueError:
+                return (0.0, text.casefold())  # a person may decide for what is no number
+        return (0.0, text.casefold())
 
     # What Qt asks.
 

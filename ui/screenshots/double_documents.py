@@ -33,6 +33,7 @@ from app.events import (
 )
 from app.extraction.records import Evidence
 from app.extraction.schema import Schema
+from app.extraction.schema_json import to_json_schema
 from app.gate.label import Label
 from engine.errors import GatehouseError
 
@@ -266,7 +267,7 @@ class SampleDocuments:
         return replace(next(iter(self.kinds.values())), name=name)
 
     async def schema_json(self, schema: Schema) -> str:
-        return f'{{"title": "{schema.title}", "type": "object"}}'
+        return to_json_schema(schema)
 
     async def schema_from_json(self, text: str) -> Schema:
         return next(iter(self.kinds.values()))

@@ -10,9 +10,19 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
 
 from app.documents.batch_records import Batch, BatchFile, BatchState, Cause, FileCounts, FileState
 from app.documents.records import Box, DocumentKind, Page, Reading, Word
-from app.documents.review_records import Document, PageSize, Result, Review, ReviewAction, ReviewedValue
+from app.documents.review_records import (
+    AttachedDocument,
+    AttachmentState,
+    Citation,
+    Document,
+    PageSize,
+    Result,
+    Review,
+    ReviewAction,
+    ReviewedValue,
+)
 from app.extraction.records import Evidence, ExtractionTimings, Grounding, Value
-from app.extraction.schema import Field, FieldType, Schema
+from app.extraction.schema import Field, FieldType, Rule, RuleKind, Schema
 from ui.screenshots.double_documents import SampleShelf
 
 _WIDTH, _HEIGHT = 595, 842
@@ -41,6 +51,10 @@ INVOICE = Schema(
         ),
         Field("vat", FieldType.AMOUNT, "VAT contained", label="VAT"),
         Field("total", FieldType.AMOUNT, "What is to be paid", label="Total", required=True),
+    ),
+    (
+        Rule(RuleKind.SUM, ("lines.amount", "vat"), "total"),
+        Rule(RuleKind.ORDER, ("issued", "due")),
     ),
 )
 RECEIPT = Schema("receipt", "Receipt", "A till's receipt", INVOICE.fields[:3])
@@ -95,6 +109,11 @@ def shelf() -> SampleShelf:
     """Three batches, the first of them half reviewed."""
     files = _files()
     result = _result(files[2])
+    others = (
+        _varied(result, files[0], ("Alster Büromöbel KG", "118", "2025-01-09", "2025-02-08", "1249.00"), 0.98),
+        _varied(result, files[1], ("Bahnhof Catering", "2025-02", "2025-02-27", None, "386.40"), 0.97),
+        _varied(result, files[3], ("Schreibwaren Ohle", "0031", "2025-03-03", None, "57.20"), 0.58),
+    )
     batches = (
         Batch(
             "b1",
@@ -118,10 +137,44 @@ def shelf() -> SampleShelf:
     return SampleShelf(
         batches=batches,
         files=files,
-        results={result.file.id: result},
+        results={found.file.id: found for found in (result, *others)},
         readings={"d3": _reading()},
         pictures={("d3", 1): _picture(), ("d3", 2): _picture()},
         schemas=(INVOICE, RECEIPT),
+        attachments=_attachments(),
+        citations={"m2": _citations()},
+    )
+
+
+def _attachments() -> tuple[AttachedDocument, ...]:
+    """Of the conversation about the letter: one that is read, a long one, one at work, one locked, one damaged."""
+
+    def item(number: int, name: str, state: AttachmentState, **more: object) -> AttachedDocument:
+        made = AttachedDocument(f"x{number}", "c4", _FOLDER / name, state)
+        return replace(made, **more)  # type: ignore[arg-type]
+
+    ready = AttachmentState.READY
+    return (
+        item(1, "Nordlicht R-2025-0418.pdf", ready, document_id="d3", pages=2, tokens=410, whole=True),
+        item(2, "Framework contract 2023.pdf", ready, document_id="d9", pages=48, tokens=31_000, whole=False),
+        item(3, "scan_0031.jpg", AttachmentState.READING),
+        item(4, "payroll.pdf", AttachmentState.NEEDS_PASSWORD, sentence="The file is encrypted."),
+        item(5, "contract-old.pdf", AttachmentState.FAILED, sentence="The PDF ends in the middle."),
+    )
+
+
+def _citations() -> tuple[Citation, ...]:
+    def citation(number: int, *texts: str) -> Citation:
+        lines = [line for line in _PAGE if line.text in texts]
+        quoted = " ".join(line.text for line in lines)
+        boxes = tuple(_box(line) for line in lines)
+        return Citation(number, "d3", "Nordlicht R-2025-0418.pdf", 1, 0, len(quoted), quoted, boxes)
+
+    contract = "Invoices are payable within fourteen days of receipt, without deduction."
+    return (
+        citation(1, "To be paid", "814,56 €"),
+        citation(2, "Payable until", "28.03.2025"),
+        Citation(3, "d9", "Framework contract 2023.pdf", 12, 0, len(contract), contract, ()),
     )
 
 
@@ -240,6 +293,23 @@ def _result(file: BatchFile) -> Result:
     pages = (PageSize(1, _WIDTH, _HEIGHT, "text"), PageSize(2, _WIDTH, _HEIGHT, "text"))
     document = Document("d3", file.path, "c0ffee", "pdf", file.size_bytes, pages, 812, read_at=_NOW)
     return Result(file, document, INVOICE, values, "Qwen3-30B-A3B", ExtractionTimings(6.8, 5.9, 1, 900, 620, 88))
+
+
+def _varied(result: Result, file: BatchFile, shown: tuple[str | None, ...], sure: float) -> Result:
+    """The same fields of another invoice, for the table."""
+    texts = dict(zip(("seller", "number", "issued", "due", "total"), shown, strict=True))
+    texts["iban"], texts["vat_id"], texts["vat"] = "DE02120300000000202051", "DE811907980", "19.00"
+    values = tuple(
+        ReviewedValue(
+            replace(value.value, value=texts[value.name], confidence=sure, problems=(), alternatives=()),
+            None,
+            sure < 0.9 and value.name in ("issued", "total"),
+        )
+        for value in result.values
+        if value.name in texts
+    )
+    document = replace(result.document, id=f"d{file.id[1:]}", path=file.path)
+    return replace(result, file=file, document=document, values=values)
 
 
 def _reading() -> Reading:

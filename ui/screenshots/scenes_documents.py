@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtWidgets import QWidget
 
+from app.documents.records import Box
+from app.gate.label import GateMode
+from ui.desk import DocumentPlace
+from ui.pages.chat import ChatPage
 from ui.pages.documents.page import DocumentsPage
+from ui.screenshots import sample
 from ui.screenshots.scenes import Scene
 from ui.screenshots.stage import Stage
 
@@ -51,6 +57,38 @@ def _schemas(stage: Stage) -> None:
     stage.settle()
 
 
+_QUESTION = "What do we owe the printer, and until when?"
+_ANSWER = """You owe **814.56 €** for the posters and their delivery [1]. It is payable until 28 March 2025 [2]; the \
+framework contract gives fourteen days for any invoice and allows no deduction [3]."""
+
+
+def _chat(stage: Stage) -> ChatPage:
+    shown = [sample.message(1, "user", _QUESTION), sample.message(2, "assistant", _ANSWER)]
+    page = stage.letter([replace(message, conversation_id="c4") for message in shown], GateMode.LOCAL)
+    stage.settle()
+    return page
+
+
+def _attached(stage: Stage) -> None:
+    """Documents in a conversation in all states, and an answer with its sources."""
+    page = _chat(stage)
+    page.composer.set_draft("Which of the papers mention a cash discount?")
+
+
+def _cited(stage: Stage) -> None:
+    """What the second source of an answer opens."""
+    _chat(stage)
+    box = Box(380.0, 249.0, 540.0, 263.0)
+    stage.window.open_place(DocumentPlace("d3", 1, (box,)))
+    stage.settle()
+
+
+def _no_model(stage: Stage) -> None:
+    waits = "No model is loaded: the files wait for one."
+    stage.documents.become(replace(stage.documents.items["b1"], waits_for=waits))
+    stage.settle()
+
+
 DOCUMENT_SCENES = (
     Scene("documents-first", _first, page="documents"),
     Scene("documents", _review, page="documents", papers=True),
@@ -59,5 +97,8 @@ DOCUMENT_SCENES = (
     Scene("documents-drop", _drop, page="documents", papers=True),
     Scene("documents-failed", _failed, page="documents", papers=True),
     Scene("documents-locked", _locked, page="documents", papers=True),
+    Scene("documents-no-model", _no_model, page="documents", papers=True, loaded=sample.UNLOADED),
+    Scene("documents-cited", _cited, papers=True),
+    Scene("chat-documents", _attached, papers=True),
     Scene("documents-narrow", _review, page="documents", papers=True, width=1024),
 )

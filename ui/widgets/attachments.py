@@ -138,7 +138,7 @@ class AttachmentChip(QFrame):
         self.tag.setFont(themes.fonts.caption)
         self.remove = IconButton("x", self.tr("Take off"), icons, themes, size=24)
         self.remove.clicked.connect(self._remove)
-        layout = row(self._sign, self.name, self.told, self.password, self.tag, self.remove, spacing=4)
+        layout = row(self._sign, self.name, self.told, self.password, self.tag, self.remove, spacing=6)
         layout.setContentsMargins(8, 2, 4, 2)
         self.setLayout(layout)
         themes.changed.connect(self._draw)

@@ -46,9 +46,7 @@ class EvidenceView(QFrame):
             (self.box, self.tr("Draw a box around it on the page (B)")),
         ):
             made.setToolTip(words)
-        self.keys = label(
-            self.tr("A accept · C correct · X absent · B box · N next · U undo"), fonts.caption, "faint", wrap=True
-        )
+        self.keys = label(self.tr("Keys: A, C, X, B · N next · U undo · J, K move"), fonts.caption, "faint", wrap=True)
         line = frame("line")
         choices = row(self._others, *self.alternatives, None, spacing=4)
         acts = row(self.accept, self.correct, self.say_absent, self.box, None, spacing=4)

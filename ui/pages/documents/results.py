@@ -51,6 +51,10 @@ class ResultsView(QWidget):
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.view.setShowGrid(False)
+        self.view.setProperty("kind", "plain")
+        self.view.setSortingEnabled(True)
+        self.view.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        self.view.horizontalHeader().setSortIndicatorClearable(True)
         self.view.setWordWrap(False)
         self.view.verticalHeader().hide()
         self.view.verticalHeader().setDefaultSectionSize(_ROW)
@@ -64,6 +68,9 @@ class ResultsView(QWidget):
         self.setLayout(column(self.view, self.nothing, spacing=0))
         self._look = QTimer(self, singleShot=True, interval=_LOOK_MS)
         self._look.timeout.connect(self._read)
+        self._sort_again = QTimer(self, singleShot=True, interval=_LOOK_MS)
+        self._sort_again.timeout.connect(self._sort)
+        self.view.horizontalHeader().sortIndicatorChanged.connect(lambda *_: self._look.start())
         self.view.verticalScrollBar().valueChanged.connect(lambda _: self._look.start())
         desk.bridge.value_changed.connect(self._decided)
 
@@ -77,7 +84,11 @@ class ResultsView(QWidget):
             empty = self.model.rowCount() == 0
             self.view.setVisible(not empty)
             if empty:
-                self.nothing.tell("table-2", self.tr("No file of this batch has values yet."))
+                self.nothing.tell(
+                    "table-2",
+                    self.tr("No file of this batch has values yet."),
+                    self.tr("Each file's row appears here as soon as it is done."),
+                )
             else:
                 self.nothing.hide()
                 self._size_columns()
@@ -89,11 +100,17 @@ class ResultsView(QWidget):
         super().resizeEvent(event)
         self._look.start()
 
+    def _sort(self) -> None:
+        """All values are here: order them by the column that was asked for."""
+        header = self.view.horizontalHeader()
+        if header.sortIndicatorSection() > 0:
+            self.model.sort(header.sortIndicatorSection(), header.sortIndicatorOrder())
+
     def _read(self) -> None:
         first = self.view.rowAt(0)
         last = self.view.rowAt(self.view.viewport().height() - 1)
         last = self.model.rowCount() - 1 if last < 0 else last
-        for file in self.model.missing(first, last):
+        for file in self.model.unread or self.model.missing(first, last):
             if file.id not in self._asked:
                 self._asked.add(file.id)
                 self._fetch(file)
@@ -101,6 +118,8 @@ class ResultsView(QWidget):
     def _fetch(self, file: BatchFile) -> None:
         def show(result: Result) -> None:
             self.model.show_result(result)
+            if not self.model.missing(0, self.model.rowCount()):
+                self._sort_again.start()
 
         self._desk.bridge.call(lambda: self._documents.result(file.id), show, lambda _error: None, owner=self)
 

@@ -31,11 +31,12 @@ from PySide6.QtWidgets import (
 )
 
 from app.extraction import editing
-from app.extraction.schema import Field, FieldType, Schema
+from app.extraction.schema import Field, FieldType, Rule, Schema
 from engine.errors import GatehouseError
 from ui.desk import Desk
 from ui.models import schema_fields as columns
 from ui.models.schema_fields import DEPTH, SchemaModel
+from ui.pages.documents.rules import RulesView
 from ui.theme import GRID
 from ui.widgets.parts import button, column, frame, label, row
 
@@ -59,6 +60,7 @@ class SchemaEditor(QWidget):
         self.names = QListWidget()
         self.names.setAccessibleName(self.tr("Schemas"))
         self.names.setFrameShape(QListWidget.Shape.NoFrame)
+        self.names.setProperty("kind", "padded")
         self.names.currentRowChanged.connect(self._choose)
         self.title = QLineEdit()
         self.title.setAccessibleName(self.tr("Name of the schema"))
@@ -67,10 +69,13 @@ class SchemaEditor(QWidget):
         self.model = SchemaModel(self)
         self.model.changed.connect(lambda _schema: self._changed())
         self.fields = self._table()
+        self.rules = RulesView(desk)
+        self.rules.changed.connect(self._rule)
         self.json = QPlainTextEdit()
         self.json.setFont(fonts.mono)
         self.json.setReadOnly(True)
         self.json.setFrameShape(QPlainTextEdit.Shape.NoFrame)
+        self.json.setProperty("kind", "plain")
         self.json.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.json.setAccessibleName(self.tr("As JSON Schema"))
         self.fault = label("", fonts.caption, "danger", wrap=True)
@@ -260,7 +265,14 @@ class SchemaEditor(QWidget):
         if schema is not None and title and title != schema.title:
             self.model.change(replace(schema, title=title))
 
+    def _rule(self, rules: tuple[Rule, ...]) -> None:
+        if self.model.schema is not None:
+            self.model.change(replace(self.model.schema, rules=rules))
+
     def _changed(self) -> None:
+        schema = self.model.schema
+        self.rules.setVisible(schema is not None)
+        self.rules.show_rules(schema.rules if schema is not None else ())
         self.save.setEnabled(self._is_changed())
         self.undo.setEnabled(self.model.undoable)
         self.drop.setEnabled(self._saved is not None)
@@ -296,6 +308,7 @@ class SchemaEditor(QWidget):
         made.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         made.setShowGrid(False)
         made.setFrameShape(QTableView.Shape.NoFrame)
+        made.setProperty("kind", "plain")
         made.verticalHeader().hide()
         made.verticalHeader().setDefaultSectionSize(4 * GRID)
         header = made.horizontalHeader()
@@ -336,7 +349,11 @@ class SchemaEditor(QWidget):
         head = column(row(self.title), tools, self.fault)
         head.setContentsMargins(2 * GRID, GRID, 2 * GRID, GRID)
         pile = QSplitter(Qt.Orientation.Vertical)
-        pile.addWidget(self.fields)
+        above = QWidget()
+        fields = column(self.fields, self.rules, spacing=0)
+        fields.setStretch(0, 1)
+        above.setLayout(fields)
+        pile.addWidget(above)
         pile.addWidget(self.json)
         pile.setChildrenCollapsible(False)
         pile.setSizes([420, 240])
