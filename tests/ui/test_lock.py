@@ -11,6 +11,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
+from app.gate.label import Label
 from app.paths import Paths, resolve
 from app.vault import changing, wrapping
 from app.vault.vault import Vault
@@ -170,6 +171,30 @@ def test_a_passphrase_is_chosen_and_the_code_shown_once(qtbot: QtBot, house: Hou
     assert section.code.code.text() == ""
     section.minutes.setCurrentIndex(section.minutes.findData(5))
     assert house.desk.services.settings.values.relock_minutes == 5
+
+
+def test_retention_lists_holds_and_removes_only_after_a_second_click(qtbot: QtBot, house: House) -> None:
+    store = store_of(house)
+    section = StoreSection(house.desk)
+    qtbot.addWidget(section)
+    section.show()
+    part = section.retention
+    qtbot.waitUntil(lambda: part.found.text() == "Nothing is due." and part.isEnabled())
+    assert not part.remove.isVisible()
+    choice = part.days[Label.CONFIDENTIAL]
+    choice.setCurrentIndex(choice.findData(180))
+    choice.activated.emit(choice.currentIndex())
+    qtbot.waitUntil(lambda: part.found.text() == "Due: 1. Under legal hold: 1.")
+    assert store.keep[Label.CONFIDENTIAL] == 180
+    next(b for b in part.findChildren(QPushButton) if b.accessibleName() == "End the hold: Receipts, spring").click()
+    qtbot.waitUntil(lambda: part.found.text() == "Due: 2.")
+    part.remove.click()
+    assert part.remove.text() == "Remove 2 for good"
+    assert not any(call.startswith("shred") for call in store.calls)
+    part.remove.click()
+    qtbot.waitUntil(lambda: part.found.text() == "Nothing is due.")
+    assert store.calls[-1] == "shred d7 b4"
+    assert "so far: 2" in part.past.text()
 
 
 # the real thing

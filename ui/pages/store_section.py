@@ -1,4 +1,4 @@
-"""Set-up's section about the store: its state in words, the passphrase, idle lock, copies, a new key.
+"""Set-up's section about the store: its state in words, the passphrase, idle lock, copies, a new key, retention.
 
 Rows appear by state. Work that writes the store anew takes a moment; meanwhile the buttons wait.
 """
@@ -18,6 +18,7 @@ from app.vault.records import Lock, VaultState
 from engine.errors import GatehouseError
 from ui import display, shortcuts
 from ui.desk import Desk
+from ui.pages.retention import RetentionPart
 from ui.theme import GRID
 from ui.widgets.parts import button, column, frame, label, row, set_tone
 
@@ -70,6 +71,7 @@ class StoreSection(QWidget):
             self.tr("A new key makes old copies of the file on this disk unreadable. Takes seconds."),
             row(self.rotate, self.renew),
         )
+        self.retention = RetentionPart(desk)
         card = frame("card")
         card.setLayout(
             column(
@@ -80,6 +82,7 @@ class StoreSection(QWidget):
                 self._idle_row,
                 self._copy_row,
                 self._key_row,
+                self.retention,
                 spacing=2 * GRID,
                 margin=2 * GRID,
             )
@@ -91,6 +94,7 @@ class StoreSection(QWidget):
     def refresh(self) -> None:
         """Ask how the store is kept, and show it."""
         self._desk.bridge.call(self._store.state, self._show, owner=self)
+        self.retention.refresh()
 
     # shown
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.gate.label import Label
-from app.vault.records import Lock, Retention, Shredded, VaultState
+from app.vault.records import Due, Lock, Retention, Shredded, VaultState
 from engine.errors import VaultError
 
 PASSPHRASE = "correct horse battery"
@@ -31,6 +31,14 @@ PLAIN = VaultState(
     size_bytes=48_300_000,
 )
 
+DUE = (
+    Due("d7", "document", "/home/ada/Cases/Keller lease 2019.pdf", Label.CONFIDENTIAL, 1_740_000_000.0, 244, False),
+    Due("c12", "conversation", "Choosing a bicycle helmet", Label.INTERNAL, 1_722_000_000.0, 452, False),
+    Due("b4", "batch", "Receipts, spring", Label.CONFIDENTIAL, 1_745_000_000.0, 186, True),
+    Due("d9", "document", "/home/ada/Cases/lab report.pdf", Label.RESTRICTED, 1_755_000_000.0, 71, False),
+)
+"""As an old store might have it."""
+
 
 class DoubleStore:
     """Stands for ``app.services.StoreApi``."""
@@ -40,6 +48,10 @@ class DoubleStore:
         self.fault: VaultError | None = None
         """What the next ``unlock`` raises."""
         self.calls: list[str] = []
+        self.keep: dict[Label, int | None] = dict.fromkeys(Label)
+        self.due: tuple[Due, ...] = DUE
+        """What goes by the rules, once its label has one."""
+        self.tombstones = 0
 
     async def state(self) -> VaultState:
         return self.shown
@@ -85,13 +97,19 @@ class DoubleStore:
         return self.shown.size_bytes
 
     async def retention(self) -> Retention:
-        return Retention(dict.fromkeys(Label), (), 0)
+        due = tuple(item for item in self.due if self.keep[item.label] is not None)
+        return Retention(dict(self.keep), due, self.tombstones)
 
     async def keep_days(self, label: Label, days: int | None) -> None:
         self.calls.append(f"keep_days {label} {days}")
+        self.keep[label] = days
 
-    async def hold(self, conversation_id: str, held: bool) -> None:
-        self.calls.append(f"hold {conversation_id} {held}")
+    async def hold(self, item_id: str, held: bool) -> None:
+        self.calls.append(f"hold {item_id} {held}")
+        self.due = tuple(replace(item, held=held) if item.id == item_id else item for item in self.due)
 
     async def shred(self, ids: Sequence[str]) -> Shredded:
+        self.calls.append(f"shred {' '.join(ids)}")
+        self.due = tuple(item for item in self.due if item.id not in ids)
+        self.tombstones += len(ids)
         return Shredded(len(ids), True, 0)

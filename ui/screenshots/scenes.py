@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from app.chat.records import MessageStatus
 from app.events import AnswerGrew
+from app.gate.label import Label
 from app.models.records import Download, LoadedModel
 from engine.errors import HubError, VaultError
 from engine.fit.plan import Wish
@@ -199,6 +200,12 @@ def _recovery_code(stage: Stage) -> None:
     stage.settle()
 
 
+def _retention(stage: Stage) -> None:
+    stage.store.keep.update({Label.CONFIDENTIAL: 180, Label.RESTRICTED: 30, Label.INTERNAL: 365})
+    stage.store.tombstones = 17
+    stage.show_retention()
+
+
 def _error(stage: Stage) -> None:
     actions = [Action(words, lambda: None) for words in ("Try again", "Open the data folder", "Quit")]
     page = FaultPage(
@@ -261,6 +268,7 @@ SCENES = (
     Scene("settings", _nothing, page="settings"),
     Scene("settings-store", _store, page="settings"),
     Scene("settings-store-plain", _store_plain, page="settings"),
+    Scene("settings-retention", _retention, page="settings"),
     Scene("settings-recovery-code", _recovery_code, page="settings"),
     Scene("locked", _locked),
     Scene("locked-wrong", _wrong_passphrase),

@@ -82,9 +82,7 @@ class Stage:
         self.bridge = Bridge(core, self.services.bus, self.window)
         data = Path("/home/ada/.local/share/gatehouse")
         window = self.window
-        desk = Desk(
-            self.services, self.bridge, themes, self.icons, window.notices, data, window.go, window.open_place
-        )
+        desk = Desk(self.services, self.bridge, themes, self.icons, window.notices, data, window.go, window.open_place)
         self.window.show()
         self.window.go(page)
         self.window.mount(desk)
@@ -113,6 +111,16 @@ class Stage:
         page.ensureWidgetVisible(section, 0, 0)
         self.settle()
         return section
+
+    def show_retention(self) -> None:
+        """Scroll Set-up to what its rules would remove."""
+        section = self.show_store()
+        section.refresh()
+        self.settle()
+        page = self.window.page("settings")
+        assert isinstance(page, SettingsPage)
+        page.ensureWidgetVisible(section.retention, 0, 0)
+        self.settle()
 
     def close(self) -> None:
         self.bridge.close()
