@@ -9,7 +9,9 @@ from typing import Any
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 
 from app.chat.records import Conversation
+from app.gate.label import GateMode
 from ui import display
+from ui.gate_words import mode_words
 
 Index = QModelIndex | QPersistentModelIndex
 CONVERSATION = int(Qt.ItemDataRole.UserRole)
@@ -95,10 +97,12 @@ class ConversationModel(QAbstractListModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
             return row.title
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{row.title}\n{row.preview}" if row.preview else row.title
+            gate = "" if row.gate is GateMode.LOCAL else mode_words(row.gate)
+            return "\n".join(part for part in (row.title, gate, row.preview) if part)
         if role == Qt.ItemDataRole.AccessibleTextRole:
             state = self.tr("an answer is being written") if row.id in self._writing else self._moment(row)
-            return f"{row.title}, {state}"
+            gate = "" if row.gate is GateMode.LOCAL else f", {mode_words(row.gate)}"
+            return f"{row.title}{gate}, {state}"
         return {CONVERSATION: row, WRITING: row.id in self._writing, MOMENT: self._moment(row)}.get(role)
 
     def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from app.chat.records import MessageStatus
-from app.events import AnswerGrew
-from app.gate.label import Label
+from app.events import AnswerGrew, ConversationChanged
+from app.gate.label import GateMode, Label
 from app.models.records import Download, LoadedModel
 from engine.errors import HubError, VaultError
 from engine.fit.plan import Wish
@@ -39,6 +39,9 @@ def _nothing(stage: Stage) -> None:
 
 
 def _open_chat(stage: Stage) -> None:
+    for key, mode in (("c3", GateMode.ASK), ("c4", GateMode.OPEN)):
+        stage.chat.items[key] = replace(stage.chat.items[key], gate=mode)
+        stage.publish(ConversationChanged(stage.chat.items[key]))
     stage.open_conversation("c2")
 
 

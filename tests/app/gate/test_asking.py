@@ -341,6 +341,13 @@ async def test_a_lock_forgets_open_sheets_and_those_that_are_being_made(stage: G
     assert len(cloud.seen()) == before
 
 
+async def test_the_sheet_tells_of_characters_that_nobody_sees(stage: GateStage) -> None:
+    hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "obey")
+    local = await stage.answered(f"Sum this up.{hidden} \U0001f469\u200d\U0001f467", "An answer.", GateMode.ASK)
+    preview = await stage.gate.preview(Ask(local.conversation_id, local.id))
+    assert any(warning.startswith("4 characters in it cannot be seen") for warning in preview.warnings)
+
+
 async def test_a_planted_string_stops_even_what_the_person_lets_through(stage: GateStage) -> None:
     await stage.lane.write(lambda connection: rows.plant(connection, ["heron-7781-lagoon"]))
     local = await stage.answered("It is called heron-7781-lagoon.", "Yes.", GateMode.ASK)
@@ -395,6 +402,32 @@ async def test_a_draft_begins_a_conversation_under_its_own_gate(stage: GateStage
     assert (stored.conversation.gate, stored.conversation.label) == (GateMode.ASK, Label.CONFIDENTIAL)
     assert len(await stage.chat.conversations()) == count + 1
     assert [message.text for message in stored.messages][:1] == [QUESTION]
+
+
+async def test_a_draft_is_asked_at_once_only_in_an_open_conversation(stage: GateStage, cloud: CloudDouble) -> None:
+    count, before = len(await stage.chat.conversations()), len(cloud.seen())
+    for mode, label, code in (
+        (GateMode.LOCAL, Label.PUBLIC, "local_only"),
+        (GateMode.ASK, Label.PUBLIC, "needs_sheet"),
+        (GateMode.OPEN, Label.CONFIDENTIAL, "needs_sheet"),
+        (GateMode.OPEN, Label.RESTRICTED, "restricted"),
+    ):
+        with pytest.raises(GatehouseError) as caught:
+            await stage.gate.ask(Ask(None, draft=QUESTION, mode=mode, label=label))
+        assert caught.value.code == code
+    assert (len(await stage.chat.conversations()), len(cloud.seen())) == (count, before), "nothing was begun"
+    ask = Ask(None, draft=QUESTION, mode=GateMode.OPEN, label=Label.PUBLIC, system_prompt=f"Sign as {MAIL}.")
+    answer = await stage.finished(await stage.gate.ask(ask))
+    begun = (await stage.chat.open(answer.conversation_id)).conversation
+    assert (begun.gate, begun.label, begun.system_prompt) == (GateMode.OPEN, Label.PUBLIC, ask.system_prompt)
+    sent = cloud.answers_asked()[-1]["messages"]
+    assert [message["role"] for message in sent] == ["system", "user"]
+    assert not any(word in cloud.seen()[-1].body for word in (MAIL, IBAN))
+    row = (await stage.gate.ledger()).rows[0]
+    assert (row.conversation_id, row.label, row.mode) == (begun.id, Label.PUBLIC, GateMode.OPEN)
+    await stage.finished(await stage.gate.ask(Ask(begun.id, draft=f"Once more to {MAIL}.")))
+    again = cloud.answers_asked()[-1]["messages"]
+    assert again[:2] == sent, "the same placeholders in the next turn"
 
 
 async def test_no_scanner_no_preview(stage: GateStage, tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QListView, QPlainTextEdit, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.chat.records import Message
+from app.events import ConversationChanged
 from app.gate.label import GateMode, Label
 from app.gate.records import Ask, Offers, Verdict
 from engine.errors import GatehouseError
@@ -532,3 +534,24 @@ def test_the_palette_has_the_gate_of_the_conversation(qtbot: QtBot, house: House
     commands["gate.mode.open"].run()
     qtbot.waitUntil(lambda: house.chat.items["c4"].gate is GateMode.OPEN)
     qtbot.waitUntil(lambda: "gate.mode.ask" in {command.key for command in page.commands()})
+
+
+def test_the_list_tells_which_conversations_may_leave(qtbot: QtBot, house: House, open_letter: Open) -> None:
+    page = open_letter(mode=GateMode.OPEN)
+    model = page.sidebar.model
+    index = model.index_of("c4")
+    qtbot.waitUntil(lambda: ", Open, " in index.data(Qt.ItemDataRole.AccessibleTextRole))
+    assert "\nOpen\n" in index.data(Qt.ItemDataRole.ToolTipRole)
+    view = page.sidebar.list
+    violet = QColor(house.desk.themes.theme.outside).hslHue()
+
+    def is_violet() -> bool:
+        row = view.viewport().grab(view.visualRect(model.index_of("c4"))).toImage()
+        colours = [row.pixelColor(x, y) for x in range(row.width()) for y in range(row.height())]
+        return any(abs(one.hslHue() - violet) < 8 and one.hslSaturation() > 60 for one in colours)
+
+    assert is_violet()
+    house.chat.items["c4"] = replace(house.chat.items["c4"], gate=GateMode.LOCAL)
+    house.desk.services.bus.publish(ConversationChanged(house.chat.items["c4"]))
+    qtbot.waitUntil(lambda: "Open" not in model.index_of("c4").data(Qt.ItemDataRole.AccessibleTextRole))
+    assert not is_violet()

@@ -7,6 +7,8 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QTextChar
 from PySide6.QtWidgets import QLineEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from app.chat.records import Conversation, SearchHit
+from app.gate.label import GateMode
+from ui.gate_words import mode_icon, mode_tone
 from ui.icons import Icons
 from ui.models.conversations import CONVERSATION, MOMENT, WRITING
 from ui.models.search_hits import HIT
@@ -19,10 +21,11 @@ HEADING = 32
 HIT_ROW = 66
 _PAD = 10
 _INSET = 6
+_SIGN = 13
 
 
 class ConversationRows(QStyledItemDelegate):
-    """Title and moment; a dot while an answer is being written; headings in small letters."""
+    """Title, a sign when the gate is not shut, and moment, or a dot while an answer is being written; headings."""
 
     def __init__(self, themes: ThemeStore, icons: Icons, parent: QWidget) -> None:
         super().__init__(parent)
@@ -49,6 +52,8 @@ class ConversationRows(QStyledItemDelegate):
         moment = str(index.data(MOMENT))
         box = rect.adjusted(_INSET + _PAD, 0, -_INSET - _PAD, 0)
         right = self._paint_end(painter, box, moment, writing)
+        if conversation.gate is not GateMode.LOCAL:
+            right = self._paint_gate(painter, box, right, conversation.gate)
         painter.setFont(fonts.body)
         painter.setPen(QColor(theme.text))
         title = QFontMetrics(fonts.body).elidedText(conversation.title, Qt.TextElideMode.ElideRight, right - box.left())
@@ -77,6 +82,14 @@ class ConversationRows(QStyledItemDelegate):
         painter.setPen(QColor(theme.faint))
         painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, moment)
         return box.right() - QFontMetrics(caption).horizontalAdvance(moment) - 10
+
+    def _paint_gate(self, painter: QPainter, box: QRect, right: int, mode: GateMode) -> int:
+        """A small sign of what may leave; most conversations are local and have none. Returns where the title ends."""
+        left = right - _SIGN
+        density = painter.device().devicePixelRatioF()
+        sign = self._icons.pixmap(mode_icon(mode), mode_tone(mode), _SIGN, density)
+        painter.drawPixmap(left, box.center().y() - _SIGN // 2 + 1, sign)
+        return left - 6
 
 
 class HitRows(QStyledItemDelegate):
