@@ -42,8 +42,10 @@ KINDS: Final = (
 MAX_TOKEN_CHARS: Final = 64
 """The longest spelling of a placeholder that is understood."""
 
-_SPOKEN: Final = frozenset({"PERSON", "ORGANISATION", "PLACE"})
-"""Kinds of things that are named in sentences, which models write in small letters and without brackets."""
+_CODE_WORDS: Final = frozenset(
+    {"ACCOUNT", "AGE", "DATE", "EMAIL", "ID", "IP", "KEY", "PHONE", "ROLE", "TERM", "TEXT", "URL"}
+)
+"""Kinds whose names are names in code and tables as well."""
 _KIND: Final = re.compile(r"[A-Z]{2,24}")
 _CANONICAL: Final = re.compile(r"\[([A-Z]{2,24})_([1-9][0-9]{0,6})([B-Z]?)\]")
 LETTERS: Final = "BCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -91,8 +93,8 @@ def spellings(kinds: frozenset[str]) -> re.Pattern[str]:
     bracketed = rf"\[[ \t]?({names}){gap}{tail}[ \t]?\]"
     # Without brackets only with its line below or hyphen: "person 1" is ordinary English. And "id_1" or "key-1" are
     # names in code and tables: those kinds only as they were given out, in capitals with the line below.
-    spoken, technical = _names(kinds & _SPOKEN), _names(kinds - _SPOKEN)
-    alone = rf"{spoken}|(?-i:{technical})(?=\\?_)"
+    loose, strict = _names(kinds - _CODE_WORDS), _names(kinds & _CODE_WORDS)
+    alone = rf"{loose}|(?-i:{strict})(?=\\?_)"
     bare = rf"(?<![\w\\])({alone})\\?[_\-]{tail}(?![A-Za-z0-9_])"
     inflected = rf"(?<![\w\\])({alone})\\?_0{{0,3}}([1-9][0-9]{{0,6}})()(?=[a-z]{{2,3}}(?![A-Za-z0-9_]))"
     return re.compile(f"{escaped}|{bracketed}|{bare}|{inflected}", re.IGNORECASE | re.ASCII)
