@@ -38,6 +38,9 @@ _ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|\\U([0-9a-
 _PLAIN: Final = {"n": "\n", "t": "\t", "r": "\r", "b": " ", "f": " "}
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{7,}(?:[ \t]*\r?\n[ \t]*[A-Za-z0-9+/_-]{7,})*")
 _HEX: Final = re.compile(r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s:,-]?){4,}")
+_TAGS: Final = {0xE0000 + code: code for code in range(0x20, 0x7F)}
+"""Letters that nobody sees, and models read. Source: Unicode, block *Tags*."""
+_USUAL: Final = frozenset("\u00ad\u200c\u200d\u200e\u200f\ufeff")
 _SIGNS: Final = re.compile(r"[\W_]+")
 
 
@@ -126,6 +129,11 @@ def readable(body: bytes) -> tuple[str, ...]:
     return tuple(texts)
 
 
+def unseen(texts: Iterable[str]) -> int:
+    """How many characters in them nobody sees. What joins emoji and letters, and steers lines, is not counted."""
+    return sum(unicodedata.category(one) == "Cf" and one not in _USUAL for text in texts for one in text)
+
+
 def unconsented(found: Iterable[Finding], let_through: Iterable[str]) -> tuple[Finding, ...]:
     """Numbers with right check digits in what would leave that nobody let through."""
     allowed = [_squeeze(text) for text in let_through]
@@ -188,6 +196,7 @@ def _undo(text: str) -> str:
         return chr(int(digits, 16)) if int(digits, 16) <= 0x10FFFF else ""
 
     undone = html.unescape(unquote_plus(_ESCAPE.sub(plain, text), errors="replace"))
+    undone = undone if undone.isascii() else undone.translate(_TAGS)
     return undone.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

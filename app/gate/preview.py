@@ -15,6 +15,7 @@ from app.chat.prompt import Part, estimate_tokens
 from app.gate import policy
 from app.gate.label import GateMode, Label, strictest
 from app.gate.last_look import LastLook, Scan
+from app.gate.leaks import unseen
 from app.gate.placeholders import parse
 from app.gate.policy import Facts
 from app.gate.records import (
@@ -146,7 +147,7 @@ async def make(sheet: Sheet, around: Surroundings, detect: Detect, scanner: Scan
         label=label,
         mode=sheet.mode,
         verdict=verdict,
-        warnings=_warnings(sheet, redacted.redactions, looked.names_sought, label, cost),
+        warnings=_warnings(sheet, redacted.redactions, looked.names_sought, label, cost, unseen(m.text for m in sent)),
         attachments=_attachments(sheet),
         max_tokens=around.max_tokens,
         findings=looked.findings,
@@ -186,7 +187,12 @@ def _attachments(sheet: Sheet) -> tuple[OutgoingAttachment, ...]:
 
 
 def _warnings(
-    sheet: Sheet, redactions: Sequence[Redaction], names_sought: bool, label: Label, cost: float | None
+    sheet: Sheet,
+    redactions: Sequence[Redaction],
+    names_sought: bool,
+    label: Label,
+    cost: float | None,
+    hidden_characters: int,
 ) -> tuple[str, ...]:
     through = sum(not redaction.on for redaction in redactions)
     found = [
@@ -195,6 +201,7 @@ def _warnings(
         else "Nobody looked for names: no model is loaded that could. What is on the right leaves as it is.",
         "This is confidential." if label is Label.CONFIDENTIAL else "",
         f"{through} found {'string leaves' if through == 1 else 'strings leave'} as they are." if through else "",
+        f"{hidden_characters:,} characters in it cannot be seen here; a model reads them." if hidden_characters else "",
         f"{sheet.provider.name} has no prices, so nobody knows what this costs." if cost is None else "",
         "This goes on with an answer that was cut off, and costs its whole prompt again." if sheet.ask.resume else "",
     ]

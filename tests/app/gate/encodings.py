@@ -46,6 +46,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "reversed": lambda text: text[::-1],
     "full width": lambda text: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text),
     "zero width": lambda text: "\u200b".join(text),
+    "tags": lambda text: "".join(chr(0xE0000 + ord(c)) if " " <= c <= "~" else c for c in text),
     "soft hyphens": lambda text: "\u00ad".join(text),
 }
 """By name. Whatever is made of a string must not get past ``app.gate.leaks``."""
