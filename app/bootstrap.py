@@ -229,7 +229,7 @@ def _documents(lane: StoreLane, bus: Bus, models: ModelsService, vault: Vault) -
 
     extractor = LocalExtractor(models, lambda endpoint: LocalAsker(endpoint, "batch"), teach)
     kit = Kit(lane, bus, ReaderPool(), extractor, vault.lasting("results") or b"")
-    return DocumentsService(kit, SchemaShelf(lane, bus, builtin_schemas), _asks(models))
+    return DocumentsService(kit, SchemaShelf(lane, bus, builtin_schemas), _asks(models), models.expected_n_ctx)
 
 
 def _asks(models: ModelsService) -> MakeAsker:

@@ -145,6 +145,10 @@ QListView::item:selected, QTreeView::item:selected, QTableView::item:selected {{
 QTreeView, QTableView {{ border: 1px solid {t.border}; border-radius: 8px; }}
 QTableView::item {{ padding: 0 8px; border: none; }}
 QTreeView:focus, QTableView:focus {{ border: 1px solid {t.focus}; }}
+QTableView::indicator {{ width: 16px; height: 16px; border: 1px solid {t.border_strong}; border-radius: 4px;
+  background: {t.surface}; }}
+QTableView::indicator:checked {{ background: {t.accent}; border-color: {t.accent};
+  image: url("{_ICONS}/check.{t.name}.svg"); }}
 QTableView[kind="plain"] {{ border: none; border-radius: 0; }}
 QTableView[kind="plain"] QHeaderView::section {{ border-radius: 0; }}
 QListView[kind="padded"]::item {{ padding: 0 12px; }}

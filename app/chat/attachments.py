@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from app.chat.coverage import Covered, asks_about_all, cover
 from app.chat.prompt import AttachedText
 from app.chat.records import Message
+from app.documents.attaching import ANSWER_SHARE
 from app.documents.blocks import Block, blocks_of
 from app.documents.kit import MakeAsker
 from app.documents.review_records import AttachedDocument
@@ -27,8 +28,6 @@ from app.store.passages import Passage
 
 _CHARACTERS_PER_TOKEN: Final = 2.8
 """Rather too few: tables are full of figures. Whether it truly fits is counted by the model in the end."""
-_ANSWER_SHARE: Final = 0.25
-"""Of the context, kept free for the answer."""
 _MOST_PASSAGES: Final = 16
 _KEPT_DOCUMENTS: Final = 8
 _RULES: Final = (
@@ -223,7 +222,7 @@ class DocumentTexts:
 def _room(n_ctx: int, branch: Sequence[Message], draft: str) -> int:
     """Characters that documents may take of a context, beside the conversation and the answer."""
     said = sum(len(message.text) for message in branch) + len(draft) + len(_RULES)
-    return max(0, int(n_ctx * (1 - _ANSWER_SHARE) * _CHARACTERS_PER_TOKEN) - said)
+    return max(0, int(n_ctx * (1 - ANSWER_SHARE) * _CHARACTERS_PER_TOKEN) - said)
 
 
 def _framed(

@@ -10,7 +10,8 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,13 +28,18 @@ _log = logging.getLogger(__name__)
 
 _CITED = re.compile(r"\[(\d{1,5}(?:\s*[,;]\s*\d{1,5})*)\]")
 _MOST_CITED = 60
+_CAUTION = 8 / 7
+"""Prompts reckon with shorter tokens than is told of a document."""
+ANSWER_SHARE = 0.25
+"""Of a context, kept free for the answer."""
 _BUG = "Something in Gatehouse went wrong with this file; the log has the details."
 
 
 class Attaching:
     """The part of ``DocumentsApi`` that puts documents into conversations."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: Kit, expected_n_ctx: Callable[[], int] | None = None) -> None:
+        self._expected_n_ctx = expected_n_ctx
         self._kit = kit
         self._reading: dict[str, asyncio.Task[None]] = {}
 
@@ -67,7 +73,12 @@ class Attaching:
         return tuple(made)
 
     async def attachments(self, conversation_id: str) -> Sequence[AttachedDocument]:
-        return await self._kit.lane.read(lambda connection: attachments.of_conversation(connection, conversation_id))
+        items = await self._kit.lane.read(lambda connection: attachments.of_conversation(connection, conversation_id))
+        if self._expected_n_ctx is None:
+            return items
+        sizes = [item.tokens for item in items if item.tokens is not None]
+        whole = sum(sizes) * _CAUTION <= self._expected_n_ctx() * (1 - ANSWER_SHARE)
+        return tuple(replace(item, whole=whole if item.tokens is not None else None) for item in items)
 
     async def detach(self, attachment_id: str) -> None:
         task = self._reading.pop(attachment_id, None)

@@ -5,6 +5,8 @@ All coroutines run in the core thread.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from app.documents.announcing import Announcer
 from app.documents.attaching import Attaching
 from app.documents.batches import Batches
@@ -18,12 +20,18 @@ from app.documents.schemas import Schemas
 class DocumentsService(Batches, Reviews, Schemas, Attaching, Exporting):
     """The one implementation of ``DocumentsApi``."""
 
-    def __init__(self, kit: Kit, shelf: SchemaShelf, make_asker: MakeAsker) -> None:
+    def __init__(
+        self,
+        kit: Kit,
+        shelf: SchemaShelf,
+        make_asker: MakeAsker,
+        expected_n_ctx: Callable[[], int] | None = None,
+    ) -> None:
         announcer = Announcer(kit.lane, kit.bus)
         Batches.__init__(self, kit, shelf, announcer)
         Reviews.__init__(self, kit, announcer)
         Schemas.__init__(self, kit, shelf, make_asker)
-        Attaching.__init__(self, kit)
+        Attaching.__init__(self, kit, expected_n_ctx)
         Exporting.__init__(self, kit)
 
     async def start(self) -> None:

@@ -83,7 +83,7 @@ class Room:
         self.lane = lane
         self.bus = Bus()
         self.heard = Heard(self.bus)
-        self.attaching = Attaching(Kit(lane, self.bus, pool, RegexExtractor()))
+        self.attaching = Attaching(Kit(lane, self.bus, pool, RegexExtractor()), lambda: n_ctx)
         self.model = Counting(n_ctx)
 
         async def make_asker() -> Counting:
@@ -126,6 +126,7 @@ async def test_short_document_goes_in_whole_and_framed_as_data(
     await room.attach(path)
     (text,) = await room.asked("What is the rent?")
     assert text.whole
+    assert [one.whole for one in await room.attaching.attachments(room.conversation.id)] == [True], "as it is told"
     assert "900.00" in text.text
     # The document cannot end its own frame, whatever it says, and is as sensitive as where it was put.
     assert text.text.count("</document>") == 1
@@ -157,6 +158,7 @@ async def test_long_document_gives_the_passages_that_matter(lane: StoreLane, poo
     (text,) = await room.asked("Where are the keys of the porter?")
     assert "The keys are with the porter." in text.text
     assert not text.whole
+    assert [one.whole for one in await room.attaching.attachments(room.conversation.id)] == [False], "as it is told"
     assert 'parts="some"' in text.text
     assert len(text.text) < 2048 * 3 < text.whole_characters
     assert room.model.asked == []

@@ -143,6 +143,7 @@ class ChatPapers(QObject):
             self.bar.take(item.id)
         else:
             self.bar.put(item)
+        self.follow(self._open_id)  # whether all of them still fit whole
         self.changed.emit()
 
     def _put_back(self, item: AttachedDocument) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QLineEdit, QSplitter, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QSplitter, QWidget
 
 from app.documents.batch_records import BatchFile
 from app.documents.records import Box
@@ -149,8 +149,11 @@ class ReviewView(QWidget):
             self._tell("triangle-alert", file.sentence, file.hint, "warning")
 
     def _tell(self, icon: str, sentence: str, hint: str = "", tone: str = "faint") -> None:
+        held = self.splitter.isAncestorOf(QApplication.focusWidget() or self)
         self.splitter.hide()
         self.nothing.tell(icon, sentence, hint, tone=tone)
+        if held:
+            self.nothing.setFocus()  # what had the keyboard is hidden now
 
     def _unlock(self) -> None:
         file, words = self._file, self.password.text()
