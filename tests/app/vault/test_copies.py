@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from app.documents.records import DocumentKind, Reading
 from app.gate.label import Label
 from app.gate.ledger import Ledger
 from app.gate.ledger_keys import ledger_keys
@@ -19,6 +20,7 @@ from app.gate.permit import Permit
 from app.gate.records import LedgerCheck
 from app.lanes import StoreLane
 from app.store import database as store
+from app.store import documents, passages
 from app.vault import backup, changing, retention
 from app.vault.records import Lock
 from app.vault.vault import Vault
@@ -254,6 +256,36 @@ def test_shredded_is_gone_everywhere_we_can_reach(sealed: Vault, tmp_path: Path)
     done_again = backup.restore(sealed, copy, PASSPHRASE)  # the person's own copy still held it
     assert done_again.removed_again == 1
     assert titles(sealed.database, sealed.page_key) == [TEXT]
+
+
+def test_a_copy_put_back_is_cleaned_of_documents_too(sealed: Vault, tmp_path: Path) -> None:
+    text = "the heron stands in the lagoon"
+    reading = Reading(DocumentKind.TEXT, "ab" * 32, text, ())
+    with closing(store.open_writer(sealed.database, sealed.page_key)) as connection:
+        known = documents.keep(
+            connection, reading, Path("/papers/heron.txt"), Label.RESTRICTED, time.time() - 10 * DAY_S
+        )
+        connection.execute(
+            "INSERT INTO batches (id, title, schema_name, schema_version, schema, state, position, created_at)"
+            " VALUES ('b', 'papers', 's', 1, '{}', 'done', 0, 1)"
+        )
+        connection.execute(
+            "INSERT INTO batch_files (id, batch_id, path, state, position, size_bytes, document_id)"
+            " VALUES ('f', 'b', '/papers/heron.txt', 'done', 0, 30, ?)",
+            (known.id,),
+        )
+        passages.replace(connection, known.id, [(1, 0, len(text), text)])
+        retention.set_rule(connection, Label.RESTRICTED, 9)
+    copy = tmp_path / "mine.gatehouse"
+    backup.back_up(sealed, copy)
+    assert remove_due(sealed, known.id) == 1
+    retention.shred_remains(sealed, 1)
+    assert backup.restore(sealed, copy, PASSPHRASE).removed_again == 1
+    with closing(store.open_writer(sealed.database, sealed.page_key)) as connection:
+        for table in ("documents", "passages", "batch_files", "batches"):
+            assert (table, *connection.execute(f"SELECT count(*) FROM {table}").fetchone()) == (table, 0)  # noqa: S608
+        found = connection.execute("SELECT count(*) FROM passages_text WHERE passages_text MATCH 'heron'")
+        assert found.fetchone() == (0,)
 
 
 def test_plain_store_forgets_the_words_too(database: Path) -> None:

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from app.bootstrap import _open_store
+from app.bootstrap import _open_store, build
+from app.events import ConversationDeleted
+from app.gate.label import Label
 from app.lanes import StoreLane
+from app.paths import Paths
 from app.vault import changing
 from app.vault import service as service_module
 from app.vault.records import Lock
@@ -165,3 +168,22 @@ async def test_damage_of_a_store_with_a_passphrase_is_called_damage(damaged: Vau
         assert caught.value.code == "store_damaged"
     finally:
         await asyncio.to_thread(lane.close)
+
+
+async def test_the_product_tells_the_window_what_is_gone(paths: Paths) -> None:
+    """As wired: a conversation that its label no longer keeps leaves the list by itself."""
+    product = await asyncio.to_thread(build, paths, exclusive=True)
+    gone: list[ConversationDeleted] = []
+    product.services.bus.subscribe(lambda event: gone.append(event) if isinstance(event, ConversationDeleted) else None)
+
+    async def work() -> int:
+        created = await product.services.chat.create()
+        await product._lane.write(lambda c: c.execute("UPDATE conversations SET updated_at = 1"))
+        await product.services.store.keep_days(Label.INTERNAL, 30)
+        return (await product.services.store.shred([created.id])).removed
+
+    try:
+        assert await asyncio.to_thread(product.run, work()) == 1
+    finally:
+        await asyncio.to_thread(product.close)
+    assert [event.for_good for event in gone] == [True]
