@@ -321,3 +321,24 @@ def test_everything_has_a_name_for_screen_readers(papers: Papers) -> None:
     assert all(widget.accessibleName() for widget in named)
     index = page.review.values.currentIndex()
     assert index.data(Qt.ItemDataRole.AccessibleTextRole) == "Total, 684.50, 48%, needs a look"
+
+
+def test_rules_are_written_as_lines_and_a_wrong_one_changes_nothing(papers: Papers) -> None:
+    papers.page.go("schemas")
+    papers.settle()
+    editor = papers.page.schemas
+    rules = editor.rules
+    assert [line.text() for line in rules.lines] == ["lines.amount + vat = total", "issued ≤ due"]
+    rules.lines[0].setText("lines.amount plus vat")
+    rules.lines[0].editingFinished.emit()
+    assert "is no rule" in rules.fault.text()
+    assert not editor.save.isEnabled()
+    rules.lines[0].setText("lines.amount = total ± 1")
+    rules.lines[0].editingFinished.emit()
+    assert editor.model.schema is not None
+    assert [(rule.parts, rule.tolerance) for rule in editor.model.schema.rules] == [
+        (("lines.amount",), "1"),
+        (("issued", "due"), "0.05"),
+    ]
+    editor.model.undo()
+    assert [line.text() for line in rules.lines] == ["lines.amount + vat = total", "issued ≤ due"]
