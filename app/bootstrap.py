@@ -7,7 +7,7 @@ import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.bus import Bus
 from app.chat.attachments import DocumentTexts
@@ -19,7 +19,6 @@ from app.documents.service import DocumentsService
 from app.extraction.ask import LocalAsker
 from app.extraction.builtin import builtin_schemas
 from app.extraction.extractor import LocalExtractor
-from app.extraction.learning import Lesson, learn
 from app.extraction.schema import Schema
 from app.gate.outside import Outside, reach_outside
 from app.gate.service import GateService
@@ -44,6 +43,9 @@ from app.vault.service import StoreService
 from app.vault.telling import Telling
 from app.vault.vault import Vault
 from engine.errors import StoreError
+
+if TYPE_CHECKING:
+    from app.extraction.learning import Lesson
 
 _log = logging.getLogger(__name__)
 
@@ -225,6 +227,8 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
 
 def _documents(lane: StoreLane, bus: Bus, models: ModelsService, vault: Vault) -> DocumentsService:
     async def teach(schema: Schema) -> Lesson:
+        from app.extraction.learning import learn  # and with it what knows every form of a value
+
         return await lane.read(partial(learn, schema=schema))
 
     extractor = LocalExtractor(models, lambda endpoint: LocalAsker(endpoint, "batch"), teach)

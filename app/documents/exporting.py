@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.documents import taking
 from app.documents.batch_records import BatchFile, FileState
@@ -16,13 +17,14 @@ from app.documents.faults import DocumentError
 from app.documents.kit import Kit
 from app.documents.pool import MarkUp
 from app.documents.review_records import Exported, ExportFormat, ReviewedValue
-from app.extraction.export import writer_for
-from app.extraction.exported import ExportedDocument, Writer, from_review
 from app.extraction.schema import Schema, find_field
 from app.extraction.schema_packing import unpack_schema
 from app.store import batches, documents, extractions
 from app.store.database import Connection
 from engine.errors import GatehouseError, RequestError, StoreError
+
+if TYPE_CHECKING:
+    from app.extraction.exported import ExportedDocument, Writer
 
 _DOUBTFUL, _SURE, _DECIDED = "#d97706", "#2563eb", "#15803d"
 _LABEL_CHARACTERS = 60
@@ -40,7 +42,7 @@ class Exporting:
         for batch_id in batch_ids:
             files += await self._kit.lane.read(partial(batches.files, batch_id=batch_id))
         try:
-            writer = await asyncio.to_thread(writer_for, to, path, schema)
+            writer = await asyncio.to_thread(_writer, to, path, schema)
             values = await self._write(writer, files)
             size_bytes = await asyncio.to_thread(lambda: path.stat().st_size)
         except OSError as error:
@@ -113,7 +115,15 @@ def marks_of(values: Sequence[ReviewedValue], schema: Schema) -> list[MarkUp]:
     return marks
 
 
+def _writer(to: ExportFormat, path: Path, schema: Schema) -> Writer:
+    from app.extraction.export import writer_for  # the formats are imported when something is exported
+
+    return writer_for(to, path, schema)
+
+
 def _reader_of(file: BatchFile) -> Callable[[Connection], ExportedDocument]:
+    from app.extraction.exported import ExportedDocument, from_review
+
     def work(connection: Connection) -> ExportedDocument:
         stored = extractions.load(connection, file.id)
         if stored is None or file.state is not FileState.DONE:

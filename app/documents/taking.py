@@ -11,12 +11,8 @@ from typing import Final
 
 from app.documents.records import Box, Reading, Word
 from app.documents.review_records import BoxText
-from app.extraction.finding import find
-from app.extraction.ground import Source, evidence_of
-from app.extraction.normalise import canonical
 from app.extraction.records import Evidence
 from app.extraction.schema import Field, FieldType, Schema, find_field
-from app.extraction.validate import problems_of
 from app.extraction.view import lines_of
 from app.store import documents
 from app.store.database import Connection
@@ -81,7 +77,14 @@ def target(schema: Schema, name: str) -> Target:
 
 
 def from_text(schema: Schema, name: str, text: str, reading: Reading) -> Taken:
-    """What was typed, by the field's type, with its place if it stands in the document. Raises ``not_of_type``."""
+    """What was typed, by the field's type, with its place if it stands in the document. Raises ``not_of_type``.
+
+    Imports what knows types and places only now: most starts of the product never need it. Blocking.
+    """
+    from app.extraction.ground import Source, evidence_of
+    from app.extraction.normalise import canonical
+    from app.extraction.validate import problems_of
+
     wanted = target(schema, name)
     found = canonical(wanted.type, text, wanted.field.choices)
     if found is None:
@@ -93,7 +96,12 @@ def from_text(schema: Schema, name: str, text: str, reading: Reading) -> Taken:
 
 
 def from_box(schema: Schema, name: str, reading: Reading, page: int, box: Box) -> Taken:
-    """What stands in a box, by the field's type. Raises ``empty_box``, ``not_of_type``."""
+    """What stands in a box, by the field's type. Raises ``empty_box``, ``not_of_type``. Blocking, as ``from_text``."""
+    from app.extraction.finding import find
+    from app.extraction.ground import evidence_of
+    from app.extraction.normalise import canonical
+    from app.extraction.validate import problems_of
+
     wanted = target(schema, name)
     inside = text_in(reading, page, box)
     if not inside.text:

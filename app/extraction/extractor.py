@@ -11,13 +11,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from app.documents.kit import CannotGoOn, Extracted
 from app.documents.records import Reading
 from app.extraction.ask import Asker
-from app.extraction.calibration import Calibration
-from app.extraction.learning import Lesson
 from app.extraction.manifest import ModelIdentity, hash_file, write_manifest
 from app.extraction.records import Example, Extraction
 from app.extraction.schema import Schema
@@ -25,6 +23,10 @@ from app.lanes import CoreThread
 from app.models.records import LoadedModel
 from app.providers.provider import Endpoint
 from engine.errors import GatehouseError, WorkerError
+
+if TYPE_CHECKING:
+    from app.extraction.calibration import Calibration
+    from app.extraction.learning import Lesson
 
 _TRIES: Final = 5
 """Of a file whose question ended with the model's process; after these the file is suspected."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import html
 import json
 import re
 import sys
@@ -194,6 +193,8 @@ def _undo(text: str) -> str:
         if digits is None:
             return _PLAIN.get(match[4], match[4])
         return chr(int(digits, 16)) if int(digits, 16) <= 0x10FFFF else ""
+
+    import html  # its table of entities is large, and the gate seldom opens
 
     undone = html.unescape(unquote_plus(_ESCAPE.sub(plain, text), errors="replace"))
     undone = undone if undone.isascii() else undone.translate(_TAGS)

@@ -5,7 +5,6 @@ Used twice: to hide a found string everywhere it occurs, and to look for it agai
 
 from __future__ import annotations
 
-import html
 import json
 import re
 import unicodedata
@@ -126,4 +125,6 @@ def _numbered(text: str) -> str:
 def _escaped(text: str) -> list[str]:
     """The string as it stands in JSON, in an address, or in a web page."""
     forms = (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], quote(text, safe=""), quote_plus(text))
+    import html  # its table of entities is large, and the gate seldom opens
+
     return [form for form in dict.fromkeys((*forms, html.escape(text))) if form != text]
