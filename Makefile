@@ -7,7 +7,7 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: help setup run test check test-models bench bench-serving bench-gate bench-extraction soak fuzz screenshots doctor clean
+.PHONY: help setup run test check test-models bench bench-serving bench-gate bench-extraction kills soak fuzz screenshots doctor clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -46,6 +46,9 @@ bench-gate: setup ## Measure encryption, zero bytes, redaction and canaries (hal
 
 bench-extraction: setup ## Measure fields of receipts (GATEHOUSE_RECEIPTS names their folder), and renew the table in README.md
 	@$(BIN)/python -m tests.bench.extraction --write
+
+kills: setup ## A batch of 1,000 files under forty kills at random moments, each file done exactly once
+	@$(BIN)/python -m tests.batch_kills 1000 40
 
 soak: setup ## Half an hour of careless clients on one worker, which may lose no memory and no cell
 	@$(BIN)/python -m tests.soak_serving --minutes 30 --sessions 20
