@@ -352,6 +352,7 @@ def test_local_only_says_so_and_can_be_changed_there(qtbot: QtBot, house: House,
 def test_offline_is_refused_and_switched_off_on_the_spot(qtbot: QtBot, house: House, open_letter: Open) -> None:
     page = open_letter()
     page.gate.take_step("online")  # nothing is asked: no harm
+    qtbot.waitUntil(lambda: house.desk.bridge.idle)  # it runs in the core thread, and would undo the next line
     house.gate.offline_ = True
     open_sheet(qtbot, house, page)
     sheet = page.gate.sheet
