@@ -18,7 +18,7 @@ import psutil
 
 from tests.bench.table import Row, markdown
 
-SECTIONS = ("window", "store", "recovery", "lost", "decode", "reading")
+SECTIONS = ("window", "store", "recovery", "lost", "decode", "predicted", "reading")
 GATE_SECTIONS = ("gate_store", "gate_zero", "gate_pii", "gate_canary")
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 GROUPS = {
