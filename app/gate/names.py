@@ -192,7 +192,7 @@ async def _ask(window: str, asker: Asker) -> Mapping[str, Sequence[str]]:
     try:
         return _lists(json.loads(said))
     except ValueError:
-        pass
+        pass  # the answer was cut off in the middle: what is whole of it counts, or smaller windows are asked
     if len(window) <= _SMALLEST_CHARS:
         return _cut_lists(said)
     middle = _break_before(window, len(window) // 2)

@@ -196,9 +196,9 @@ def _warnings(
 ) -> tuple[str, ...]:
     through = sum(not redaction.on for redaction in redactions)
     found = [
-        "Detectors miss things, names above all. What is on the right is exactly what leaves: read it."
+        "Detectors miss things, names above all. What is shown is exactly what leaves: read it."
         if names_sought
-        else "Nobody looked for names: no model is loaded that could. What is on the right leaves as it is.",
+        else "Nobody looked for names: no model is loaded that could. What is shown leaves as it is.",
         "This is confidential." if label is Label.CONFIDENTIAL else "",
         f"{through} found {'string leaves' if through == 1 else 'strings leave'} as they are." if through else "",
         f"{hidden_characters:,} characters in it cannot be seen here; a model reads them." if hidden_characters else "",

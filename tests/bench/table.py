@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
+NO_GOAL = "–"
+"""The goal of a figure that is only told; it is neither met nor missed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One measured figure beside its goal.
@@ -39,7 +43,7 @@ def markdown(rows: Sequence[Row]) -> str:
 def _cells(row: Row) -> tuple[str, str, str, str, str, str, str]:
     ratio = f"{row.ours / row.peer:.2f}" if row.peer else "–"
     peer = f"{_figure(row.peer)} {row.unit}" if row.peer is not None else "–"
-    verdict = "yes" if row.met else "**no**"
+    verdict = "–" if row.goal == NO_GOAL else "yes" if row.met else "**no**"
     measure, note = row.measure.replace("|", "\\|"), row.note.replace("|", "\\|")
     return (measure, f"{_figure(row.ours)} {row.unit}", peer, ratio, row.goal, verdict, note)
 
