@@ -6,7 +6,6 @@ Leaves measuring to the modules beside it and the choice of sections to `__main_
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-
 NO_GOAL = "–"
 """The goal of a figure that is only told; it is neither met nor missed."""
 
