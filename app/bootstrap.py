@@ -13,6 +13,7 @@ from app.bus import Bus
 from app.chat.attachments import DocumentTexts
 from app.chat.service import ChatService
 from app.documents.kit import Kit, MakeAsker
+from app.documents.meaning import Meaning
 from app.documents.pool import ReaderPool
 from app.documents.schema_shelf import SchemaShelf
 from app.documents.service import DocumentsService
@@ -35,6 +36,7 @@ from app.models.recorder import Recorder
 from app.models.service import ModelsService, Serving
 from app.models.shelf import Shelf
 from app.models.stand_ins import usable_endpoints
+from app.models.vectors import VectorWorker
 from app.paths import Paths
 from app.providers.local import LocalProvider
 from app.services import Services
@@ -67,6 +69,8 @@ class Product:
     recorder: Recorder
     provider: LocalProvider
     outside: Outside
+    vectors: VectorWorker
+    meaning: Meaning
     _lane: StoreLane
     _store: StoreService
 
@@ -109,6 +113,8 @@ class Product:
         self._lane.refuse_waiting()
         await self.chat.close()
         await self.documents.close()
+        await self.meaning.close()
+        await self.vectors.close()
         await self.gate.close()
         await self.downloads.close()
         await self.models.close()
@@ -124,6 +130,14 @@ class Elsewhere:
     downloads: Downloads
     bundles: Bundles
     recorder: Recorder
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """What finds passages by their meaning, where a model for vectors is on this machine."""
+
+    vectors: VectorWorker
+    meaning: Meaning
 
 
 def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vault: Vault | None = None) -> Product:
@@ -144,7 +158,7 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
     store = StoreService(vault, lane)
     provider = LocalProvider()
 
-    async def wire() -> tuple[ChatService, GateService, DocumentsService, ModelsService, Elsewhere, Outside]:
+    async def wire() -> tuple[ChatService, GateService, DocumentsService, ModelsService, Elsewhere, Outside, Looking]:
         # In the core thread: what the services create belongs to its loop.
         await _open_store(lane, vault)
         warming: set[asyncio.Task[None]] = set()
@@ -177,8 +191,10 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
             HubService(access, planner, downloads, paths), downloads, Bundles(shelf, bus), Recorder(paths, bus)
         )
         chat = ChatService(lane, bus, models, provider, settings, kept.forget)
-        documents = _documents(lane, bus, models, vault)
-        texts = DocumentTexts(lane, documents, models.expected_n_ctx, _asks(models))
+        looking = _looking(shelf, planner, models, lane)
+        looking.meaning.busy = lambda: chat.busy
+        documents = _documents(lane, bus, models, vault, looking.vectors)
+        texts = DocumentTexts(lane, documents, models.expected_n_ctx, _asks(models), looking.meaning)
         chat.attachments = texts
         store.is_busy = lambda: chat.busy or documents.busy
         store.tell_gone = Telling(bus, kept.forget)
@@ -186,12 +202,13 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
             await chat.recover()
         gate = GateService(lane, bus, chat, models, outside, settings)
         store.at_lock(texts.forget)
+        store.at_lock(looking.meaning.forget)
         store.at_lock(documents.forget)
         store.at_lock(gate.forget)
-        return chat, gate, documents, models, elsewhere, outside
+        return chat, gate, documents, models, elsewhere, outside, looking
 
     try:
-        chat, gate, documents, models, elsewhere, outside = core.submit(wire()).result()
+        chat, gate, documents, models, elsewhere, outside, looking = core.submit(wire()).result()
     except BaseException:
         core.stop()
         lane.close()
@@ -220,12 +237,22 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
         elsewhere.recorder,
         provider,
         outside,
+        looking.vectors,
+        looking.meaning,
         lane,
         store,
     )
 
 
-def _documents(lane: StoreLane, bus: Bus, models: ModelsService, vault: Vault) -> DocumentsService:
+def _looking(shelf: Shelf, planner: Planner, models: ModelsService, lane: StoreLane) -> Looking:
+    vectors = VectorWorker(shelf, planner, models.loaded)
+    models.make_room = vectors.make_room
+    return Looking(vectors, Meaning(lane, vectors))
+
+
+def _documents(
+    lane: StoreLane, bus: Bus, models: ModelsService, vault: Vault, vectors: VectorWorker
+) -> DocumentsService:
     async def teach(schema: Schema) -> Lesson:
         from app.extraction.learning import learn  # and with it what knows every form of a value
 
@@ -233,7 +260,9 @@ def _documents(lane: StoreLane, bus: Bus, models: ModelsService, vault: Vault) -
 
     extractor = LocalExtractor(models, lambda endpoint: LocalAsker(endpoint, "batch"), teach)
     kit = Kit(lane, bus, ReaderPool(), extractor, vault.lasting("results") or b"")
-    return DocumentsService(kit, SchemaShelf(lane, bus, builtin_schemas), _asks(models), models.expected_n_ctx)
+    return DocumentsService(
+        kit, SchemaShelf(lane, bus, builtin_schemas), _asks(models), models.expected_n_ctx, vectors.outlook
+    )
 
 
 def _asks(models: ModelsService) -> MakeAsker:

@@ -8,7 +8,7 @@ document is framed as data. Attaching and reading are ``app.documents.attaching`
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
@@ -44,8 +44,13 @@ class Attached(Protocol):
         """Raises ``GatehouseError`` when one cannot be used."""
 
 
-Embed = Callable[[Sequence[str]], Awaitable[tuple[str, Sequence[bytes]] | None]]
-"""Texts to the name of a model and unit vectors; ``None`` where no embedding model is loaded."""
+class Near(Protocol):
+    """What is needed of ``app.documents.meaning``."""
+
+    def learn(self, document_ids: Sequence[str]) -> None: ...
+
+    async def nearest(self, document_ids: Sequence[str], question: str, limit: int) -> Sequence[Passage]:
+        """Empty where no model makes vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +77,13 @@ class DocumentTexts:
         attached: Attached,
         expected_n_ctx: Callable[[], int],
         make_asker: MakeAsker,
-        embed: Embed | None = None,
+        meaning: Near | None = None,
     ) -> None:
         self._lane = lane
         self._attached = attached
         self._expected_n_ctx = expected_n_ctx
         self._make_asker = make_asker
-        self._embed = embed
+        self._meaning = meaning
         self._blocks: OrderedDict[str, tuple[Block, ...]] = OrderedDict()
         self._covered: dict[tuple[str, str], Covered] = {}
 
@@ -99,7 +104,7 @@ class DocumentTexts:
         elif asks_about_all(question) and not draft:
             return await self._covered_texts(conversation_id, sources, question, room)
         else:
-            chosen = await self._passages(sources, question, room)
+            chosen = await self._passages(sources, question, room, typing=bool(draft))
         numbers = await self._numbers(conversation_id, chosen, keep=not draft)
         return tuple(
             AttachedText(
@@ -124,14 +129,17 @@ class DocumentTexts:
         return Source(document_id, one.name, one.label, self._blocks[document_id])
 
     async def _passages(
-        self, sources: Sequence[Source], question: str, room: int
+        self, sources: Sequence[Source], question: str, room: int, *, typing: bool
     ) -> list[tuple[Source, tuple[Block, ...], str]]:
         """The blocks around the passages that fit the question best, as many as there is room for."""
         ids = [source.document_id for source in sources]
-        found = list(
-            await self._lane.read(lambda connection: passages.by_words(connection, ids, question, _MOST_PASSAGES))
-        )
-        found = _interleaved(found, await self._by_meaning(ids, question))[:_MOST_PASSAGES]
+        found = await self._lane.read(partial(_by_words, ids=ids, question=question))
+        if self._meaning is not None:
+            if typing:  # only measured; but what will be asked for can be made ready
+                self._meaning.learn(ids)
+            else:
+                near = await self._meaning.nearest(ids, question, _MOST_PASSAGES)
+                found = _fused(found, near)[:_MOST_PASSAGES]
         chosen: dict[str, set[Block]] = {source.document_id: set() for source in sources}
         blocks = {source.document_id: source.blocks for source in sources}
         size = 0
@@ -151,26 +159,6 @@ class DocumentTexts:
             for source in sources
             if chosen[source.document_id]
         ]
-
-    async def _by_meaning(self, ids: Sequence[str], question: str) -> Sequence[Passage]:
-        """By vectors, where an embedding model is loaded; passages that it has not seen are shown to it first."""
-        if self._embed is None:
-            return ()
-        asked = await self._embed([question])
-        if asked is None:
-            return ()
-        model, (vector,) = asked
-        unseen = await self._lane.read(lambda connection: passages.without_vectors(connection, ids, model))
-        for start in range(0, len(unseen), 64):
-            part = unseen[start : start + 64]
-            made = await self._embed([passage.text for passage in part])
-            if made is None or made[0] != model:
-                return ()
-            pairs = [(passage.seq, vector) for passage, vector in zip(part, made[1], strict=True)]
-            await self._lane.write(partial(passages.add_vectors, model=model, vectors=pairs))
-        return await self._lane.read(
-            lambda connection: passages.by_vector(connection, ids, model, vector, _MOST_PASSAGES)
-        )
 
     async def _covered_texts(
         self, conversation_id: str, sources: Sequence[Source], question: str, room: int
@@ -251,11 +239,20 @@ def _harmless(text: str) -> str:
     return text.replace("</document", "< /document").replace("<document", "< document")
 
 
-def _interleaved(one: Sequence[Passage], other: Sequence[Passage]) -> list[Passage]:
-    """Both orders by their ranks, each passage once. Source: reciprocal rank fusion, Cormack et al. 2009, k = 60."""
+def _by_words(connection: Connection, ids: Sequence[str], question: str) -> Sequence[Passage]:
+    return passages.by_words(connection, ids, question, _MOST_PASSAGES)
+
+
+def _fused(one: Sequence[Passage], other: Sequence[Passage]) -> list[Passage]:
+    """Both orders by their ranks, each passage once.
+
+    The best of each stands first: among few passages nearly all are in both orders, and what only one of them knows
+    would come last. Source: reciprocal rank fusion, Cormack et al. 2009, k = 60.
+    """
     scores: dict[int, float] = {}
     by_seq = {passage.seq: passage for passage in (*one, *other)}
     for order in (one, other):
         for rank, passage in enumerate(order, 1):
             scores[passage.seq] = scores.get(passage.seq, 0.0) + 1 / (60 + rank)
-    return [by_seq[seq] for seq in sorted(scores, key=lambda seq: (-scores[seq], seq))]
+    best = {order[0].seq for order in (one, other) if order}
+    return [by_seq[seq] for seq in sorted(scores, key=lambda seq: (seq not in best, -scores[seq], seq))]

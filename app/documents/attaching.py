@@ -10,7 +10,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,11 +35,18 @@ ANSWER_SHARE = 0.25
 _BUG = "Something in Gatehouse went wrong with this file; the log has the details."
 
 
+Outlook = Callable[[], Awaitable[str]]
+"""How passages of long documents are looked up, in a sentence; empty where there is nothing to say."""
+
+
 class Attaching:
     """The part of ``DocumentsApi`` that puts documents into conversations."""
 
-    def __init__(self, kit: Kit, expected_n_ctx: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, kit: Kit, expected_n_ctx: Callable[[], int] | None = None, outlook: Outlook | None = None
+    ) -> None:
         self._expected_n_ctx = expected_n_ctx
+        self._outlook = outlook
         self._kit = kit
         self._reading: dict[str, asyncio.Task[None]] = {}
 
@@ -78,7 +85,8 @@ class Attaching:
             return items
         sizes = [item.tokens for item in items if item.tokens is not None]
         whole = sum(sizes) * _CAUTION <= self._expected_n_ctx() * (1 - ANSWER_SHARE)
-        return tuple(replace(item, whole=whole if item.tokens is not None else None) for item in items)
+        how = await self._outlook() if self._outlook is not None and sizes and not whole else ""
+        return tuple(replace(item, whole=whole, looked_up=how) if item.tokens is not None else item for item in items)
 
     async def detach(self, attachment_id: str) -> None:
         task = self._reading.pop(attachment_id, None)

@@ -169,6 +169,8 @@ class AttachedDocument:
     """Of the whole text, roughly; ``None`` until it was read."""
     whole: bool | None = None
     """Whether its whole text fits; else passages are looked up for each question."""
+    looked_up: str = ""
+    """How they are, in a sentence, where a model for vectors is on this machine."""
     label: Label = DEFAULT_LABEL
     sentence: str = ""
     """Why it cannot be used, when it failed."""

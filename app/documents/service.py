@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.documents.announcing import Announcer
-from app.documents.attaching import Attaching
+from app.documents.attaching import Attaching, Outlook
 from app.documents.batches import Batches
 from app.documents.exporting import Exporting
 from app.documents.kit import Kit, MakeAsker
@@ -26,12 +26,13 @@ class DocumentsService(Batches, Reviews, Schemas, Attaching, Exporting):
         shelf: SchemaShelf,
         make_asker: MakeAsker,
         expected_n_ctx: Callable[[], int] | None = None,
+        outlook: Outlook | None = None,
     ) -> None:
         announcer = Announcer(kit.lane, kit.bus)
         Batches.__init__(self, kit, shelf, announcer)
         Reviews.__init__(self, kit, announcer)
         Schemas.__init__(self, kit, shelf, make_asker)
-        Attaching.__init__(self, kit, expected_n_ctx)
+        Attaching.__init__(self, kit, expected_n_ctx, outlook)
         Exporting.__init__(self, kit)
 
     async def start(self) -> None:

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.models.records import ModelCard
 from app.paths import Paths
 from engine.fit.plan import Misfit, Plan, Wish
 from engine.hardware.profile import DeviceKind, Machine
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A model that stays where it is while another is planned."""
+
+    plan: Plan
+    loaded: bool
+    """Else it is still on its way, and none of its memory is taken yet."""
+
+    @property
+    def host_bytes(self) -> int:
+        """Main memory that looks free and is not for the other: all of it, or the pages of a mapped file."""
+        on_host = [device for device in self.plan.devices if device.kind is DeviceKind.CPU]
+        if not self.loaded:
+            return sum(device.needed_bytes for device in on_host)
+        return sum(device.weights_bytes for device in on_host) if self.plan.load_mode == "mmap" else 0
 
 
 class Planner:
@@ -40,12 +58,17 @@ class Planner:
         """``loaded`` ends before the new plan begins. Raises ``ModelFileError`` for a file that cannot be a model."""
         return await self.plan_file(card.path, wish, loaded)
 
-    async def plan_file(self, path: Path, wish: Wish, loaded: Plan | None = None) -> Plan | Misfit:
-        """The same for any file, also for one that holds a header and nothing else."""
+    async def plan_file(
+        self, path: Path, wish: Wish, loaded: Plan | None = None, beside: Beside | None = None
+    ) -> Plan | Misfit:
+        """The same for any file, also for one that holds a header and nothing else. ``beside`` stays loaded."""
         stand_ins = self._stand_ins()
         look = self._has_cards is not False or bool(stand_ins)
         machine = await asyncio.to_thread(_detect, self._paths, stand_ins, slow=False, cards=look)
         self._has_cards = bool(machine.gpus)
+        if beside is not None:
+            free = max(0, machine.memory.available_bytes - beside.host_bytes)
+            machine = replace(machine, memory=replace(machine.memory, available_bytes=free))
         return await asyncio.to_thread(_fit, self._paths, path, wish, machine, loaded, stand_ins)
 
 

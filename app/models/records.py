@@ -8,6 +8,7 @@ from typing import Literal
 
 from app.models.fitness import UNKNOWN, Fitness
 from engine.fit.plan import Misfit, Plan, Wish
+from engine.gguf.header import Output
 from engine.hub.repository import RemoteModel
 from engine.worker.spec import WorkerState
 
@@ -38,6 +39,8 @@ class ModelCard:
     holder: str = ""
     """The other program that holds it (``LM Studio``, ``Ollama``): used in place, never written to."""
     n_layer: int = 0
+    output: Output = "text"
+    """What it makes of a text: an answer, one vector, or a score. Only the first kind chats."""
     fitness: Fitness = UNKNOWN
     """At a glance; a plan says it exactly."""
 

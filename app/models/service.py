@@ -101,6 +101,8 @@ class ModelsService:
         self._waking = asyncio.Lock()
         self._news = asyncio.Event()
         self._closed = False
+        self.make_room: Callable[[], Awaitable[None]] | None = None
+        """Called before a model is planned: what only helps gives its memory back."""
 
     async def start(self) -> None:
         """Load the model of last time, or the built-in one. A failure becomes a notice."""
@@ -284,6 +286,8 @@ class ModelsService:
         self._announce()
         refused: LoadedModel | None = None
         try:
+            if self.make_room is not None:
+                await self.make_room()
             plan = await self._planner.plan(await self._usable(model_id), wish, self._present_plan())
             if isinstance(plan, Plan):
                 return Target(model_id, wish, plan)
@@ -375,7 +379,7 @@ class ModelsService:
             _log.warning("The model used last could not be remembered: %s", error.strerror)
 
     async def _choose(self, model_id: str | None) -> str | None:
-        cards = [card for card in await self._shelf.cards() if not card.fault]
+        cards = [card for card in await self._shelf.cards() if not card.fault and card.output == "text"]
         usable = tuple(card.id for card in cards)
         built_in = tuple(card.id for card in cards if card.built_in)
         return choose_model(model_id, self._settings.values.last_model_id, usable, built_in)

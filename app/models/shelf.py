@@ -92,4 +92,5 @@ def _card(model: LocalModel) -> ModelCard:
         fault=model.fault,
         holder=model.holder,
         n_layer=facts.n_layer if facts else 0,
+        output=facts.output if facts else "text",
     )

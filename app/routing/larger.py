@@ -11,9 +11,6 @@ from engine.fit.plan import Misfit, Plan, Wish
 
 _LARGER_BY = 1.2
 """So much larger, at least: other quantizations of the same model are not a larger model."""
-_NO_CHAT = frozenset(
-    {"bert", "nomic-bert", "jina-bert-v2", "t5", "t5encoder", "clip", "gemma-embedding", "modern-bert"}
-)
 _TRIED_AT_MOST = 4
 """Plans are exact, and each opens a file."""
 
@@ -50,7 +47,7 @@ def candidates(cards: Sequence[ModelCard], than: ModelCard | None) -> list[Model
         card
         for card in cards
         if not card.fault
-        and card.architecture not in _NO_CHAT
+        and card.output == "text"
         and card.fitness.verdict != "too_large"
         and (than is None or card.id != than.id)
         and _size(card) > least

@@ -32,7 +32,11 @@ class Passage:
 
 
 def replace(connection: Connection, document_id: str, passages: Iterable[tuple[int, int, int, str]]) -> None:
-    """Write a document's passages (page, start, end, text) in place of earlier ones."""
+    """Write a document's passages (page, start, end, text) in place of others; the same keep their vectors."""
+    passages = tuple(passages)
+    kept = tuple((one.page, one.start, one.end, one.text) for one in of_document(connection, document_id))
+    if kept == passages:
+        return
     connection.execute("DELETE FROM passages WHERE document_id = ?", (document_id,))
     connection.executemany(
         "INSERT INTO passages (document_id, page, start, stop, text) VALUES (?, ?, ?, ?, ?)",
@@ -72,21 +76,25 @@ def any_of(words: str) -> str | None:
 
 
 def add_vectors(connection: Connection, model: str, vectors: Iterable[tuple[int, bytes]]) -> None:
-    """``vectors``: a passage's number and its unit vector as little-endian 32-bit floats."""
+    """``vectors``: a passage's number and its unit vector as little-endian 32-bit floats. What is gone is left out."""
     connection.executemany(
-        "INSERT OR REPLACE INTO passage_vectors (passage, model, vector) VALUES (?, ?, ?)",
+        "INSERT OR REPLACE INTO passage_vectors (passage, model, vector)"
+        " SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM passages WHERE seq = ?1)",
         [(passage, model, vector) for passage, vector in vectors],
     )
 
 
-def without_vectors(connection: Connection, document_ids: Sequence[str], model: str) -> tuple[Passage, ...]:
-    """Passages that this model has not seen."""
+def without_vectors(
+    connection: Connection, document_ids: Sequence[str], model: str, limit: int = -1
+) -> tuple[Passage, ...]:
+    """Passages that this model has not seen, at most ``limit`` of them."""
     marks = ", ".join("?" * len(document_ids))
     rows = connection.execute(
         "SELECT seq, document_id, page, start, stop, text FROM passages AS p"  # noqa: S608 - marks only
         f" WHERE document_id IN ({marks})"
-        " AND NOT EXISTS (SELECT 1 FROM passage_vectors AS v WHERE v.passage = p.seq AND v.model = ?) ORDER BY seq",
-        (*document_ids, model),
+        " AND NOT EXISTS (SELECT 1 FROM passage_vectors AS v WHERE v.passage = p.seq AND v.model = ?) ORDER BY seq"
+        " LIMIT ?",
+        (*document_ids, model, limit),
     )
     return tuple(Passage(*row) for row in rows)
 

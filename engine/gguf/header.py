@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from engine.gguf.faults import damaged, not_a_model, unsupported
 from engine.gguf.quants import FILE_TYPE_LABELS
@@ -21,6 +22,13 @@ EXPERT_LIMIT = 1_024
 _COUNT_LIMIT = 2**31 - 1
 _FACT_LENGTH = 200
 """Characters of a name or licence that are worth showing."""
+_POOLING_NONE, _POOLING_RANK = 0, 4
+"""Source: ``enum llama_pooling_type`` in llama.h."""
+_DIFFUSION = frozenset({"dream", "llada", "llada-moe", "rnd1"})
+"""They look ahead and write all the same. Source: ``llm_arch_is_diffusion`` in llama-arch.cpp."""
+
+Output = Literal["text", "vectors", "scores"]
+"""What a model makes of a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +129,16 @@ class Header:
         if count < 1:
             raise damaged(self.path, "its embedding length is 0")
         return count
+
+    @property
+    def output(self) -> Output:
+        """Text, or one row of a whole text, as ``engine.llama.pooling`` finds it in the loaded model."""
+        stated = self.metadata.get(f"{self.architecture}.pooling_type")
+        if isinstance(stated, int) and stated != _POOLING_NONE:
+            return "scores" if stated == _POOLING_RANK else "vectors"
+        looks_ahead = self.metadata.get(f"{self.architecture}.attention.causal") is False
+        encodes = looks_ahead or self.architecture == "t5encoder"
+        return "vectors" if encodes and self.architecture not in _DIFFUSION else "text"
 
     @property
     def n_expert(self) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import ModelFileError
-from engine.gguf.header import Header
+from engine.gguf.header import Header, Output
 from engine.gguf.split import display_name, is_shard, model_stem, read_model, shard_number
 from engine.hub.found import FoundModel
 from engine.records import RecordFault, from_plain, read_object, to_plain
@@ -23,7 +23,7 @@ from engine.records import RecordFault, from_plain, read_object, to_plain
 _FILE_LIMIT = 5_000
 """GGUF files looked at in all folders together; a person who points at a whole disk still gets an answer."""
 _DEPTH_LIMIT = 6
-_CACHE_VERSION = 3
+_CACHE_VERSION = 4
 _CACHE_LIMIT_BYTES = 16 * 1024 * 1024
 _PASSING_FAULTS = {"unreadable", "shard_missing"}
 """Faults that may go without the file changing, and so are not remembered."""
@@ -45,6 +45,7 @@ class ModelFacts:
     size_label: str | None
     has_chat_template: bool
     fingerprint: str
+    output: Output = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +227,7 @@ def collect_facts(header: Header) -> ModelFacts:
         size_label=header.size_label,
         has_chat_template=header.chat_template is not None,
         fingerprint=header.fingerprint,
+        output=header.output,
     )
 
 

@@ -133,6 +133,7 @@ class AttachmentChip(QFrame):
         self.password.setEchoMode(QLineEdit.EchoMode.Password)
         self.password.setPlaceholderText(self.tr("Password"))
         self.password.setFixedWidth(120)
+        self.password.setProperty("kind", "compact")
         self.password.returnPressed.connect(self._unlock)
         self.tag = button("", self._choose_label, "status")
         self.tag.setFont(themes.fonts.caption)
@@ -192,7 +193,7 @@ class AttachmentChip(QFrame):
                 "%1", size
             )
         why = self.tr("Too long for the model's context%1: the passages that fit a question go with it.")
-        return f"{pages} · {self.tr('passages')}", why.replace("%1", size)
+        return f"{pages} · {self.tr('passages')}", f"{why.replace('%1', size)}\n{item.looked_up}".strip()
 
     def _draw(self) -> None:
         if self.item is not None:

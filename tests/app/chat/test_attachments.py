@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from app.chat.records import Message, MessageStatus
 from app.documents.attaching import Attaching, cited_numbers
 from app.documents.blocks import blocks_of
 from app.documents.kit import Kit
+from app.documents.meaning import Meaning
 from app.documents.pool import ReaderPool
 from app.documents.records import Reading
 from app.documents.review_records import AttachmentState
@@ -26,6 +28,7 @@ from app.events import AttachmentChanged
 from app.extraction.ask import Question, Reply
 from app.gate.label import GateMode, Label
 from app.lanes import StoreLane
+from app.models.vectors import Vectors
 from app.store import conversations, documents, messages
 from engine.errors import GatehouseError
 from tests.app.documents.batch_kit import Heard, RegexExtractor
@@ -162,6 +165,43 @@ async def test_long_document_gives_the_passages_that_matter(lane: StoreLane, poo
     assert 'parts="some"' in text.text
     assert len(text.text) < 2048 * 3 < text.whole_characters
     assert room.model.asked == []
+
+
+class Synonyms:
+    """A model for vectors that knows one thing: a porter is a concierge."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.there = True
+
+    async def embed(self, texts: Sequence[str], purpose: str) -> Vectors | None:
+        if not self.there:
+            return None
+        self.seen += texts
+        alike = [any(word in text for word in ("porter", "concierge")) for text in texts]
+        return Vectors("synonyms/1", tuple(struct.pack("<2f", float(one), float(not one)) for one in alike))
+
+
+async def test_passages_are_found_by_meaning_where_words_differ(
+    lane: StoreLane, pool: ReaderPool, tmp_path: Path
+) -> None:
+    room, model = Room(lane, pool, 2048), Synonyms()
+    room.texts._meaning = meaning = Meaning(lane, model)
+    await room.attach(_long(tmp_path))
+    question = "What does the concierge of chair 17 have?"
+    (text,) = await room.asked(question)
+    assert "The keys are with the porter." in text.text, "by meaning"
+    assert "Item 17: a chair" in text.text, "by words, in the same prompt"
+    passages_seen = [seen for seen in model.seen if "Item" in seen or "porter" in seen]
+    assert len(passages_seen) == len(set(passages_seen)) > 8, "each is shown to the model once"
+    (again,) = await room.asked("Anything else about the concierge?")
+    assert "porter" in again.text
+    assert [seen for seen in model.seen if "Item" in seen or "porter" in seen] == passages_seen
+    model.there = False
+    (text,) = await room.asked("Tell me about the concierge of chair 17")
+    assert "Item 17: a chair" in text.text
+    assert "porter" not in text.text
+    await meaning.close()
 
 
 async def test_question_about_all_is_asked_of_every_part(lane: StoreLane, pool: ReaderPool, tmp_path: Path) -> None:

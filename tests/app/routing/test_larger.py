@@ -22,7 +22,7 @@ def _card(name: str, billions: float, **changes: object) -> ModelCard:
 
 SMALL, OTHER, LARGE = _card("small", 1.0), _card("small-q8", 1.05, size_bytes=2 << 30), _card("large", 7)
 HUGE = _card("huge", 70, fitness=Fitness("too_large", "Needs 40 GB."))
-VECTORS, BROKEN = _card("vectors", 9, architecture="bert"), _card("broken", 9, fault="Cut off.")
+VECTORS, BROKEN = _card("vectors", 9, output="vectors"), _card("broken", 9, fault="Cut off.")
 ALL = (SMALL, OTHER, LARGE, HUGE, VECTORS, BROKEN)
 
 
