@@ -109,12 +109,6 @@ def check_archive(members: list[zipfile.ZipInfo], size_bytes: int) -> None:
 
 
 def _old_office(data: bytes) -> DocumentError:
-    if "EncryptedPackage".encode("utf-16-le") in data:
-        return DocumentError(
-            "unsupported_kind",
-            "The office file is encrypted with a password; encrypted office files are not read.",
-            "Open it with its program and save it without a password, or as a PDF.",
-        )
     what = "an Outlook message" if "__substg1.0_".encode("utf-16-le") in data else "an office file of before 2007"
     wanted = "EML" if "Outlook" in what else "DOCX, XLSX, PPTX or PDF"
     return DocumentError("unsupported_kind", f"The file is {what}, which is not read.", f"Save it as {wanted}.")

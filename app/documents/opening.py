@@ -3,6 +3,7 @@ mails only never loads a recogniser."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from app.documents.draft import Document
@@ -10,6 +11,7 @@ from app.documents.faults import DocumentError
 from app.documents.identify import identify
 from app.documents.records import DocumentKind
 from app.documents.source import Source, load
+from app.documents.unlocking import is_locked_office, unlocked
 from app.documents.words import WordsDocument, words_beside
 
 _MAX_DEPTH: Final = 3
@@ -22,6 +24,11 @@ def open_document(source: Source, password: str | None = None, *, as_words: bool
     if as_words:
         path = words_beside(source.path) if source.path else None
         return WordsDocument(source if path is None or path == source.path else load(path))
+    if is_locked_office(source.data):
+        data = unlocked(source.data, password)
+        document = _open(replace(source, data=data), identify(data, source.name), password, depth)
+        document.encrypted = True
+        return document
     return _open(source, identify(source.data, source.name), password, depth)
 
 

@@ -34,6 +34,7 @@ _LIBRARIES: Final = (
     "python-docx",
     "openpyxl",
     "python-pptx",
+    "msoffcrypto-tool",
     "selectolax",
     "rapidfuzz",
     "dateparser",

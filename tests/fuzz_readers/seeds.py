@@ -9,6 +9,7 @@ from typing import Final
 import docx
 import openpyxl
 import pptx
+from msoffcrypto.format.ooxml import OOXMLFile
 from PIL import Image
 
 from tests.app.documents.made_files import INVOICE, PdfPage, pdf, picture, png
@@ -18,6 +19,7 @@ WEIGHTS: Final = {
     "form.pdf": 15,
     "locked.pdf": 5,
     "letter.docx": 12,
+    "locked.docx": 2,
     "sheet.xlsx": 12,
     "slides.pptx": 6,
     "page.html": 8,
@@ -42,6 +44,7 @@ def make_seeds() -> dict[str, bytes]:
         "form.pdf": _form(),
         "locked.pdf": pdf(INVOICE, password="x"),
         "letter.docx": _docx(),
+        "locked.docx": _locked(_docx(), "x"),
         "sheet.xlsx": _xlsx(),
         "slides.pptx": _pptx(),
         "page.html": _HTML.encode(),
@@ -108,4 +111,10 @@ def _mail() -> bytes:
 def _as(image: Image.Image, name: str) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, name)
+    return buffer.getvalue()
+
+
+def _locked(data: bytes, password: str) -> bytes:
+    buffer = io.BytesIO()
+    OOXMLFile(io.BytesIO(data)).encrypt(password, buffer)
     return buffer.getvalue()

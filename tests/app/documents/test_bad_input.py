@@ -11,7 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import docx
+import openpyxl
 import pytest
+from msoffcrypto.format.ooxml import OOXMLFile
 from PIL import Image
 
 from app.documents.faults import DocumentError
@@ -55,7 +58,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "cut.pptx": (lambda: zip_of(ppt__presentation_xml=os.urandom(3000))[:2000], "damaged"),
     "archive.zip": (lambda: zip_of(readme_txt=b"hello"), "unsupported_kind"),
     "old.doc": (lambda: old_office("WordDocument"), "unsupported_kind"),
-    "locked.docx": (lambda: old_office("EncryptedPackage"), "unsupported_kind"),
+    "locked.docx": (lambda: old_office("EncryptedPackage"), "password_needed"),
     "letter.msg": (lambda: old_office("__substg1.0_0037001F"), "unsupported_kind"),
 }
 
@@ -111,6 +114,61 @@ async def test_an_encrypted_pdf_asks_for_its_password(pool: ReaderPool, tmp_path
     reading = await pool.read(path, "geheim")
     assert reading.password
     assert "35.66" in reading.text
+
+
+async def test_an_office_file_with_a_password_asks_for_it(pool: ReaderPool, tmp_path: Path) -> None:
+    for name, make in (("letter.docx", _letter), ("book.xlsx", _book)):
+        path = tmp_path / name
+        path.write_bytes(locked(make(), "sésame"))
+        for password, code in ((None, "password_needed"), ("other", "wrong_password")):
+            with pytest.raises(DocumentError) as caught:
+                await pool.read(path, password)
+            assert caught.value.code == code
+        reading = await pool.read(path, "sésame")
+        assert reading.password
+        assert reading.kind.value == name.split(".")[1]
+        assert "35.66" in reading.text
+        assert await pool.render(path, 1, 100, "sésame", sha256=reading.sha256)
+    path = tmp_path / "mark.docx"
+    path.write_bytes(old_office("EncryptedPackage"))
+    with pytest.raises(DocumentError) as caught:
+        await pool.read(path, "x")
+    assert caught.value.code == "damaged"
+
+
+async def test_a_wrong_name_and_an_empty_page_change_nothing(pool: ReaderPool, tmp_path: Path) -> None:
+    path = tmp_path / "invoice.xlsx"
+    path.write_bytes(pdf(PdfPage(), INVOICE))
+    reading = await pool.read(path)
+    assert reading.kind.value == "pdf"
+    assert [len(page.words) > 0 for page in reading.pages] == [False, True]
+    path.write_bytes(pdf(PdfPage()))
+    reading = await pool.read(path)
+    assert reading.notes == ("Page 1 is empty.",)
+
+
+def _letter() -> bytes:
+    made = docx.Document()
+    made.add_paragraph("Total 35.66")
+    return _saved(made)
+
+
+def _book() -> bytes:
+    made = openpyxl.Workbook()
+    made.worksheets[0]["A1"] = "Total 35.66"
+    return _saved(made)
+
+
+def _saved(document: Any) -> bytes:
+    buffer = io.BytesIO()
+    document.save(buffer)
+    return buffer.getvalue()
+
+
+def locked(data: bytes, password: str) -> bytes:
+    buffer = io.BytesIO()
+    OOXMLFile(io.BytesIO(data)).encrypt(password, buffer)
+    return buffer.getvalue()
 
 
 def flood() -> bytes:
