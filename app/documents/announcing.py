@@ -25,6 +25,7 @@ class Announcer:
         self._bus = bus
         self._paces: dict[str, Pace] = {}
         self._waits_for: dict[str, str] = {}
+        self._watch_faults: dict[str, str] = {}
         self._due: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -38,6 +39,12 @@ class Announcer:
             self._waits_for[batch_id] = sentence
             self.note(batch_id)
 
+    def watch_fault(self, batch_id: str, sentence: str) -> None:
+        """Say why a watched folder cannot be looked into; an empty sentence takes it back."""
+        if self._watch_faults.get(batch_id, "") != sentence:
+            self._watch_faults[batch_id] = sentence
+            self.note(batch_id)
+
     def dressed(self, batch: Batch) -> Batch:
         """``batch`` with pace and reasons."""
         pace = self.pace(batch.id)
@@ -48,6 +55,7 @@ class Announcer:
             file_s=pace.file_s,
             left_s=pace.left_s(left) if running else None,
             waits_for=self._waits_for.get(batch.id, "") if running else "",
+            watch_fault=self._watch_faults.get(batch.id, "") if batch.watched else "",
         )
 
     def tell(self, batch: Batch) -> None:

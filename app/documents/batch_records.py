@@ -101,6 +101,8 @@ class Batch:
     """Why files failed, the most frequent reason first."""
     waits_for: str = ""
     """A sentence when the batch cannot go on by itself: no model, a chat comes first."""
+    watch_fault: str = ""
+    """A sentence when a watched folder cannot be looked into."""
 
 
 @dataclass(frozen=True, slots=True)

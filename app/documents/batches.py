@@ -36,7 +36,7 @@ class Batches:
         self._schemas = schemas
         self._announcer = announcer
         self._runner = Runner(kit, self._announcer)
-        self._watch = Watch(self._join)
+        self._watch = Watch(self._join, tell=announcer.watch_fault)
         self._unsubscribe = kit.bus.subscribe(self._listen)
 
     async def start(self) -> None:

@@ -24,9 +24,16 @@ Sizes = Mapping[Path, tuple[int, int]]
 class Watch:
     """One task for all watched folders; none while nothing is watched."""
 
-    def __init__(self, join: Callable[[str, Sequence[Found]], Awaitable[None]], every_s: float = EVERY_S) -> None:
-        """``join`` is told a batch and the files that lie in its folders and have stopped growing."""
+    def __init__(
+        self,
+        join: Callable[[str, Sequence[Found]], Awaitable[None]],
+        every_s: float = EVERY_S,
+        tell: Callable[[str, str], None] = lambda _batch_id, _sentence: None,
+    ) -> None:
+        """``join`` is told a batch and the files that lie in its folders and have stopped growing; ``tell`` a batch
+        and why a folder of it cannot be looked into, which is nothing once it can."""
         self._join = join
+        self._tell = tell
         self._every_s = every_s
         self._watched: tuple[tuple[str, Path, bool], ...] = ()
         self._seen: dict[tuple[str, Path], Sizes] = {}
@@ -68,8 +75,11 @@ class Watch:
                 await self._join(batch_id, new)
                 handed.update(one.path for one in new)
         except GatehouseError as error:
-            _log.warning("The folder %s was not looked into: %s", folder, error)
+            _log.info("A watched folder was not looked into: %s", error.code)
+            gone = f"{folder} is not there at the moment. It is looked for every few seconds."
+            self._tell(batch_id, gone if error.code == "file_missing" else error.sentence)
             return
+        self._tell(batch_id, "")
         self._seen[batch_id, folder] = {file.path: (file.size_bytes, file.modified_ns) for file in found}
 
 

@@ -75,6 +75,10 @@ def _slips(folder: Path, count: int) -> Path:
     return folder
 
 
+def _watch_fails(words: str) -> object:
+    return lambda event: isinstance(event, BatchChanged) and words in event.batch.watch_fault
+
+
 def _is(file_name: str, state: FileState) -> object:
     def wanted(event: Event) -> bool:
         return isinstance(event, FileChanged) and event.file.name == file_name and event.file.state is state
@@ -262,9 +266,20 @@ async def test_watched_folder_feeds_its_batch(lane: StoreLane, pool: ReaderPool,
         house.heard.forget()
         (folder / "later.txt").write_text("Late Shop\nTotal: 9.00\n")
         await house.heard.until(_is("later.txt", FileState.DONE))  # type: ignore[arg-type]
+    folder.rename(tmp_path / "away")  # while nobody runs
+    async with open_house(lane, pool) as house:  # a restart watches on
+        house.batches._watch._every_s = 0.05
+        await house.heard.until(_watch_fails("is not there"))  # type: ignore[arg-type]
+        (tmp_path / "away").rename(folder)
+        (folder / "last.txt").write_text("Last Shop\nTotal: 7.00\n")
+        await house.heard.until(_is("last.txt", FileState.DONE))  # type: ignore[arg-type]
+        assert [len(await house.batches.files(batch.id)), len(set(house.extractor.asked))] == [3, 1], "each file once"
+        (listed,) = await house.batches.batches()
+        assert (listed.watched, listed.watch_fault) == ((folder,), "")
         await house.batches.watch(batch.id, folder, watching=False)
         (listed,) = await house.batches.batches()
         assert listed.watched == ()
+        assert house.batches._watch._watched == ()
 
 
 async def test_removed_batch_comes_back_until_the_next_start(lane: StoreLane, pool: ReaderPool, tmp_path: Path) -> None:
