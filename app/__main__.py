@@ -1,4 +1,4 @@
-"""The entry: ``gatehouse`` opens the window, ``gatehouse COMMAND`` runs one of ``app.commands``.
+"""The entry: ``gatehouse`` opens the window, ``gatehouse COMMAND`` runs one of ``app.cli.commands``.
 
 Turns every ending into an exit code and at most one sentence on standard error. The window and ``--version`` start
 without the command line's library, which would cost a tenth of a second.
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from app import printer
+from app.cli import printer
 from app.paths import Paths, resolve
 from engine.errors import GatehouseError
 
@@ -62,7 +62,7 @@ def _run(arguments: Sequence[str]) -> int:
     paths = resolve(data_dir)
     if not rest:
         return _open_window(paths)  # has its own log and its own crash page
-    from app.commands import run
+    from app.cli.commands import run
 
     return _logged(paths, lambda: run(rest, paths))
 

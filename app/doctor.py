@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from app.paths import Paths
-from app.printer import size
+from app.cli.printer import size
 from app.store.database import SCHEMA_VERSION, Error, connect_to
 from app.vault import keyfile
 from app.vault.records import Lock

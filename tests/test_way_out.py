@@ -50,7 +50,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "engine/hub/faults.py": frozenset({"ssl", "httpx2"}),  # for exceptions
     "engine/hub/search.py": frozenset({"huggingface_hub"}),  # for types
     # Listen.
-    "app/serving.py": frozenset({"socket"}),
+    "app/cli/serving.py": frozenset({"socket"}),
     "engine/worker/main.py": frozenset({"socket"}),
     "engine/serving/http/server.py": frozenset({"socket"}),
     # Within this process, and between two of this person's.
