@@ -14,6 +14,7 @@ from importlib import resources
 from typing import Final
 
 from app.extraction.answers import Certainty
+from app.extraction.expect import Opinion
 from app.extraction.records import Grounding
 from app.extraction.schema import FieldType
 
@@ -39,6 +40,10 @@ class Signs:
     """A word of the field's name stands before the value."""
     few_shot: bool = False
     """Corrected examples stood before the document."""
+    opinion: Opinion = Opinion.NONE
+    """Whether a plain rule, without the model, takes the same value."""
+    rivals: int = 0
+    """How many different values of the type the document offers; 0 where that cannot be counted."""
 
 
 def features(signs: Signs) -> dict[str, float]:
@@ -60,6 +65,9 @@ def features(signs: Signs) -> dict[str, float]:
         "repeated": float(min(signs.places - 1, 3)),
         "labelled": float(signs.labelled),
         "few_shot": float(signs.few_shot),
+        "agrees": float(signs.opinion is Opinion.AGREES),
+        "differs": float(signs.opinion is Opinion.DIFFERS),
+        "rivals": math.log(max(1, signs.rivals)),
         f"type:{_group(signs.kind)}": 1.0,
     }
 

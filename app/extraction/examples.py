@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app.extraction.ask import Turn, dumps
-from app.extraction.forms import FOUND, MAX_ADDRESS_LINES, QUOTED, WindowForms, label_words, supports
+from app.extraction.blocks import MAX_ADDRESS_LINES, block_of
+from app.extraction.forms import FOUND, QUOTED, WindowForms, label_words, supports
 from app.extraction.ground import Source
 from app.extraction.normalise import fold, same_value
 from app.extraction.prompt import document_turn
@@ -116,6 +117,9 @@ def _text_at(span: tuple[int, int], lines: Sequence[Line]) -> str:
 
 def _address_lines(value: str, lines: list[Line]) -> list[str]:
     """The lines of the document that make up an address; its own lines where they cannot be found."""
+    block = block_of([line.text for line in lines], value)
+    if block:
+        return block
     found = Source(lines).find(FieldType.ADDRESS, value)
     texts = [text for span in found.spans if (text := _text_at(span, lines))]
     if texts:

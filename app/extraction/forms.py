@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from app.extraction.finding import find, may_be_address
+from app.extraction.blocks import MAX_ADDRESS_LINES, block_form
+from app.extraction.finding import find
 from app.extraction.schema import Field, FieldType
 from app.extraction.view import Line
 
@@ -26,7 +27,6 @@ LABELLED: Final = (FieldType.NUMBER, FieldType.AMOUNT)
 QUOTED: Final = (FieldType.BOOLEAN, FieldType.CHOICE)
 """Types whose values need not stand in the document: the words that show them are asked for first."""
 MAX_LABEL_CHARS: Final = 60
-MAX_ADDRESS_LINES: Final = 8
 MAX_LIST_ITEMS: Final = 40
 _MAX_PATTERN_CHARS: Final = 20_000
 _MAX_OPTIONS_CHARS: Final = 12_000
@@ -85,8 +85,7 @@ class WindowForms:
                 items = self._single(field.item_type, field.choices, nullable=False)
                 return {"anyOf": [{"type": "array", "items": items, "maxItems": MAX_LIST_ITEMS}, _NULL]}
             case FieldType.ADDRESS:
-                lines = {"type": "array", "items": self._runs("lines"), "minItems": 1, "maxItems": MAX_ADDRESS_LINES}
-                return {"anyOf": [lines, _NULL]}
+                return {"anyOf": [self._address(), _NULL]}
             case _ if field.type in LABELLED and not self._wide:
                 return self._narrowed(field)
             case _ if field.type in QUOTED:
@@ -94,12 +93,20 @@ class WindowForms:
             case _:
                 return self._single(field.type, field.choices, nullable=True)
 
+    def _address(self) -> JsonSchema:
+        """Runs of lines; any lines where that would be too long."""
+        if "address" not in self._defs:
+            free: JsonSchema = {"type": "string", "minLength": 1, "maxLength": _MAX_TEXT_CHARS}
+            lines: JsonSchema = {"type": "array", "items": free, "minItems": 1, "maxItems": MAX_ADDRESS_LINES}
+            self._defs["address"] = block_form(self._lines) or lines
+        return {"$ref": "#/$defs/address"}
+
     def _quoted(self, field: Field) -> JsonSchema:
         """The words first, so that the model reads before it judges."""
         value = self._single(field.type, field.choices, nullable=False)
         both: JsonSchema = {
             "type": "object",
-            "properties": {"quote": {"anyOf": [self._runs("words"), _NULL]}, "value": value},
+            "properties": {"quote": {"anyOf": [self._runs(), _NULL]}, "value": value},
             "required": ["quote", "value"],
             "additionalProperties": False,
         }
@@ -125,15 +132,15 @@ class WindowForms:
             return {"type": ["boolean", "null"] if nullable else "boolean"}
         if kind is FieldType.CHOICE:
             return {"enum": [*choices, None]} if nullable else {"enum": list(choices)}
-        return {"anyOf": [self._runs("words"), _NULL]} if nullable else self._runs("words")
+        return {"anyOf": [self._runs(), _NULL]} if nullable else self._runs()
 
-    def _runs(self, kind: Literal["words", "lines"]) -> JsonSchema:
-        """Runs of words, or lines of addresses; any text where that would be too long an expression."""
-        if kind not in self._defs:
-            pattern = words_pattern(self._lines) if kind == "words" else address_pattern(self._lines)
+    def _runs(self) -> JsonSchema:
+        """Runs of words; any text where that would be too long an expression."""
+        if "words" not in self._defs:
+            pattern = words_pattern(self._lines)
             free: JsonSchema = {"type": "string", "minLength": 1, "maxLength": _MAX_TEXT_CHARS}
-            self._defs[kind] = {"type": "string", "pattern": pattern} if pattern else free
-        return {"$ref": f"#/$defs/{kind}"}
+            self._defs["words"] = {"type": "string", "pattern": pattern} if pattern else free
+        return {"$ref": "#/$defs/words"}
 
     def options(self, kind: FieldType) -> list[Option]:
         """All values of a type with a form of its own."""
@@ -203,22 +210,6 @@ def _may_begin(words: Sequence[str], gaps: Sequence[str], index: int) -> bool:
         return True
     before = words[index - 1]
     return before[-1] in ":#=.-–|/" or words[index][0] in "(\"'" or any(map(str.isdigit, words[index]))
-
-
-def address_pattern(lines: Sequence[str]) -> str:
-    """An expression for lines of an address: from a line's start, or from behind a label, to the end of a word.
-
-    Empty when it would be too long.
-    """
-    runs: dict[str, None] = {}
-    for line in lines:
-        words, gaps = re.findall(r"\S+", line), re.findall(r"\s+", line)
-        for first in range(len(words)):
-            begins = first == 0 or words[first - 1].endswith(":") or len(gaps[first - 1]) > 1
-            if begins and may_be_address(" ".join(words[first:])):
-                runs[_nested(words[first : first + _MAX_RUN_WORDS], gaps[first:])] = None
-    pattern = f"^(?:{'|'.join(runs)})$" if runs else ""
-    return pattern if len(pattern) <= _MAX_PATTERN_CHARS else ""
 
 
 def _nested(run: Sequence[str], gaps: Sequence[str]) -> str:

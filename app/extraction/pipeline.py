@@ -18,6 +18,7 @@ from app.extraction.ask import Asker, Question, Reply, Turn
 from app.extraction.calibration import Calibration, shipped
 from app.extraction.confidence import Signs, score
 from app.extraction.drafts import Draft, drafts_of, places_of
+from app.extraction.expect import Opinion, opinion, rivals
 from app.extraction.forms import WindowForms
 from app.extraction.ground import Source, evidence_of
 from app.extraction.merge import merge, order_windows, settled
@@ -211,6 +212,8 @@ class _Work:
             max(1, places_of(draft, self._source)),
             draft.labelled,
             self._few_shot,
+            opinion(draft.field, draft.value, self.lines) if draft.path == draft.field.name else Opinion.NONE,
+            rivals(draft.kind, self.lines),
         )
         raw_score = score(signs)
         return Value(
