@@ -10,9 +10,10 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from app.extraction.export import Unfinished, box_text, evidence_text, joined_lists, rows_of
+from app.extraction.export_cells import box_text, evidence_text, joined_lists, rows_of
 from app.extraction.exported import ExportedDocument, ExportedValue, columns_of
 from app.extraction.schema import FieldType, Schema
+from app.extraction.unfinished import Unfinished
 
 _VALUES: Final = "Values"
 _EVIDENCE: Final = "Evidence"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.extraction.export import Unfinished
 from app.extraction.exported import ExportedDocument
+from app.extraction.unfinished import Unfinished
 from app.store.driver import connect
 
 _TABLES = (

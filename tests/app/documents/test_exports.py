@@ -11,11 +11,12 @@ from openpyxl import load_workbook
 
 from app.documents.records import Box
 from app.documents.review_records import ExportFormat, Review, ReviewAction, ReviewedValue
-from app.extraction.export import Unfinished, safe_text, writer_for
+from app.extraction.export import safe_text, writer_for
 from app.extraction.exported import ExportedDocument, ExportedValue, from_review, json_line
 from app.extraction.journal import Journal
 from app.extraction.records import Evidence, Grounding, Value
 from app.extraction.schema import Field, FieldType, Schema
+from app.extraction.unfinished import Unfinished
 from app.store.driver import connect
 from engine.errors import GatehouseError
 
