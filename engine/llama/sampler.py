@@ -28,7 +28,6 @@ _BINS_PER_UNIT: Final = 16.0
 _FEW: Final = 256
 """Up to so many candidates are worked on in plain Python. Between two steps of a model the caches are cold, and a dozen
 calls into numpy cost more there than the arithmetic itself."""
-_GUESSED_DEPTH: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +114,6 @@ class Sampler:
         self._penalised = settings.penalised
         self._window: deque[int] = deque(maxlen=settings.penalty_tokens if settings.penalty_tokens > 0 else None)
         self._counts: dict[int, int] = {}
-        self._depth = _GUESSED_DEPTH
-        """How far below the best the last of the ``top_k`` lies, guessed from last time. It saves work, no result hangs
-        on it."""
 
     def observe(self, tokens: Sequence[int]) -> None:
         """Put the prompt's tokens into the penalty window."""
@@ -221,16 +217,18 @@ class Sampler:
 
     def _draw_of_few(self, values: list[float], total: float) -> int:
         """A place among the candidates' logits, best first. The same arithmetic as in ``_draw``."""
-        settings, best, keep = self._settings, values[0], len(values)
-        if settings.top_p < 1.0:
-            sums = list(accumulate(math.exp(value - best) for value in values))
-            goal = settings.top_p * (total or sums[-1])
-            keep = next((n for n, reached in enumerate(sums, 1) if reached >= goal), keep)
-        if settings.min_p > 0.0:
-            floor = math.log(settings.min_p)
-            while keep > 1 and values[keep - 1] - best < floor:
-                keep -= 1
-        tempered = list(accumulate(math.exp((value - best) / settings.temperature) for value in values[:keep]))
+        settings, best = self._settings, values[0]
+        weights = [math.exp(value - best) for value in values]
+        goal = settings.top_p * (total or sum(weights)) if settings.top_p < 1.0 else math.inf
+        keep, reached = 0, 0.0
+        for weight in weights:
+            if weight < settings.min_p and keep:
+                break
+            keep += 1
+            reached += weight
+            if reached >= goal:
+                break
+        tempered = list(accumulate([math.exp((value - best) / settings.temperature) for value in values[:keep]]))
         return min(bisect_right(tempered, self._random.random() * tempered[-1]), keep - 1)
 
     def _pick(self, cumulative: NDArray[np.float64]) -> int:
@@ -243,7 +241,7 @@ class Sampler:
         the weight of all tokens, relative to the best one's, where top-p goes by it."""
         settings = self._settings
         if settings.top_k > 0:
-            return self._top(logits, min(settings.top_k, len(logits))), 0.0
+            return most_likely(logits, min(settings.top_k, len(logits))), 0.0
         best = logits.max()
         floor = best + np.float32(math.log(settings.min_p)) if settings.min_p > 0.0 else np.float32(-math.inf)
         total = 0.0
@@ -260,44 +258,21 @@ class Sampler:
         found = np.flatnonzero(logits >= floor)
         return found[np.argsort(-logits[found], kind="stable")], total
 
-    def _top(self, logits: Logits, count: int) -> NDArray[np.intp]:
-        """``most_likely``, in two passes when the guess of the depth is good."""
-        best = logits.max()
-        found = np.flatnonzero(logits >= best - np.float32(self._depth))
-        size = found.size
-        if count <= size <= len(logits) // 8:
-            values = logits[found]
-            bound = np.partition(values, size - count)[size - count]
-            found = found[values >= bound]
-            tokens: NDArray[np.intp] = found[np.argsort(-logits[found], kind="stable")[:count]]
-        else:
-            tokens = most_likely(logits, count)
-        depth = float(best - logits[tokens[-1]])
-        if math.isfinite(depth):
-            # Rather too deep than not deep enough: too many are cheaper than a second search.
-            self._depth = max(0.95 * self._depth, 1.1 * depth + 0.5)
-        return tokens
-
 
 def most_likely(logits: Logits, count: int) -> NDArray[np.intp]:
-    """The ``count`` best tokens, best first, ties by token; exact.
+    """The ``count`` best tokens, best first, ties by token; exact. Fewer, where the others are ruled out (``-inf``).
 
-    The k-th best of the columns' maxima is a lower bound for the k-th best of all, and finding maxima of columns is
-    much cheaper than partitioning the vocabulary. Only columns that reach the bound are looked at again.
+    The k-th best of the columns' maxima is a lower bound for the k-th best of all, seldom far below it, and finding
+    maxima of columns is much cheaper than partitioning the vocabulary.
     """
     size = len(logits)
     columns = size // _ROWS
-    if not 0 < count < columns // 2:
-        found = np.arange(size)
+    if 0 < count < columns // 2:
+        maxima = np.maximum.reduce(logits[: columns * _ROWS].reshape(_ROWS, columns), axis=0)
+        maxima.partition(columns - count)
+        bound = maxima[columns - count]
+        found = (logits >= bound if bound > -np.inf else logits > bound).nonzero()[0]
     else:
-        table = logits[: columns * _ROWS].reshape(_ROWS, columns)
-        maxima = table.max(axis=0)
-        bound = np.partition(maxima, columns - count)[columns - count]
-        reaching = np.flatnonzero(maxima >= bound)
-        row, column = np.nonzero(table[:, reaching] >= bound)
-        found = row * columns + reaching[column]
-        if columns * _ROWS < size:
-            rest = np.flatnonzero(logits[columns * _ROWS :] >= bound) + columns * _ROWS
-            found = np.concatenate((found, rest))
-        found.sort()
-    return found[np.argsort(-logits[found], kind="stable")[:count]]
+        found = np.arange(size)
+    best: NDArray[np.intp] = found[(-logits[found]).argsort(kind="stable")[:count]]
+    return best

@@ -79,6 +79,12 @@ def test_the_most_likely_are_exact(seed: int, count: int, size: int) -> None:
     assert most_likely(logits, count).tolist() == expected.tolist()
 
 
+def test_what_is_ruled_out_is_not_among_the_most_likely() -> None:
+    logits = np.full(5000, -np.inf, np.float32)
+    logits[[4999, 17, 40]] = (1.0, 3.0, 2.0)
+    assert most_likely(logits, 30).tolist() == [17, 40, 4999]
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -95,7 +101,6 @@ def test_few_candidates_are_drawn_from_as_many_are(asked: SamplingSettings, monk
     short = Sampler(asked)
     drawn = [short.sample(step.copy())[0] for step in steps]
     monkeypatch.setattr(sampling, "_FEW", -1)
-    monkeypatch.setattr(Sampler, "_top", lambda _self, logits, count: most_likely(logits, count))
     long = Sampler(asked)
     assert [long.sample(step.copy())[0] for step in steps] == drawn
     assert len(set(drawn)) > 10
