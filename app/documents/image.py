@@ -21,6 +21,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from app.documents.draft import MAX_PAGES, MAX_PIXELS, MAX_SIDE, DraftPage, Findings, Mark, Token
 from app.documents.faults import DocumentError, damaged
 from app.documents.layout import clipped
+from app.documents.recognisers import chosen
+from app.documents.line_words import split_line
 from app.documents.records import Box, DocumentKind
 
 _FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
@@ -137,6 +139,9 @@ def recognise(picture: Image.Image) -> Recognised:
     scale = min(1.0, _MAX_OCR_PX / max(picture.size))
     width, height = (max(1, round(side * scale)) for side in picture.size)
     seen = picture if scale == 1.0 else picture.resize((width, height))
+    if chosen.get() == "tesseract":
+        found, turn = _by_tesseract(seen)
+        return Recognised(_as_it_was(found, turn, seen, scale), turn, 0.0)
     lines = _lines(seen)
     if not lines:
         return Recognised([], 0, 0.0)
@@ -149,15 +154,34 @@ def recognise(picture: Image.Image) -> Recognised:
     if lines and _upside_down(lines):
         turn = (turn + 180) % 360
         lines = _lines(_turned(seen, turn))
-    upright = seen.size if turn in (0, 180) else seen.size[::-1]
-    tokens = []
-    for line in lines:
-        for token in line.tokens:
-            box = clipped(_back(token.box, turn, upright), *map(float, seen.size))
-            if box is not None:
-                scaled = Box(box.x0 / scale, box.y0 / scale, box.x1 / scale, box.y1 / scale)
-                tokens.append(Token(token.text, scaled, token.score))
+    tokens = _as_it_was([token for line in lines for token in line.tokens], turn, seen, scale)
     return Recognised(tokens, turn, _skew(lines))
+
+
+def _by_tesseract(picture: Image.Image) -> tuple[list[Token], int]:
+    """Words on the picture turned so that they are surest, and by how much it was turned."""
+    from app.documents.tesseract import is_sure, read_words
+
+    best, turn = read_words(picture), 0
+    for other in (90, 180, 270) if not is_sure(best) else ():
+        tokens = read_words(_turned(picture, other))
+        if sum(token.score * len(token.text) for token in tokens) > sum(t.score * len(t.text) for t in best):
+            best, turn = tokens, other
+        if is_sure(best):
+            break
+    return best, turn
+
+
+def _as_it_was(tokens: Sequence[Token], turn: int, seen: Image.Image, scale: float) -> list[Token]:
+    """Words of the turned and scaled picture, on the picture as it was."""
+    upright = seen.size if turn in (0, 180) else seen.size[::-1]
+    placed = []
+    for token in tokens:
+        box = clipped(_back(token.box, turn, upright), *map(float, seen.size))
+        if box is not None:
+            scaled = Box(box.x0 / scale, box.y0 / scale, box.x1 / scale, box.y1 / scale)
+            placed.append(Token(token.text, scaled, token.score))
+    return placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,8 +299,6 @@ def _joined(result: Any, flipped: list[bool], kept: list[int]) -> Iterator[_Line
 
 def _tokens(quad: Sequence[tuple[float, float]], text: str, score: float, words: Any) -> list[Token]:
     """The words of a line: by the recogniser's own boxes when they spell the line, else by their share of it."""
-    from app.documents.words import split_line
-
     found = []
     for word, word_score, corners in words or ():
         xs, ys = [float(x) for x, _ in corners], [float(y) for _, y in corners]

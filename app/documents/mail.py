@@ -8,7 +8,7 @@ from __future__ import annotations
 import email
 import email.policy
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.message import EmailMessage, MIMEPart
 from typing import TYPE_CHECKING, Final
 
@@ -29,14 +29,13 @@ _MAX_HEADER: Final = 4000
 
 
 class MailDocument:
-    """An open mail."""
+    """An open mail. ``open_part`` opens an attachment, which may be a mail again, by the reader its content asks for."""
 
     kind = DocumentKind.MAIL
     encrypted = False
 
-    def __init__(self, data: bytes, password: str | None, depth: int) -> None:
-        self._password = password
-        self._depth = depth
+    def __init__(self, data: bytes, open_part: Callable[[Source], Document]) -> None:
+        self._open = open_part
         try:
             message = email.message_from_bytes(data, policy=email.policy.default)
             self._letter = FlowDocument(DocumentKind.MAIL, _letter(message))
@@ -102,11 +101,6 @@ class MailDocument:
 
     def close(self) -> None:
         self._letter.close()
-
-    def _open(self, part: Source) -> Document:
-        from app.documents.opening import open_document
-
-        return open_document(part, self._password, depth=self._depth + 1)
 
     def _width(self, number: int) -> float:
         for count, page in enumerate(self.pages(Findings()), start=1):

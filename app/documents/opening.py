@@ -4,6 +4,7 @@ mails only never loads a recogniser."""
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from app.documents.draft import Document
@@ -53,7 +54,7 @@ def _open(source: Source, kind: DocumentKind, password: str | None, depth: int) 
         case DocumentKind.MAIL:
             from app.documents.mail import MailDocument
 
-            return MailDocument(source.data, password, depth)
+            return MailDocument(source.data, partial(open_document, password=password, depth=depth + 1))
         case _:
             from app.documents.text import open_text
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from app.documents.draft import MAX_TOKENS_PER_PAGE, DraftPage, Findings, Mark, Token
 from app.documents.encoding import decode
 from app.documents.faults import DocumentError
+from app.documents.line_words import split_line
 from app.documents.records import Box, DocumentKind
 from app.documents.source import Source, load
 
@@ -107,17 +108,4 @@ def _parse(text: str) -> list[Token]:
         tokens += split_line(words, Box(min(xs), min(ys), max(xs), max(ys)), 1.0)
         if len(tokens) > MAX_TOKENS_PER_PAGE:
             raise DocumentError("too_large", f"The list has more than {MAX_TOKENS_PER_PAGE:,} words.")
-    return tokens
-
-
-def split_line(text: str, box: Box, score: float) -> list[Token]:
-    """The words of a line whose box alone is known: each as wide as its share of the characters."""
-    tokens = []
-    text = text.strip()
-    letter = box.width / max(len(text), 1)
-    position = 0
-    for word in text.split():
-        start = text.index(word, position)
-        position = start + len(word)
-        tokens.append(Token(word, Box(box.x0 + start * letter, box.y0, box.x0 + position * letter, box.y1), score))
     return tokens
