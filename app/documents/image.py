@@ -21,8 +21,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from app.documents.draft import MAX_PAGES, MAX_PIXELS, MAX_SIDE, DraftPage, Findings, Mark, Token
 from app.documents.faults import DocumentError, damaged
 from app.documents.layout import clipped
-from app.documents.recognisers import chosen
 from app.documents.line_words import split_line
+from app.documents.recognisers import chosen
 from app.documents.records import Box, DocumentKind
 
 _FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")

@@ -29,7 +29,7 @@ _MAX_HEADER: Final = 4000
 
 
 class MailDocument:
-    """An open mail. ``open_part`` opens an attachment, which may be a mail again, by the reader its content asks for."""
+    """An open mail. ``open_part`` opens an attachment, which may be a mail again, by its own reader."""
 
     kind = DocumentKind.MAIL
     encrypted = False
