@@ -6,11 +6,9 @@ and never does much more than it allows. The body tells its height, it does not 
 
 from __future__ import annotations
 
-import re
 import time
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, QRect, QRectF, Qt, Signal
@@ -28,31 +26,20 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QToolTip, QWidget
 
-from ui.widgets.blocks import Block, ProseBlock, RuleBlock, gap_between
+from ui.widgets.block_of import block_of
+from ui.widgets.blocks import Block, gap_between
 from ui.widgets.code import HEADER, CodeBlock
 from ui.widgets.copy_button import CopyButton
 from ui.widgets.highlight import LexerShelf
 from ui.widgets.ink import Ink
-from ui.widgets.leaves import Code, Leaf, Prose, Rule, Table
+from ui.widgets.leaves import Leaf
 from ui.widgets.markdown import MarkdownStream
 from ui.widgets.scrolling import WideBlock
 from ui.widgets.selection import Place, Selection, word_at
-from ui.widgets.table import TableBlock
+from ui.widgets.text_finds import CITED, Found, addresses_in, find_words, numbers_in
 
-CITED = "cited:"
-"""Begins the address of a number in brackets that points to a source."""
-_NUMBERS = re.compile(r"\[\d{1,5}(?:\s*[,;]\s*\d{1,5})*\]")
 SLICE_CHARS = 1_500
 """Text is parsed in pieces of this size between two looks at the clock."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A searched word in a message: block and span within the block's text."""
-
-    block: int
-    start: int
-    end: int
 
 
 class MessageBody(QWidget):
@@ -181,24 +168,13 @@ class MessageBody(QWidget):
         self._stack(first)
 
     def _make(self, leaf: Leaf) -> Block:
-        block: Block
-        if isinstance(leaf, Prose):
-            block = ProseBlock(leaf, self._ink)
-        elif isinstance(leaf, Code):
-            block = CodeBlock(leaf, self._ink, self._shelf)
-            self._add_button(block)
-        elif isinstance(leaf, Table):
-            block = TableBlock(leaf, self._ink)
-        else:
-            assert isinstance(leaf, Rule)
-            block = RuleBlock(leaf, self._ink)
+        block = block_of(leaf, self._ink, self._shelf)
+        if isinstance(block, CodeBlock):
+            button = CopyButton(self.tr("Copy code"), lambda: block.text, self._ink, self)
+            self._buttons[block] = button
+            button.show()
         block.layout(self.width())
         return block
-
-    def _add_button(self, block: CodeBlock) -> None:
-        button = CopyButton(self.tr("Copy code"), lambda: block.text, self._ink, self)
-        self._buttons[block] = button
-        button.show()
 
     def _drop(self, block: Block) -> None:
         if isinstance(block, CodeBlock):
@@ -230,15 +206,7 @@ class MessageBody(QWidget):
 
     def mark_words(self, words: str) -> list[Found]:
         """Where the words occur, upper and lower case alike; they are marked until asked for ""."""
-        needle = words.casefold()
-        self._found = []
-        if needle:
-            for index, block in enumerate(self._blocks):
-                text = block.text.casefold()
-                at = text.find(needle)
-                while at >= 0:
-                    self._found.append(Found(index, at, at + len(needle)))
-                    at = text.find(needle, at + len(needle))
+        self._found = find_words([block.text for block in self._blocks], words)
         self._mark()
         return list(self._found)
 
@@ -268,12 +236,7 @@ class MessageBody(QWidget):
 
     def _cite(self, first: int) -> None:
         for block in self._blocks[first:]:
-            block.cites = [
-                (group.start() + number.start(), group.start() + number.end(), int(number[0]))
-                for group in (_NUMBERS.finditer(block.text) if self._cited else ())
-                for number in re.finditer(r"\d+", group[0])
-                if int(number[0]) in self._cited
-            ]
+            block.cites = numbers_in(block.text, self._cited)
 
     # Selection.
 
@@ -414,13 +377,7 @@ class MessageBody(QWidget):
 
     def links(self) -> Sequence[str]:
         """The addresses in the text, each once, in order: for the menu and the keyboard."""
-        addresses: dict[str, None] = {}
-        for leaf in self._stream.leaves:
-            runs = [leaf.run] if isinstance(leaf, Prose) else []
-            if isinstance(leaf, Table):
-                runs = [run for row in (leaf.header, *leaf.rows) for run in row]
-            addresses.update((span.address, None) for run in runs for span in run.spans if span.address)
-        return tuple(addresses)
+        return addresses_in(self._stream.leaves)
 
     def _block_at(self, y: float) -> Block | None:
         return next((block for block in self._blocks if block.y <= y < block.y + block.height), None)

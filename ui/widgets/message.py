@@ -7,65 +7,36 @@ Lays itself out by hand to a given width and says how tall it is; where it stand
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
 
-from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, QUrl, Signal
+from PySide6.QtCore import QEvent, QPoint, QRectF, QUrl, Signal
 from PySide6.QtGui import (
-    QColor,
     QDesktopServices,
     QEnterEvent,
-    QFontMetricsF,
     QGuiApplication,
     QPainter,
     QPaintEvent,
-    QPen,
 )
-from PySide6.QtWidgets import QApplication, QMenu, QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 
 from app.chat.records import Message, MessageStatus
-from app.documents.review_records import Citation
-from app.gate.records import Offers
-from ui.icons import Icons
-from ui.widgets.body import CITED, MessageBody
+from ui.widgets.body import MessageBody
 from ui.widgets.gate_flag import FlagLine
-from ui.widgets.highlight import LexerShelf
-from ui.widgets.ink import Ink
 from ui.widgets.message_edit import MessageEdit
-from ui.widgets.quiet_button import QuietButton
+from ui.widgets.message_ground import BUBBLE_X, BUBBLE_Y, EDGE, natural_width, paint_ground
+from ui.widgets.message_menu import OPENABLE, UNFINISHED, menu_of
+from ui.widgets.message_tools import MessageTools
 from ui.widgets.reasoning import Reasoning
 from ui.widgets.sources import SourcesLine
 from ui.widgets.stats_line import StatsLine
+from ui.widgets.surroundings import Surroundings
+from ui.widgets.text_finds import CITED
 from ui.widgets.verdict import Verdict
 from ui.widgets.waiting import HEIGHT as WAITING_HEIGHT
-from ui.widgets.waiting import Waiting, WaitingLine
+from ui.widgets.waiting import WaitingLine
 
 FOOT = 28
-EDGE = 8
-BUBBLE_X = 14
-BUBBLE_Y = 9
 _BUBBLE_RATIO = 0.78
-_OPENABLE = ("http", "https", "mailto")
 _CITES = re.compile(r"\[\d")
-UNFINISHED = (MessageStatus.PENDING, MessageStatus.STREAMING)
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """What all messages of a transcript share."""
-
-    ink: Ink
-    icons: Icons
-    shelf: LexerShelf
-    model_name: Callable[[str | None], str]
-    waiting: Waiting
-    can_ask: bool = False
-    """Whether the gate of this conversation lets one ask the cloud."""
-    offers: dict[str, Offers] = field(default_factory=dict)
-    """What can be chosen under flagged answers, by the message's id, as far as it is known."""
-    citations: dict[str, tuple[Citation, ...]] = field(default_factory=dict)
-    """The places that answers point to, by the message's id, as far as they are known."""
 
 
 class MessageView(QWidget):
@@ -95,7 +66,7 @@ class MessageView(QWidget):
         self._column = 0
         self.body = MessageBody(around.ink, around.shelf, plain=self.own, parent=self)
         self.body.height_changed.connect(self._lay_out)
-        self.body.link_clicked.connect(self._open_link)
+        self.body.link_clicked.connect(self.open_link)
         self.body.dragged.connect(self.dragged)
         self.body.menu_wanted.connect(self._open_menu)
         self.body.focus_changed.connect(self.update)
@@ -106,22 +77,17 @@ class MessageView(QWidget):
         self._offers_asked = False
         self._sources: SourcesLine | None = None
         self._edit: MessageEdit | None = None
-        self._earlier = self._button(self.tr("Earlier version"), "chevron-left", lambda: self._step(-1))
-        self._place = QuietButton(self.tr("Version"), around.ink, around.icons, self, text="1/1")
-        self._place.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._later = self._button(self.tr("Later version"), "chevron-right", lambda: self._step(1))
-        self._copy = self._button(self.tr("Copy message"), "copy", self.copy)
-        self._again = self._button(
-            self.tr("Edit message") if self.own else self.tr("Write this answer again"),
-            "pencil" if self.own else "refresh-cw",
-            self.begin_edit if self.own else lambda: self.retried.emit(self.message.id),
-        )
-        self._cloud = self._button(
-            self.tr("Ask the cloud…"), "cloud-upload", lambda: self.cloud_wanted.emit(self.message.id)
+        self._tools = MessageTools(
+            self,
+            around.ink,
+            around.icons,
+            own=self.own,
+            step=lambda by: self.branch_wanted.emit(self.message.id, by),
+            copy=self.copy,
+            again=self.begin_edit if self.own else lambda: self.retried.emit(self.message.id),
+            ask_cloud=lambda: self.cloud_wanted.emit(self.message.id),
         )
         self._stats = StatsLine(around.ink, around.icons, self)
-        for button in (self._copy, self._again) if self.own else ():
-            button.set_ghost(True)
         self.body.append(message.text)
         self._take(message)
 
@@ -185,8 +151,7 @@ class MessageView(QWidget):
         self._edit.cancelled.connect(self._drop_edit)
         self._edit.height_changed.connect(self._lay_out)
         self.body.hide()
-        for button in (self._earlier, self._place, self._later, self._copy, self._again, self._cloud):
-            button.hide()
+        self._tools.hide()
         self._edit.show()
         self._lay_out()
         self._edit.take_focus()
@@ -195,8 +160,8 @@ class MessageView(QWidget):
         """The theme changed."""
         ink = self._around.ink
         self.body.set_ink(ink)
-        buttons = (self._earlier, self._place, self._later, self._copy, self._again, self._cloud)
-        for child in (*buttons, self._stats, self._waiting, self._flag, self._sources):
+        self._tools.set_ink(ink)
+        for child in (self._stats, self._waiting, self._flag, self._sources):
             if child is not None:
                 child.set_ink(ink)
         if self._reasoning is not None:
@@ -222,24 +187,12 @@ class MessageView(QWidget):
             writing = self.tr("Writing…") if unfinished and message.text else ""
             self._stats.show_stats(name, message.stats, writing)
         self._stats.setVisible(not self.own and bool(self._stats.text()))
-        branches = message.branch_count > 1
-        self._place.set_text(f"{message.branch_index + 1}/{message.branch_count}")
-        self._earlier.setEnabled(message.branch_index > 0)
-        self._later.setEnabled(message.branch_index < message.branch_count - 1)
-        for button in (self._earlier, self._place, self._later):
-            button.setVisible(branches)
-        self._copy.setVisible(bool(message.text) and not unfinished)
-        self._again.setVisible(not unfinished and self._verdict is None)
-        self._cloud.setVisible(not self.own and not unfinished and self._around.can_ask)
+        can_retry = not unfinished and self._verdict is None
+        self._tools.show_for(message, finished=not unfinished, can_retry=can_retry, can_ask=self._around.can_ask)
         who = self.tr("You wrote") if self.own else self.tr("Answer of %1").replace("%1", name)
         self.body.setAccessibleName(who)
         if not unfinished:
             self.body.setAccessibleDescription(message.text[:4000])
-
-    def _button(self, name: str, icon: str, run: Callable[[], object]) -> QuietButton:
-        button = QuietButton(name, self._around.ink, self._around.icons, self, icon=icon)
-        button.clicked.connect(lambda _checked=False: run())
-        return button
 
     def _show_reasoning(self) -> Reasoning:
         if self._reasoning is None:
@@ -350,13 +303,12 @@ class MessageView(QWidget):
             self._edit.setGeometry(EDGE, 0, width, height)
             return height
         most = int(width * _BUBBLE_RATIO) - 2 * BUBBLE_X
-        inner = min(_natural_width(self.body.source, self._around.ink), most)
+        inner = min(natural_width(self.body.source, self._around.ink), most)
         self.body.set_width(inner)
         left = EDGE + width - inner - BUBBLE_X
         self.body.move(left, BUBBLE_Y)
         tall = self.body.height() + 2 * BUBBLE_Y
-        buttons = self._shown_buttons()
-        self._line_up(buttons, left - BUBBLE_X - 4 - sum(b.width() for b in buttons), tall - FOOT - 4)
+        self._tools.line_up(left - BUBBLE_X - 4 - self._tools.width, tall - FOOT - 4)
         return tall
 
     def _lay_out_answer(self, width: int) -> int:
@@ -386,25 +338,9 @@ class MessageView(QWidget):
             self._sources.setGeometry(EDGE - 8, y, width + 8, height)
             self._sources.set_width(width + 8)
             y += height
-        buttons = self._shown_buttons()
-        x = self._line_up(buttons, EDGE - 6, y)
+        x = self._tools.line_up(EDGE - 6, y)
         self._stats.setGeometry(x, y, min(self._stats.sizeHint().width(), width + EDGE - x), FOOT)
-        return y + (FOOT if buttons or not self._stats.isHidden() or self._waiting is not None else 0)
-
-    def _shown_buttons(self) -> list[QuietButton]:
-        buttons = [self._earlier, self._place, self._later, self._copy, self._again, self._cloud]
-        return [button for button in buttons if not button.isHidden()]
-
-    @staticmethod
-    def _line_up(buttons: list[QuietButton], x: int, y: int) -> int:
-        """Put buttons side by side; returns where the last one ends."""
-        for button in buttons:
-            button.move(x, y)
-            x += button.width()
-        return x
-
-    def _step(self, by: int) -> None:
-        self.branch_wanted.emit(self.message.id, by)
+        return y + (FOOT if self._tools.shown or not self._stats.isHidden() or self._waiting is not None else 0)
 
     def _finish_edit(self, text: str) -> None:
         self._drop_edit()
@@ -422,7 +358,8 @@ class MessageView(QWidget):
             self._lay_out()
             self.update()
 
-    def _open_link(self, address: str) -> None:
+    def open_link(self, address: str) -> None:
+        """A source opens here, an address where the system opens it."""
         if address.startswith(CITED):
             number = int(address.removeprefix(CITED))
             known = self._around.citations.get(self.message.id, ())
@@ -430,74 +367,28 @@ class MessageView(QWidget):
                 self.cited.emit(citation)
             return
         url = QUrl(address)
-        if url.scheme() in _OPENABLE:
+        if url.scheme() in OPENABLE:
             QDesktopServices.openUrl(url)
 
     def _open_menu(self, at: QPoint) -> None:
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        if self.body.selected_text():
-            menu.addAction(self.tr("Copy"), self.body.copy)
-        menu.addAction(self.tr("Copy message"), self.copy)
-        menu.addAction(self.tr("Select all"), self.body.select_all)
-        menu.addSeparator()
-        if self.own:
-            menu.addAction(self.tr("Edit message"), self.begin_edit)
-        elif self.message.status not in UNFINISHED:
-            menu.addAction(self.tr("Write this answer again"), lambda: self.retried.emit(self.message.id))
-            if self._around.can_ask:
-                menu.addAction(self.tr("Ask the cloud…"), lambda: self.cloud_wanted.emit(self.message.id))
-        links = [address for address in self.body.links() if QUrl(address).scheme() in _OPENABLE]
-        if links:
-            menu.addSeparator()
-            for address in links[:12]:
-                shown = address if len(address) <= 60 else address[:57] + "…"
-                words = self.tr("Open %1").replace("%1", shown.replace("&", "&&"))
-                menu.addAction(words, partial(self._open_link, address))
-        menu.popup(at)
+        menu_of(self, can_ask=self._around.can_ask).popup(at)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        ringed = self.body.ringed
-        if self._edit is not None or not (self.own or ringed or self.outside):
-            return
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        inner = QRectF(self.body.geometry())
-        ring = QPen(self._around.ink.accent, 2) if ringed else Qt.PenStyle.NoPen
-        if self.own:
-            bubble = inner.adjusted(-BUBBLE_X, -BUBBLE_Y, BUBBLE_X, BUBBLE_Y).adjusted(1, 1, -1, -1)
-            painter.setPen(ring)
-            painter.setBrush(self._around.ink.bubble)
-            painter.drawRoundedRect(bubble, 12, 12)
-        elif self.outside and not ringed:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(self._around.ink.theme.outside))
-            painter.drawRoundedRect(QRectF(0, inner.top() + 3, 2, inner.height() - 4), 1, 1)
-        else:
-            painter.setPen(ring)
-            painter.drawRoundedRect(inner.adjusted(1 - EDGE, 1, EDGE - 1, 3), 6, 6)
-        painter.end()
+        if self._edit is None:
+            painter = QPainter(self)
+            # A cloud's answer without words has nothing to mark.
+            outside = self.outside and bool(self.body.source)
+            box = QRectF(self.body.geometry())
+            paint_ground(painter, box, self._around.ink, own=self.own, outside=outside, ringed=self.body.ringed)
+            painter.end()
 
     def enterEvent(self, event: QEnterEvent) -> None:
-        self._reveal(True)
+        self._tools.reveal(True)
         super().enterEvent(event)
 
     def leaveEvent(self, event: QEvent) -> None:
-        self._reveal(False)
+        self._tools.reveal(False)
         super().leaveEvent(event)
-
-    def _reveal(self, revealed: bool) -> None:
-        for button in (self._copy, self._again):
-            button.reveal(revealed)
-
-
-def _natural_width(text: str, ink: Ink) -> int:
-    """The width of the longest line, or plenty."""
-    if "```" in text or len(text) > 400:
-        return 1 << 16
-    metrics = QFontMetricsF(ink.body)
-    widest = max((metrics.horizontalAdvance(line) for line in text.splitlines()), default=0.0)
-    return int(widest) + 2
 
 
 def _focus() -> QWidget:

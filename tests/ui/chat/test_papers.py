@@ -21,7 +21,7 @@ from tests.ui.chat.double import ScriptedChat, conversation, message
 from ui.desk import DocumentPlace
 from ui.screenshots.double_documents import SampleDocuments
 from ui.widgets.attachments import AttachmentChip
-from ui.widgets.body import CITED
+from ui.widgets.text_finds import CITED
 
 BOX = Box(56, 70, 200, 84)
 

@@ -13,7 +13,8 @@ from app.chat.records import Message, MessageStatus
 from tests.ui.chat.double import STATS, message
 from ui.theme import TEXT_WIDTH, ThemeStore
 from ui.widgets.code import CodeBlock
-from ui.widgets.message import EDGE, MessageView
+from ui.widgets.message import MessageView
+from ui.widgets.message_ground import EDGE
 from ui.widgets.transcript import Transcript
 from ui.widgets.verdict import Verdict
 from ui.widgets.waiting import Waiting, WaitingLine

@@ -8,8 +8,8 @@ from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from ui.pages.chat.sidebar import WIDTH
 from ui.theme import GRID, TEXT_WIDTH
+from ui.widgets.message_list import SIDE
 from ui.widgets.parts import row
-from ui.widgets.transcript import SIDE
 
 if TYPE_CHECKING:
     from ui.pages.chat.page import ChatPage
