@@ -11,6 +11,21 @@ from PySide6.QtCore import QCoreApplication, QLocale
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 NBSP = "\u00a0"
+_LICENCES = {
+    "apache-2.0": "Apache 2.0",
+    "bsd-3-clause": "BSD 3-Clause",
+    "cc-by-4.0": "CC BY 4.0",
+    "cc-by-nc-4.0": "CC BY-NC 4.0",
+    "cc0-1.0": "CC0",
+    "gemma": "Gemma terms",
+    "llama3": "Llama 3 terms",
+    "llama3.1": "Llama 3.1 terms",
+    "llama3.2": "Llama 3.2 terms",
+    "llama3.3": "Llama 3.3 terms",
+    "llama4": "Llama 4 terms",
+    "mit": "MIT",
+    "openmdw-1.1": "OpenMDW 1.1",
+}
 
 
 def byte_size(count: int, locale: QLocale | None = None) -> str:
@@ -92,6 +107,11 @@ def moment(then: float, locale: QLocale | None = None) -> str:
     return f"{at.day} {month} {at.year}, {at:%H:%M:%S}"
 
 
+def licence(identifier: str) -> str:
+    """An SPDX identifier as people write it: ``apache-2.0`` → ``Apache 2.0``; what is not known stays as it is."""
+    return _LICENCES.get(identifier.casefold(), identifier)
+
+
 def duration(seconds: float, locale: QLocale | None = None) -> str:
     """``80 ms``, ``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
     if seconds < 0.0995:
@@ -139,7 +159,7 @@ def percent(ratio: float, locale: QLocale | None = None) -> str:
 
 
 def ago(then: float, now: float, locale: QLocale | None = None) -> str:
-    """When something happened, as one would say it: ``just now``, ``5 min ago``, ``14:03``, ``3 Nov``."""
+    """When something happened, as one would say it: ``just now``, ``5 min ago``, ``14:03``, ``Sun``, ``3 Nov``."""
     elapsed = now - then
     if elapsed < 60:
         return _tr("just now")
@@ -153,7 +173,7 @@ def ago(then: float, now: float, locale: QLocale | None = None) -> str:
         return _tr("Yesterday")
     names = locale or QLocale()
     if days < 7:
-        return names.dayName(moment.isoweekday(), QLocale.FormatType.LongFormat)
+        return names.dayName(moment.isoweekday(), QLocale.FormatType.ShortFormat)
     month = names.monthName(moment.month, QLocale.FormatType.ShortFormat)
     return f"{moment.day} {month}" if moment.year == today.year else f"{moment.day} {month} {moment.year}"
 

@@ -36,7 +36,7 @@ def machine_segments(machine: Machine, loaded: LoadedModel) -> list[DeviceBar]:
         if gpu.unified or gpu.total_bytes <= 0:
             continue
         name = gpu.backend or ""
-        bars.append(_bar(gpu.name, name, gpu.total_bytes, gpu.total_bytes - gpu.free_bytes, _on(plan, name)))
+        bars.append(_bar(_card_name(gpu), name, gpu.total_bytes, gpu.total_bytes - gpu.free_bytes, _on(plan, name)))
     return bars
 
 
@@ -45,11 +45,16 @@ def plan_segments(plan: Plan, machine: Machine) -> list[DeviceBar]:
     bars = []
     for device in plan.devices:
         gpu = _gpu(machine, device)
-        name = gpu.name if gpu is not None else _tr("Main memory")
+        name = _card_name(gpu) if gpu is not None else _tr("Main memory")
         total = gpu.total_bytes if gpu is not None else machine.memory.total_bytes
         used = max(total - device.free_bytes, 0)
         bars.append(_bar(name, device.name, total, used + device.needed_bytes, device))
     return bars
+
+
+def _card_name(gpu: Gpu) -> str:
+    """Without the maker, where the rest says who that is: names stand over narrow bars."""
+    return gpu.name.removeprefix("NVIDIA ").removeprefix("AMD ")
 
 
 def _bar(name: str, detail: str, total: int, used: int, ours: DeviceBytes | None) -> DeviceBar:

@@ -47,6 +47,7 @@ QLabel[tone="outside"] {{ color: {t.outside}; }}
 QSplitter::handle {{ background: {t.border}; }}
 QSplitter::handle:horizontal {{ width: 1px; }}
 QSplitter::handle:vertical {{ height: 1px; }}
+QScrollArea[kind="boxed"] {{ border: 1px solid {t.border}; }}
 QScrollArea[kind="clear"] {{ background: transparent; border: none; }}
 QScrollArea, QScrollArea > QWidget > QWidget#page {{ background: {t.surface}; border: none; }}
 """
@@ -78,9 +79,9 @@ QPushButton[kind="status"] {{ background: transparent; border: 1px solid transpa
 QPushButton[kind="status"]:hover {{ color: {t.text}; background: {t.hover}; }}
 QPushButton[kind="status"]:focus {{ border: 1px solid {t.focus}; }}
 QPushButton[kind="link"] {{ background: transparent; border: 1px solid transparent; color: {t.accent};
-  padding: 2px 4px; }}
+  padding: 2px 1px; }}
 QPushButton[kind="link"]:hover {{ text-decoration: underline; }}
-QPushButton[kind="link"]:focus {{ border: 2px solid {t.focus}; padding: 1px 3px; }}
+QPushButton[kind="link"]:focus {{ border: 2px solid {t.focus}; padding: 1px 0; }}
 QToolButton {{ background: transparent; color: {t.muted}; border: 2px solid transparent; border-radius: 6px;
   padding: 4px; }}
 QToolButton:hover {{ background: {t.hover}; color: {t.text}; }}
@@ -99,13 +100,17 @@ QToolButton::menu-indicator {{ image: none; }}
 def _fields(t: Theme) -> str:
     return f"""
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox {{ background: {t.surface}; color: {t.text};
-  border: 1px solid {t.border_strong}; border-radius: 6px; padding: 4px 8px; min-height: 22px;
+  border: 1px solid {t.border_strong}; border-radius: 6px; padding: 4px 8px; min-height: 22px; max-height: 22px;
   selection-background-color: {t.selection}; selection-color: {t.text}; }}
+QLineEdit {{ padding: 4px 6px; }}
 QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {{ border: 2px solid {t.focus};
   padding: 3px 7px; }}
+QLineEdit:focus {{ padding: 3px 5px; }}
 QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {{ color: {t.faint};
   background: {t.raised};
   border-color: {t.border}; }}
+QLineEdit[kind="compact"] {{ padding: 1px 6px; min-height: 18px; max-height: 18px; }}
+QLineEdit[kind="compact"]:focus {{ padding: 0 5px; }}
 QAbstractSpinBox QLineEdit {{ border: none; padding: 0; min-height: 0; background: transparent; }}
 QComboBox {{ padding-right: 24px; }}
 QComboBox::drop-down {{ border: none; width: 24px; }}
@@ -116,7 +121,7 @@ QComboBox QAbstractItemView {{ background: {t.surface}; border: 1px solid {t.bor
 QPlainTextEdit, QTextEdit {{ background: {t.surface}; color: {t.text}; border: 1px solid {t.border_strong};
   border-radius: 6px; selection-background-color: {t.selection}; selection-color: {t.text}; }}
 QPlainTextEdit:focus, QTextEdit:focus {{ border: 1px solid {t.focus}; }}
-QCheckBox, QRadioButton {{ color: {t.text}; spacing: 8px; padding: 3px; border: 2px solid transparent;
+QCheckBox, QRadioButton {{ color: {t.text}; spacing: 8px; padding: 3px 3px 3px 0; border: 2px solid transparent;
   border-radius: 6px; }}
 QCheckBox:focus, QRadioButton:focus {{ border: 2px solid {t.focus}; }}
 QCheckBox::indicator {{ width: 16px; height: 16px; border: 1px solid {t.border_strong}; border-radius: 4px;
@@ -151,7 +156,8 @@ QTableView::indicator:checked {{ background: {t.accent}; border-color: {t.accent
   image: url("{_ICONS}/check.{t.name}.svg"); }}
 QTableView[kind="plain"] {{ border: none; border-radius: 0; }}
 QTableView[kind="plain"] QHeaderView::section {{ border-radius: 0; }}
-QListView[kind="padded"]::item {{ padding: 0 12px; }}
+QListView[kind="padded"]::item {{ padding: 0 8px; margin: 1px 4px; border-radius: 6px; }}
+QFrame[kind="side"] QListView {{ background: transparent; }}
 QPlainTextEdit[kind="plain"] {{ border: none; border-top: 1px solid {t.border}; border-radius: 0; padding: 8px 12px; }}
 QHeaderView {{ background: transparent; border: none; }}
 QHeaderView::section {{ background: {t.raised}; color: {t.muted}; border: none; border-bottom: 1px solid {t.border};

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLineEdit
+from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.documents.batch_records import BatchState, FileState
@@ -22,6 +22,7 @@ from ui.desk import Desk
 from ui.icons import Icons
 from ui.models import schema_fields as columns
 from ui.pages.documents.page import DocumentsPage
+from ui.pages.documents.queue_menus import batch_menu
 from ui.screenshots import sample_documents
 from ui.screenshots.double import sample_house
 from ui.screenshots.double_documents import SampleDocuments, SampleShelf
@@ -195,7 +196,13 @@ def test_the_order_can_be_that_of_the_document(papers: Papers) -> None:
 
 def test_files_that_failed_say_why_and_locked_ones_take_a_password(papers: Papers) -> None:
     papers.open("f6")
-    assert papers.page.review.nothing.sentence == "The PDF ends in the middle."
+    shown = papers.page.review.nothing.findChildren(QLabel)
+    assert {"contract-old.pdf", "The PDF ends in the middle."} <= {words.text() for words in shown}
+    again = next(b for b in papers.page.review.nothing.findChildren(QPushButton) if b.isVisible())
+    assert again.text() == "Try again"
+    again.click()
+    papers.settle()
+    assert papers.documents.of_files["f6"].state is FileState.WAITING
     papers.open("f7")
     field = papers.page.review.password
     assert field.isVisible()
@@ -212,6 +219,43 @@ def test_a_batch_is_paused_and_goes_on(papers: Papers) -> None:
     papers.settle()
     assert papers.documents.items["b1"].state is BatchState.PAUSED
     assert papers.page.queue.act.text() == "Resume"
+
+
+def test_a_watched_folder_is_told_and_watching_ends_by_its_button(papers: Papers) -> None:
+    queue, documents = papers.page.queue, papers.documents
+    (batch,) = [batch for batch in documents.items.values() if batch.watched]
+    queue.choose_batch(batch.id)
+    papers.settle()
+    (stop,) = queue.watched.buttons
+    assert stop.isVisible()
+    documents.become(replace(documents.items[batch.id], watch_fault="/in is not there at the moment."))
+    papers.settle()
+    assert queue.watched.told.text() == "/in is not there at the moment."
+    stop.click()
+    papers.settle()
+    assert documents.items[batch.id].watched == ()
+    assert queue.watched.isHidden()
+    menu = batch_menu(queue, documents.items[batch.id], True, documents, queue._desk.icons, queue._ask)
+    words = [action.text() for action in menu.actions()]
+    assert "Watch a folder…" in words
+    assert not any(said.startswith("Stop watching") for said in words)
+
+
+def test_dragged_files_are_welcomed_and_asked_about(papers: Papers, tmp_path: Path) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(tmp_path))])
+    page, middle, copy = papers.page, QPoint(400, 300), Qt.DropAction.CopyAction
+    left, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    page.dragEnterEvent(QDragEnterEvent(middle, copy, data, left, keys))
+    assert page.veil.isVisible()
+    assert page.veil.size() == page.size()
+    page.dragLeaveEvent(QDragLeaveEvent())
+    assert page.veil.isHidden()
+    page.dragEnterEvent(QDragEnterEvent(middle, copy, data, left, keys))
+    page.dropEvent(QDropEvent(QPointF(middle), copy, data, left, keys))
+    papers.settle()
+    assert page.veil.isHidden()
+    assert page.sheet.isVisible()
 
 
 def test_a_file_that_gets_done_is_shown(papers: Papers) -> None:

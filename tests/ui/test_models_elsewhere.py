@@ -336,7 +336,7 @@ def test_out_of_memory_offers_ways_and_takes_the_chosen_one(house: House, page: 
     house.models.become(sample.FAILED)
     settle()
     assert isinstance(sample.FAILED.state, Failed)
-    ways = [b for b in page.detail.findChildren(QPushButton) if b.text() == "Load so" and b.isVisible()]
+    ways = [b for b in page.detail.findChildren(QPushButton) if b.text() == "Load this way" and b.isVisible()]
     assert len(ways) == len(sample.FAILED.state.concessions) >= 2
     ways[1].click()
     settle()

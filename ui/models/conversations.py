@@ -120,9 +120,10 @@ class ConversationModel(QAbstractListModel):
 
     def _moment(self, row: Conversation) -> str:
         moment = display.ago(row.updated_at, self._now)
-        # Under the heading "Yesterday" the word says nothing: the time of day does.
-        again = not row.pinned and moment == display.day_group(row.updated_at, self._now)
-        return time.strftime("%H:%M", time.localtime(row.updated_at)) if again else moment
+        # Under the headings "Today" and "Yesterday" the day says nothing: the time of day does.
+        recent = display.day_group(self._now - 86_400, self._now), display.day_group(self._now, self._now)
+        told = not row.pinned and display.day_group(row.updated_at, self._now) in recent
+        return time.strftime("%H:%M", time.localtime(row.updated_at)) if told else moment
 
     def _rebuild(self, now: float) -> None:
         self._now = now

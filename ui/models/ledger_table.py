@@ -79,14 +79,14 @@ _FIELDS = {
     Column.PURPOSE: _Field(
         "Why", lambda r: gate_words.purpose_words(r.begun.purpose), lambda r: gate_words.purpose_words(r.begun.purpose)
     ),
-    Column.WHOM: _Field("Whom", lambda r: r.whom, lambda r: r.whom.casefold()),
+    Column.WHOM: _Field("Sent to", lambda r: r.whom, lambda r: r.whom.casefold()),
     Column.LABEL: _Field(
         "Label",
         lambda r: gate_words.label_words(r.begun.label) if r.begun.label is not None else "—",
         lambda r: float(r.begun.label.rank if r.begun.label is not None else -1),
     ),
     Column.SENT: _Field(
-        "Left", lambda r: display.byte_size(r.last.bytes_out), lambda r: float(r.last.bytes_out), right=True
+        "Sent", lambda r: display.byte_size(r.last.bytes_out), lambda r: float(r.last.bytes_out), right=True
     ),
     Column.RECEIVED: _Field(
         "Came", lambda r: display.byte_size(r.last.bytes_in), lambda r: float(r.last.bytes_in), right=True
@@ -204,14 +204,14 @@ def details_of(request: Request, titles: Mapping[str, str]) -> list[tuple[str, s
         (_tr("Host"), begun.host),
     ]
     if begun.provider or begun.model:
-        rows.append((_tr("Whom"), display.provider(begun.provider, begun.model)))
+        rows.append((_tr("Sent to"), display.provider(begun.provider, begun.model)))
     if begun.conversation_id is not None:
         rows.append((_tr("Conversation"), titles.get(begun.conversation_id, _tr("deleted"))))
     if begun.mode is not None and begun.label is not None:
         setting = f"{gate_words.mode_words(begun.mode)} · {gate_words.label_words(begun.label)}"
         rows.append((_tr("Gate and label"), setting))
     rows.append((_tr("Agreed to by"), gate_words.consent_words(begun)))
-    rows.append((_tr("Left"), _bytes(last.bytes_out)))
+    rows.append((_tr("Sent"), _bytes(last.bytes_out)))
     rows.append((_tr("Came back"), _bytes(last.bytes_in)))
     if last.prompt_tokens:
         rows.append((_tr("Prompt"), display.tokens(last.prompt_tokens)))

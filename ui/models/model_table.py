@@ -84,7 +84,7 @@ _FIELDS: dict[Column, _Field] = {
         lambda r: float(r.n_ctx or 0),
         right=True,
     ),
-    Column.LICENCE: _Field("Licence", lambda r: r.licence or "—", lambda r: r.licence.casefold()),
+    Column.LICENCE: _Field("Licence", lambda r: display.licence(r.licence) or "—", lambda r: r.licence.casefold()),
 }
 
 

@@ -75,4 +75,5 @@ def _details(text: str, name: str, themes: ThemeStore) -> QPlainTextEdit:
         Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
     )
     box.setFixedHeight(22 * GRID)
+    box.document().setDocumentMargin(GRID)
     return box

@@ -38,18 +38,19 @@ class RetentionPart(QWidget):
         self._due: tuple[Due, ...] = ()
         self.days = {one: self._choice(one) for one in Label}
         self.found = label("", wrap=True)
-        self.past = label("", desk.themes.fonts.caption, "muted", wrap=True)
+        self.past = label("", desk.themes.fonts.caption, "muted")
         self.list = QScrollArea()
         self.list.setWidgetResizable(True)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setAccessibleName(self.tr("What would be removed"))
+        self.list.setProperty("kind", "boxed")
         self.remove = button("", self._remove, "quiet")
         self._sure = QTimer(self, singleShot=True, interval=_SURE_MS)
         self._sure.timeout.connect(self._show_button)
         caption = desk.themes.fonts.caption
         hint = self.tr(
-            "Conversations, documents and batches are due so long after their last use. Nothing goes by itself: what "
-            "is due is listed here, and removed for good when you say so."
+            "How long conversations, documents and batches are kept after their last use. Nothing is removed by "
+            "itself: what is due is listed here, and goes for good when you say so."
         )
         self.setLayout(
             column(
@@ -57,7 +58,7 @@ class RetentionPart(QWidget):
                 self._rules(),
                 self.found,
                 self.list,
-                row(self.past, self.remove),
+                row(self.past, None, self.remove),
                 spacing=GRID,
             )
         )
@@ -82,6 +83,7 @@ class RetentionPart(QWidget):
         self.found.setText(words)
         removed = self.tr("Removed by these rules so far: %1.").replace("%1", display.integer(found.tombstones))
         self.past.setText(removed if found.tombstones else "")
+        self.past.setVisible(bool(found.tombstones))
         self._show_list(found.due)
         self._show_button()
 
@@ -91,7 +93,7 @@ class RetentionPart(QWidget):
         if len(due) > _SHOWN:
             more = self.tr("… and %1 more.").replace("%1", display.integer(len(due) - _SHOWN))
             lines.append(label(more, self._desk.themes.fonts.caption, "muted"))
-        body.setLayout(column(*lines, None, spacing=4, margin=GRID))
+        body.setLayout(column(*lines, None, spacing=GRID, margin=12))
         self.list.setWidget(body)
         self.list.setFixedHeight(min(_LIST_HEIGHT, body.sizeHint().height() + 2))
         self.list.setVisible(bool(due))

@@ -62,8 +62,8 @@ class StoreSection(QWidget):
             row(self.minutes),
         )
         self._copy_row = self._line(
-            self.tr("Copy"),
-            self.tr("One file that opens as the store does. Put back with gatehouse store restore."),
+            self.tr("Backup"),
+            self.tr("One file that opens as the store does. “gatehouse store restore” puts it back."),
             row(self.copy),
         )
         self._key_row = self._line(
@@ -131,9 +131,8 @@ class StoreSection(QWidget):
             else self.tr("without a recovery code: if the keyring is lost, so is the store")
         )
         made = state.backed_up_at
-        parts.append(
-            self.tr("last copy %1").replace("%1", display.ago(made, time.time())) if made else self.tr("no copy yet")
-        )
+        last = self.tr("last backup %1").replace("%1", display.ago(made, time.time())) if made else ""
+        parts.append(last or self.tr("no backup yet"))
         return " · ".join(parts)
 
     # asked for

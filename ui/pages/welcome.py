@@ -48,7 +48,7 @@ class WelcomePage(QScrollArea):
         self._file_card.say(self.tr("Any GGUF model already on your disk. It is used where it lies, not copied."))
         self.choose = self._file_card.button
         self.suggested = [SuggestedCard(desk, self._fetch, primary=False) for _ in range(_SUGGESTED)]
-        self._advice = self._heading(self.tr("Better ones for this machine"))
+        self._advice = self._heading(self.tr("Better models for this machine"))
         host = desk.services.hub.host()
         self._asks = label(
             self.tr("Download asks %1 for the file, and for nothing else.").replace("%1", host),
@@ -137,7 +137,7 @@ class WelcomePage(QScrollArea):
         parts = [
             self.tr("Already on your disk"),
             display.byte_size(starter.size_bytes),
-            starter.licence or "",
+            display.licence(starter.licence or ""),
             fit,
         ]
         facts = " · ".join(part for part in parts if part)

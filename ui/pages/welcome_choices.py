@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QFrame, QProgressBar
 
 from app.models.offers import Suggestion
@@ -63,7 +64,7 @@ class SuggestedCard(ChoiceCard):
         if found is None:
             return
         self.name.setText(found.offer.name)
-        self.say(facts(found), " ".join(found.reasons[:2]))
+        self.say(facts(found), " ".join(found.reasons[:1]))
         size = found.choice.size_bytes
         words_ = self.tr("Download %1").replace("%1", display.byte_size(size)) if size else self.tr("Download")
         self.button.setText(words_)
@@ -92,12 +93,16 @@ class SuggestedCard(ChoiceCard):
 
 
 def facts(found: Suggestion) -> str:
-    """``18–24 tok/s · 17.3 GiB · Q4_K_M · apache-2.0``."""
+    """``18–24 tok/s expected · 17.3 GiB · Q4_K_M · Apache 2.0``."""
     parts = []
     if found.plan is not None and found.plan.speed is not None:
         band = found.plan.speed.decode_tok_s
-        parts.append(display.speed_band(band.low, band.high))
+        parts.append(_tr("%1 expected").replace("%1", display.speed_band(band.low, band.high)))
     if found.choice.size_bytes is not None:
         parts.append(display.byte_size(found.choice.size_bytes))
-    parts += [found.choice.quantization, found.offer.licence or ""]
+    parts += [found.choice.quantization, display.licence(found.offer.licence or "")]
     return " · ".join(part for part in parts if part)
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("welcome", text)

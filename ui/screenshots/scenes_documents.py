@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +34,11 @@ def _first(stage: Stage) -> None:
 
 
 def _drop(stage: Stage) -> None:
-    _page(stage).offer([Path("/tmp"), Path("/home/ada/scan_0040.jpg")])
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home) / "Receipts of April"
+        folder.mkdir()
+        _page(stage).offer([folder, Path(home) / "scan_0040.jpg"])
+        stage.settle()
     stage.settle()
 
 

@@ -40,7 +40,7 @@ class OutgoingEdit(QWidget):
             self.left_out,
             None,
             button(self.tr("Cancel"), self.close_, "quiet"),
-            button(self.tr("Take over"), self.take, "primary"),
+            button(self.tr("Use this text"), self.take, "primary"),
         )
         layout = column(self.which, self.text, note, foot, spacing=6)
         layout.setStretch(1, 1)

@@ -49,7 +49,7 @@ class FactsLine(QWidget):
             display.usd(cost) if cost is not None else self.tr("not known"),
             "" if cost is not None else "warning",
         )
-        self._say("bytes", display.byte_size(len(preview.body)) if preview.body else self.tr("nothing"))
+        self._say("bytes", display.byte_size(len(preview.body)) if preview.body else "—")
         self._say("label", gate_words.label_words(preview.label), gate_words.label_tone(preview.label))
         self._say("gate", gate_words.mode_words(preview.mode))
         self._say("attached", self._attached(preview.attachments))

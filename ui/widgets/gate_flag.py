@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QWidget
 
 from app.gate.records import Flag, Offers
 from ui.icons import Icons
+from ui.theme import GRID
 from ui.widgets.ink import Ink
 from ui.widgets.parts import button, label, row
 
@@ -35,6 +36,9 @@ class FlagLine(QFrame):
         self.keep.setAccessibleName(self.tr("Keep this answer"))
         layout = row(self._sign, self._words, self.larger, self.cloud, self.keep, spacing=4)
         layout.setStretch(1, 1)
+        layout.insertSpacing(4, 4)  # from the back, so that the places before stay what they are
+        layout.insertSpacing(3, 4)
+        layout.insertSpacing(2, GRID)
         layout.setAlignment(self._sign, Qt.AlignmentFlag.AlignTop)
         self.setLayout(layout)
         self.show_flag(flag)

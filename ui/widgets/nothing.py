@@ -62,9 +62,13 @@ class NothingView(QWidget):
         self._draw()
         self.show()
 
+    def take_focus(self) -> None:
+        """The keyboard goes to what can be done, or else to the sentence."""
+        (self if self._work is None else self._act).setFocus(Qt.FocusReason.OtherFocusReason)
+
     def add_below(self, field: QWidget) -> None:
-        """Something to fill in, e.g. a password."""
-        self._inner.insertLayout(self._inner.count() - 1, row(None, field, None))
+        """Something to fill in above the button, e.g. a password."""
+        self._inner.insertLayout(self._inner.count() - 2, row(None, field, None))
 
     def _run(self) -> None:
         if self._work is not None:

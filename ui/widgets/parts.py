@@ -7,7 +7,17 @@ from typing import TypeVar
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont, QPainter, QPaintEvent
-from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QBoxLayout,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLayout,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ui.theme import GRID
 
@@ -83,17 +93,17 @@ def set_kind(widget: QWidget, kind: str) -> None:
         widget.style().polish(widget)
 
 
-def row(*items: QWidget | QBoxLayout | None, spacing: int = GRID, margin: int = 0) -> QHBoxLayout:
+def row(*items: QWidget | QLayout | None, spacing: int = GRID, margin: int = 0) -> QHBoxLayout:
     """Side by side; ``None`` is a stretch."""
     return _fill(QHBoxLayout(), items, spacing, margin)
 
 
-def column(*items: QWidget | QBoxLayout | None, spacing: int = GRID, margin: int = 0) -> QVBoxLayout:
+def column(*items: QWidget | QLayout | None, spacing: int = GRID, margin: int = 0) -> QVBoxLayout:
     """One below the other; ``None`` is a stretch."""
     return _fill(QVBoxLayout(), items, spacing, margin)
 
 
-def _fill(layout: L, items: tuple[QWidget | QBoxLayout | None, ...], spacing: int, margin: int) -> L:
+def _fill(layout: L, items: tuple[QWidget | QLayout | None, ...], spacing: int, margin: int) -> L:
     layout.setSpacing(spacing)
     layout.setContentsMargins(margin, margin, margin, margin)
     for item in items:

@@ -244,8 +244,8 @@ class _ValueRows(QStyledItemDelegate):
         words = {
             Grounding.EXACT: "",
             Grounding.NORMALISED: "",
-            Grounding.FUZZY: self.tr("stands there in nearly these words"),
-            Grounding.UNPROVEN: self.tr("unproven: it stands nowhere in the document"),
+            Grounding.FUZZY: self.tr("found in nearly these words"),
+            Grounding.UNPROVEN: self.tr("unproven: not found in the document"),
             Grounding.ABSENT: self.tr("required, but not found") if value.doubtful else "",
         }[value.value.grounding]
         if not words and value.doubtful:

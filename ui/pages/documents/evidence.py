@@ -77,14 +77,14 @@ class EvidenceView(QFrame):
         if value.review is not None:
             return self.tr("Decided by you.") if not page else self.tr("Decided by you, from %1.").replace("%1", page)
         words = {
-            Grounding.EXACT: self.tr("Stands on %1, word by word."),
-            Grounding.NORMALISED: self.tr("Stands on %1, written “%2”."),
-            Grounding.FUZZY: self.tr("Stands on %1 in nearly these words: “%2”."),
-            Grounding.UNPROVEN: self.tr("Stands nowhere in the document: the model may have made it up."),
+            Grounding.EXACT: self.tr("On %1, word for word."),
+            Grounding.NORMALISED: self.tr("On %1, written “%2”."),
+            Grounding.FUZZY: self.tr("On %1 in nearly these words: “%2”."),
+            Grounding.UNPROVEN: self.tr("Not found in the document: the model may have made it up."),
             Grounding.ABSENT: self.tr("The model says that the document does not have it."),
         }[value.value.grounding]
         told = " ".join(place.text for place in places)[:80]
-        sure = self.tr("Right with a probability of %1.").replace("%1", display.percent(value.value.confidence))
+        sure = self.tr("%1 likely to be right.").replace("%1", display.percent(value.value.confidence))
         return f"{words.replace('%1', page).replace('%2', told)} {sure}"
 
     def _accept(self) -> None:

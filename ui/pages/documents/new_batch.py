@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame
+from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame, QGridLayout
 
 from app.documents.batch_records import NewBatch
 from app.extraction.schema import Schema
@@ -34,22 +34,29 @@ class NewBatchSheet(QFrame):
         self.title = label("", fonts.title, wrap=True)
         self.told = label("", fonts.caption, "muted", wrap=True)
         self.schema = QComboBox()
-        self.schema.setAccessibleName(self.tr("What to take out of them"))
+        self.schema.setAccessibleName(self.tr("Schema: what to take out of them"))
         self.schema.currentIndexChanged.connect(self._describe)
         self.label_box = QComboBox()
         self.label_box.setAccessibleName(self.tr("Label of the documents"))
         for item in Label:
             self.label_box.addItem(item.value.capitalize(), item)
-        self.watch = QCheckBox(self.tr("Take in new files of the folder as they come"))
+        self.watch = QCheckBox(self.tr("Watch the folder and read new files as they come"))
         self.about = label("", fonts.caption, "muted", wrap=True)
         self.start = button(self.tr("Start"), self._start, "primary")
         leave = button(self.tr("Cancel"), self.left.emit)
+        asked = QGridLayout()
+        asked.setHorizontalSpacing(2 * GRID)
+        asked.setVerticalSpacing(GRID)
+        asked.setColumnStretch(1, 1)
+        asked.addWidget(label(self.tr("Schema")), 0, 0)
+        asked.addWidget(self.schema, 0, 1)
+        asked.addWidget(self.about, 1, 1)
+        asked.addWidget(label(self.tr("Label")), 2, 0)
+        asked.addWidget(self.label_box, 2, 1)
         whole = column(
             self.title,
             self.told,
-            row(label(self.tr("Take out")), self.schema, None),
-            self.about,
-            row(label(self.tr("Label")), self.label_box, None),
+            asked,
             self.watch,
             row(None, leave, self.start),
             spacing=12,
@@ -62,7 +69,7 @@ class NewBatchSheet(QFrame):
         """Show it for these files; ``last`` is the schema to offer first."""
         self._paths = tuple(paths)
         folders = sum(path.is_dir() for path in paths)
-        words = self.tr("%1 to read").replace("%1", _named(paths))
+        words = self.tr("Read %1").replace("%1", _named(paths))
         self.title.setText(words)
         self.told.setText(
             self.tr("Folders are read with everything in them. Nothing is copied and nothing leaves this machine.")

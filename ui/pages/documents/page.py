@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import Qt, QUrl
-from PySide6.QtGui import QDesktopServices, QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QDesktopServices, QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.documents.batch_records import Batch, BatchFile, NewBatch
@@ -17,6 +17,7 @@ from app.extraction.schema import Schema
 from engine.errors import GatehouseError
 from ui import display
 from ui.desk import Action, Command, Desk, DocumentPlace
+from ui.pages.documents.drop_veil import DropVeil
 from ui.pages.documents.new_batch import NewBatchSheet
 from ui.pages.documents.queue import QueueView
 from ui.pages.documents.reader import ReaderView
@@ -28,7 +29,7 @@ from ui.widgets.choice_bar import ChoiceBar
 from ui.widgets.nothing import NothingView
 from ui.widgets.parts import button, column, frame, label, row
 
-_QUEUE_WIDTH: Final = 31 * GRID
+_QUEUE_WIDTH: Final = 34 * GRID
 _LEAST_QUEUE: Final = 26 * GRID
 _REVIEW, _NOTHING, _SHEET, _TABLE, _READER = range(5)
 """What the pile shows."""
@@ -61,6 +62,7 @@ class DocumentsPage(QWidget):
         self.places.chosen.connect(self.go)
         self.export_button = self._export_menu()
         self.add_button = self._add_menu()
+        self._left = frame("side")
         self.whole = QStackedWidget()
         self.pile = QStackedWidget()
         self.pile.addWidget(self.review)
@@ -70,6 +72,7 @@ class DocumentsPage(QWidget):
         self.pile.addWidget(self.reader)
         self._connect()
         self.setLayout(self._build())
+        self.veil = DropVeil(desk.themes, self)
         self._show_batch(None)
 
     # the window's wishes
@@ -80,6 +83,8 @@ class DocumentsPage(QWidget):
             self.reader.sheet.view.setFocus()
         elif self.review.result is not None:
             self.review.values.setFocus()
+        elif self.queue.batch is None:
+            self.nothing.take_focus()
 
     def commands(self) -> Sequence[Command]:
         section = self.tr("Documents")
@@ -217,6 +222,7 @@ class DocumentsPage(QWidget):
 
     def _show_batch(self, batch: Batch | None) -> None:
         self.export_button.setEnabled(batch is not None)
+        self._left.setVisible(batch is not None)
         if self.pile.currentIndex() in (_SHEET, _READER):
             return  # whoever is asked, or reads, is not interrupted by what the queue learns
         if batch is None:
@@ -224,8 +230,8 @@ class DocumentsPage(QWidget):
                 "file-stack",
                 self.tr("Drop documents here, or a folder of them."),
                 self.tr(
-                    "Invoices, receipts, contracts and the like are read on this machine. You get a table of what a "
-                    "schema asks for, and see where on the page each value stands."
+                    "Invoices, receipts, contracts and the like are read on this machine. You get a table of the "
+                    "values that you ask for, each with its place on the page."
                 ),
                 (self.tr("Choose files…"), self.choose_files),
             )
@@ -285,11 +291,10 @@ class DocumentsPage(QWidget):
             spacing=2 * GRID,
         )
         head.setContentsMargins(3 * GRID, 2 * GRID, 3 * GRID, 12)
-        left = frame("side")
-        left.setLayout(column(self.queue, spacing=0))
-        left.setMinimumWidth(_LEAST_QUEUE)
+        self._left.setLayout(column(self.queue, spacing=0))
+        self._left.setMinimumWidth(_LEAST_QUEUE)
         body = QSplitter(Qt.Orientation.Horizontal)
-        body.addWidget(left)
+        body.addWidget(self._left)
         body.addWidget(self.pile)
         body.setChildrenCollapsible(False)
         body.setStretchFactor(1, 1)
@@ -335,10 +340,16 @@ class DocumentsPage(QWidget):
     # drops
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if _dropped(event):
+        paths = _dropped(event)
+        if paths:
             event.acceptProposedAction()
+            self.veil.cover(len(paths))
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        self.veil.hide()
 
     def dropEvent(self, event: QDropEvent) -> None:
+        self.veil.hide()
         self.offer(_dropped(event))
         event.acceptProposedAction()
 

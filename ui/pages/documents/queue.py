@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal
-from PySide6.QtWidgets import QAbstractItemView, QListView, QMenu, QSplitter, QStyledItemDelegate, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QListView, QSplitter, QStyledItemDelegate, QWidget
 
 from app.documents.batch_records import Batch, BatchFile, BatchState, FileState
 from app.events import BatchChanged, BatchRemoved, FileChanged, FilesAdded
 from ui import display
 from ui.desk import Action, Desk
 from ui.models.batches import RecordModel
+from ui.pages.documents.queue_menus import batch_menu, file_menu
 from ui.pages.documents.queue_rows import BatchRows, FileRows
+from ui.pages.documents.watching import WatchStrip
 from ui.theme import GRID
 from ui.widgets.parts import button, column, frame, label, row
 
@@ -44,12 +47,17 @@ class QueueView(QWidget):
         self.act = button("", self._act, "quiet")
         self.models = button(self.tr("Choose a model…"), lambda: desk.go("models"))
         self.told = label("", desk.themes.fonts.caption, "muted", wrap=True)
-        self.setLayout(column(self._build(), spacing=0))
+        self.watched = WatchStrip(desk.themes, desk.icons)
+        self.watched.stopped.connect(self._stop_watching)
+        whole = column(self._build(), spacing=0)
+        whole.setContentsMargins(0, 6, 0, 0)
+        self.setLayout(whole)
         bridge = desk.bridge
         bridge.batch_changed.connect(self._batch_changed)
         bridge.batch_removed.connect(self._batch_removed)
         bridge.files_added.connect(self._files_added)
         bridge.file_changed.connect(self._file_changed)
+        self._show_act()
         desk.themes.changed.connect(lambda _: (self.batch_list.viewport().update(), self.file_list.viewport().update()))
         self.refresh()
 
@@ -191,63 +199,40 @@ class QueueView(QWidget):
         self.told.setVisible(bool(told))
         no_model = batch is not None and bool(batch.waits_for) and self._desk.services.models.loaded().model_id is None
         self.models.setVisible(no_model)
+        self.watched.show_batch(batch)
 
     def _ask(self, make: Callable[[], Coroutine[Any, Any, object]]) -> None:
         self._desk.bridge.call(make, owner=self)
 
     def _batch_menu(self, place: QPoint) -> None:
-        batch = self.batches.record(self.batch_list.indexAt(place).row())
-        if batch is None:
-            return
-        documents, icons, menu = self._documents, self._desk.icons, QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        if batch.state is BatchState.RUNNING:
-            menu.addAction(icons.icon("pause"), self.tr("Pause"), lambda: self._ask(lambda: documents.pause(batch.id)))
-        elif batch.state is BatchState.PAUSED:
-            menu.addAction(icons.icon("play"), self.tr("Resume"), lambda: self._ask(lambda: documents.resume(batch.id)))
-        menu.addAction(
-            icons.icon("refresh-cw"),
-            self.tr("Try failed files again"),
-            lambda: self._ask(lambda: documents.retry(batch.id)),
-        )
-        first = menu.addAction(
-            icons.icon("arrow-up"),
-            self.tr("Work on this first"),
-            lambda: self._ask(lambda: documents.move(batch.id, 0)),
-        )
-        first.setEnabled(batch.position > 0)
-        if batch.state in (BatchState.RUNNING, BatchState.PAUSED):
-            menu.addAction(icons.icon("x"), self.tr("Cancel"), lambda: self._ask(lambda: documents.cancel(batch.id)))
-        menu.addSeparator()
-        menu.addAction(icons.icon("trash-2"), self.tr("Remove"), lambda: self._ask(lambda: documents.remove(batch.id)))
-        menu.popup(self.batch_list.viewport().mapToGlobal(place))
+        batch = self.batches.record(_meant(self.batch_list, place).row())
+        if batch is not None:
+            last = batch.position >= len(self.batches.records) - 1
+            menu = batch_menu(self, batch, last, self._documents, self._desk.icons, self._ask)
+            menu.popup(self.batch_list.viewport().mapToGlobal(place))
 
     def _file_menu(self, place: QPoint) -> None:
-        file = self.files.record(self.file_list.indexAt(place).row())
-        if file is None:
+        file = self.files.record(_meant(self.file_list, place).row())
+        if file is not None:
+            menu = file_menu(self, file, self._documents, self._desk.icons, self._ask)
+            menu.popup(self.file_list.viewport().mapToGlobal(place))
+
+    def _stop_watching(self, folder: Path) -> None:
+        batch = self.batch
+        if batch is None:
             return
-        documents, icons, menu = self._documents, self._desk.icons, QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        again = menu.addAction(
-            icons.icon("refresh-cw"),
-            self.tr("Extract again"),
-            lambda: self._ask(lambda: documents.retry(file.batch_id, (file.id,))),
-        )
-        again.setEnabled(file.state.is_ended)
-        first = menu.addAction(
-            icons.icon("arrow-up"),
-            self.tr("Take this next"),
-            lambda: self._ask(lambda: documents.move_file(file.id, 0)),
-        )
-        first.setEnabled(file.state is FileState.WAITING)
-        menu.popup(self.file_list.viewport().mapToGlobal(place))
+        documents, batch_id = self._documents, batch.id
+        self._ask(lambda: documents.watch(batch_id, folder, False))
+        undo = Action(self.tr("Undo"), lambda: self._ask(lambda: documents.watch(batch_id, folder)))
+        words = self.tr("%1 is not watched any more.").replace("%1", folder.name or str(folder))
+        self._desk.notices.show("info", words, action=undo)
 
     def _build(self) -> QWidget:
         fonts = self._desk.themes.fonts
         files = QWidget()
         head = row(label(self.tr("Files"), fonts.caption, "muted"), None, self.act)
         head.setContentsMargins(12, GRID, GRID, 0)
-        below = column(self.told, self.models)
+        below = column(self.told, self.models, self.watched, spacing=4)
         below.setContentsMargins(12, 4, 12, GRID)
         inner = column(frame("line"), head, self.file_list, below, spacing=4)
         inner.setStretch(2, 1)
@@ -256,8 +241,14 @@ class QueueView(QWidget):
         pile.addWidget(self.batch_list)
         pile.addWidget(files)
         pile.setChildrenCollapsible(False)
-        pile.setSizes([200, 500])
+        pile.setSizes([230, 500])
         return pile
+
+
+def _meant(view: QListView, place: QPoint) -> QModelIndex:
+    """The row under the pointer, or the current one when the menu was asked for by a key."""
+    under = view.indexAt(place)
+    return under if under.isValid() else view.currentIndex()
 
 
 def _list(model: Any, rows: QStyledItemDelegate, name: str) -> QListView:

@@ -16,7 +16,7 @@ from ui.theme import ThemeStore
 
 Index = QModelIndex | QPersistentModelIndex
 
-_BATCH_ROW: Final = 64
+_BATCH_ROW, _BATCH_ROW_TROUBLED = 64, 82
 _FILE_ROW, _FILE_ROW_NOTED = 34, 50
 _PAD: Final = 12
 
@@ -74,7 +74,9 @@ class BatchRows(_Rows):
     """Title and what is left to check, a bar, how far it is."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return QSize(160, _BATCH_ROW)
+        batch = index.data(RECORD)
+        troubled = isinstance(batch, Batch) and bool(trouble_line(self, batch))
+        return QSize(160, _BATCH_ROW_TROUBLED if troubled else _BATCH_ROW)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         batch = index.data(RECORD)
@@ -101,6 +103,8 @@ class BatchRows(_Rows):
         self._bar(painter, QRectF(box.left(), box.top() + 12 + line, box.width(), 4), batch)
         told = QRect(box.left(), box.top() + 20 + line, box.width(), line)
         self._write(painter, fonts.caption, theme.muted, told, batch_line(self, batch))
+        below = told.translated(0, 18)
+        self._write(painter, fonts.caption, theme.danger, below, trouble_line(self, batch))
         painter.restore()
 
     def _bar(self, painter: QPainter, place: QRectF, batch: Batch) -> None:
@@ -141,7 +145,9 @@ class FileRows(_Rows):
         end = self._end(file)
         width = QFontMetrics(fonts.caption).horizontalAdvance(end)
         name = QRect(box.left() + 22, box.top(), box.width() - width - 32, line)
-        self._write(painter, fonts.body, theme.text, name, file.name)
+        # The middle goes: names of a batch often differ at their ends.
+        shown = QFontMetrics(fonts.body).elidedText(file.name, Qt.TextElideMode.ElideMiddle, name.width())
+        self._write(painter, fonts.body, theme.text, name, shown)
         place = QRect(box.right() - width, box.top(), width + 1, line)
         colour = theme.warning if file.doubtful_values else theme.faint
         self._write(painter, fonts.caption, colour, place, end, Qt.AlignmentFlag.AlignRight)
@@ -162,7 +168,7 @@ class FileRows(_Rows):
 
 
 def batch_line(owner: QStyledItemDelegate, batch: Batch) -> str:
-    """How far a batch is, in words: ``12 of 40 · 4 min left · 3 failed``."""
+    """How far a batch is, in words: ``12 of 40 · 4 min left``."""
     counts = batch.counts
     ended = counts.done + counts.failed + counts.needs_password + counts.cancelled
     parts = [
@@ -174,10 +180,6 @@ def batch_line(owner: QStyledItemDelegate, batch: Batch) -> str:
     ]
     if batch.state is BatchState.RUNNING and not batch.waits_for and batch.left_s is not None:
         parts.append(owner.tr("%1 left").replace("%1", display.rough_duration(batch.left_s)))
-    if counts.failed:
-        parts.append(owner.tr("%1 failed").replace("%1", display.integer(counts.failed)))
-    if counts.needs_password:
-        parts.append(owner.tr("%1 locked").replace("%1", display.integer(counts.needs_password)))
     if batch.state is BatchState.PAUSED:
         parts.append(owner.tr("paused"))
     elif batch.state is BatchState.CANCELLED:
@@ -186,4 +188,15 @@ def batch_line(owner: QStyledItemDelegate, batch: Batch) -> str:
         parts.append(owner.tr("waits"))
     if batch.watched:
         parts.append(owner.tr("watched"))
+    return " · ".join(parts)
+
+
+def trouble_line(owner: QStyledItemDelegate, batch: Batch) -> str:
+    """What went wrong in a batch, in words: ``3 failed · 1 locked``; empty when nothing did."""
+    counts = batch.counts
+    parts = []
+    if counts.failed:
+        parts.append(owner.tr("%1 failed").replace("%1", display.integer(counts.failed)))
+    if counts.needs_password:
+        parts.append(owner.tr("%1 locked").replace("%1", display.integer(counts.needs_password)))
     return " · ".join(parts)

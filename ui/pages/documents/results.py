@@ -118,6 +118,7 @@ class ResultsView(QWidget):
     def _fetch(self, file: BatchFile) -> None:
         def show(result: Result) -> None:
             self.model.show_result(result)
+            self._widen_columns()
             if not self.model.missing(0, self.model.rowCount()):
                 self._sort_again.start()
 
@@ -139,6 +140,13 @@ class ResultsView(QWidget):
         for place in range(1, self.model.columnCount()):
             wanted = self.view.horizontalHeader().sectionSizeHint(place) + 2 * GRID
             self.view.setColumnWidth(place, min(_MOST_WIDTH, max(_COLUMN_WIDTH, wanted)))
+
+    def _widen_columns(self) -> None:
+        """Values came: their columns grow to hold them, within reason; none becomes narrower under the pointer."""
+        for place in range(self.model.columnCount()):
+            wanted = min(_MOST_WIDTH, self.view.sizeHintForColumn(place) + GRID)
+            if wanted > self.view.columnWidth(place):
+                self.view.setColumnWidth(place, wanted)
 
 
 class _Cells(QStyledItemDelegate):

@@ -143,17 +143,30 @@ class ReviewView(QWidget):
         if words:
             self._tell("file-text", words.replace("%1", file.name))
         elif file.state == "needs_password":
-            self._tell("lock", file.sentence or self.tr("This file needs a password."), file.hint, "warning")
+            why = f"{file.sentence or self.tr('It needs a password.')} {file.hint}".strip()
+            self._tell("lock", file.name, why, "warning", (self.tr("Open it"), self._unlock))
             self.password.show()
         else:
-            self._tell("triangle-alert", file.sentence, file.hint, "warning")
+            why = f"{file.sentence} {file.hint}".strip()
+            again = (self.tr("Try again"), partial(self._try_again, file))
+            self._tell("triangle-alert", file.name, why, "warning", again)
 
-    def _tell(self, icon: str, sentence: str, hint: str = "", tone: str = "faint") -> None:
+    def _tell(
+        self,
+        icon: str,
+        sentence: str,
+        hint: str = "",
+        tone: str = "faint",
+        action: tuple[str, Callable[[], object]] | None = None,
+    ) -> None:
         held = self.splitter.isAncestorOf(QApplication.focusWidget() or self)
         self.splitter.hide()
-        self.nothing.tell(icon, sentence, hint, tone=tone)
+        self.nothing.tell(icon, sentence, hint, action, tone)
         if held:
             self.nothing.setFocus()  # what had the keyboard is hidden now
+
+    def _try_again(self, file: BatchFile) -> None:
+        self._desk.bridge.call(lambda: self._documents.retry(file.batch_id, (file.id,)), owner=self)
 
     def _unlock(self) -> None:
         file, words = self._file, self.password.text()

@@ -42,7 +42,7 @@ from ui.widgets.parts import button, column, frame, label, row
 
 Index = QModelIndex | QPersistentModelIndex
 _WIDTHS: Final = {columns.NAME: 18, columns.TYPE: 12, columns.ABOUT: 34, columns.REQUIRED: 10, columns.EXAMPLE: 16}
-_LIST_WIDTH: Final = 24 * GRID
+_LIST_WIDTH: Final = 28 * GRID
 _LOOK_MS: Final = 150
 
 
@@ -79,9 +79,10 @@ class SchemaEditor(QWidget):
         self.json.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.json.setAccessibleName(self.tr("As JSON Schema"))
         self.fault = label("", fonts.caption, "danger", wrap=True)
+        self.fault.hide()
         self.save = button(self.tr("Save"), self.keep, "primary")
         self.undo = button(self.tr("Undo"), self.model.undo, "quiet")
-        self.drop = button(self.tr("Remove"), self.remove_schema, "quiet")
+        self.drop = button(self.tr("Delete schema"), self.remove_schema, "quiet")
         self.propose = button(self.tr("Propose from samples…"), self.choose_samples)
         self._look = QTimer(self, singleShot=True, interval=_LOOK_MS)
         self._look.timeout.connect(self._show_json)
@@ -168,7 +169,7 @@ class SchemaEditor(QWidget):
 
         def saved(kept: Schema) -> None:
             self._saved = kept
-            self.fault.setText("")
+            self._say("")
             self._desk.notices.show("success", self.tr("Saved %1.").replace("%1", kept.title))
             self.model.show_schema(kept)
             self.refresh(kept.name)
@@ -200,7 +201,7 @@ class SchemaEditor(QWidget):
         try:
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            self.fault.setText(self.tr("%1 cannot be read: %2").replace("%1", path.name).replace("%2", str(error)))
+            self._say(self.tr("%1 cannot be read: %2").replace("%1", path.name).replace("%2", str(error)))
             return
         self._desk.bridge.call(lambda: self._documents.schema_from_json(text), self._begin, self._tell, owner=self)
 
@@ -218,7 +219,7 @@ class SchemaEditor(QWidget):
 
     def propose_from(self, paths: Sequence[Path]) -> None:
         self.propose.setText(self.tr("Cancel proposing"))
-        self.fault.setText("")
+        self._say("")
 
         def proposed(schema: Schema) -> None:
             self._end_proposing()
@@ -289,12 +290,16 @@ class SchemaEditor(QWidget):
             place = bar.value()
             self.json.setPlainText(text)
             bar.setValue(place)
-            self.fault.setText("")
+            self._say("")
 
         self._desk.bridge.call(lambda: self._documents.schema_json(schema), show, self._tell, owner=self)
 
+    def _say(self, words: str) -> None:
+        self.fault.setText(words)
+        self.fault.setVisible(bool(words))
+
     def _tell(self, error: GatehouseError) -> None:
-        self.fault.setText(f"{error.sentence} {error.hint}".strip())
+        self._say(f"{error.sentence} {error.hint}".strip())
 
     # building
 
@@ -307,8 +312,6 @@ class SchemaEditor(QWidget):
         made.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         made.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         made.setShowGrid(False)
-        made.setFrameShape(QTableView.Shape.NoFrame)
-        made.setProperty("kind", "plain")
         made.verticalHeader().hide()
         made.verticalHeader().setDefaultSectionSize(4 * GRID)
         header = made.horizontalHeader()
@@ -324,8 +327,8 @@ class SchemaEditor(QWidget):
         left = frame("side")
         left.setFixedWidth(_LIST_WIDTH)
         more = column(
-            button(self.tr("New"), self.new_schema),
-            button(self.tr("Copy"), self.copy_schema),
+            button(self.tr("New schema"), self.new_schema),
+            button(self.tr("Duplicate"), self.copy_schema),
             button(self.tr("Import…"), self.choose_import),
             self.propose,
             spacing=4,
@@ -333,13 +336,14 @@ class SchemaEditor(QWidget):
         more.setContentsMargins(GRID, GRID, GRID, GRID)
         inner = column(self.names, frame("line"), more, spacing=0)
         inner.setStretch(0, 1)
+        inner.setContentsMargins(0, 6, 0, 0)
         left.setLayout(inner)
         tools = row(
             button(self.tr("Add a field"), self.add_field),
             button(self.tr("Add inside"), lambda: self.add_field(inside=True), "quiet"),
-            button(self.tr("Take out"), self.remove_field, "quiet"),
-            button(self.tr("Up"), lambda: self.move_field(-1), "quiet"),
-            button(self.tr("Down"), lambda: self.move_field(1), "quiet"),
+            button(self.tr("Delete field"), self.remove_field, "quiet"),
+            button(self.tr("Move up"), lambda: self.move_field(-1), "quiet"),
+            button(self.tr("Move down"), lambda: self.move_field(1), "quiet"),
             None,
             self.undo,
             self.drop,
@@ -350,7 +354,9 @@ class SchemaEditor(QWidget):
         head.setContentsMargins(2 * GRID, GRID, 2 * GRID, GRID)
         pile = QSplitter(Qt.Orientation.Vertical)
         above = QWidget()
-        fields = column(self.fields, self.rules, spacing=0)
+        table = row(self.fields)
+        table.setContentsMargins(2 * GRID, 0, 2 * GRID, 0)
+        fields = column(table, self.rules, spacing=GRID)
         fields.setStretch(0, 1)
         above.setLayout(fields)
         pile.addWidget(above)

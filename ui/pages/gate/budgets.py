@@ -110,7 +110,7 @@ class BudgetsView(QWidget):
         )
         inner = QWidget()
         inner.setMaximumWidth(_WIDTH)
-        title = label(self.tr("What may be spent elsewhere"), fonts.title)
+        title = label(self.tr("Spending limits"), fonts.title)
         inner.setLayout(column(title, self.day, self.month, self._trouble, note, see, None, spacing=2 * GRID))
         whole = row(inner, None)
         whole.setStretch(0, 1000)

@@ -65,7 +65,7 @@ class TryBox(QWidget):
         self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self._pause.timeout.connect(self.scan)
         self.text.textChanged.connect(self._typed)
-        heading = label(self.tr("Try them"), fonts.title)
+        heading = label(self.tr("Try the detectors"), fonts.title)
         heading.setFixedHeight(_HEADING)
         title = row(heading, None)
         layout = column(title, self.text, self.state, self.view, spacing=GRID)
@@ -115,7 +115,7 @@ class TryBox(QWidget):
             words = self.tr("Looking…")
         elif not self.text.toPlainText().strip():
             words = self.tr(
-                "Found strings are marked here as one types. Detectors miss things; this is where to see which."
+                "Found strings are marked here as you type. Detectors miss things; this is where to see which."
             )
         elif not count:
             words = self.tr("Nothing was found. That is no proof that nothing is there.")
@@ -169,14 +169,12 @@ class GlossaryBox(QWidget):
         self.nothing.tell(
             "scan-text",
             self.tr("No words of your own yet."),
-            self.tr("Clients, colleagues, projects: what stands here is hidden wherever it occurs."),
+            self.tr("Clients, colleagues, projects: what you list here is hidden wherever it occurs."),
         )
         self._pile = QStackedWidget()
         self._pile.addWidget(self.nothing)
         self._pile.addWidget(self.view)
-        note = label(
-            self.tr("Always hidden, wherever they occur, as what they are."), fonts.caption, "muted", wrap=True
-        )
+        note = label(self.tr("These words are hidden wherever they occur."), fonts.caption, "muted", wrap=True)
         entry = column(self.word, row(self.kind, self.add_button), spacing=GRID)
         heading = label(self.tr("Glossary"), fonts.title)
         heading.setFixedHeight(_HEADING)

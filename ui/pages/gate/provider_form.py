@@ -179,7 +179,7 @@ class ProviderForm(QWidget):
 
     def _judge(self) -> None:
         self.save.setEnabled(all(field.text().strip() for field in (self.name, self.base_url, self.model)))
-        self.test.setToolTip(self.tr("Asks for one token. This leaves the machine and stands in the ledger."))
+        self.test.setToolTip(self.tr("Asks for one token. This leaves the machine and is written into the ledger."))
 
     def _test(self) -> None:
         if self._provider is not None:

@@ -256,7 +256,9 @@ class DetailView(QFrame):
         if card.fault:
             self._trouble.tell(card.fault, kind="danger")
         elif isinstance(state, Failed):
-            ways = [WayOut(self.tr("Load so"), partial(self._try, way), way.sentence) for way in state.concessions]
+            ways = [
+                WayOut(self.tr("Load this way"), partial(self._try, way), way.sentence) for way in state.concessions
+            ]
             self._trouble.tell(state.sentence, state.hint, "danger", state.evidence, ways)
         elif self._misfit is not None:
             offer = self._misfit.offered_n_ctx
@@ -327,6 +329,6 @@ def facts(card: ModelCard) -> str:
             kind_words(row_of_card(card)),
             card.quantization,
             *parts,
-            card.licence or "",
+            display.licence(card.licence or ""),
         ]
     return "\u00a0· ".join(part.replace(" ", "\u00a0") for part in parts if part)

@@ -67,8 +67,7 @@ class MachineView(QFrame):
         self.setProperty("kind", "card")
         self._processor = label(self.tr("Measuring this machine…"), themes.fonts.caption, "muted")
         self._devices = DeviceList(themes, columns=2 if side_by_side else 1)
-        margin = 12 if side_by_side else 2 * GRID
-        self.setLayout(column(self._devices, self._processor, spacing=GRID, margin=margin))
+        self.setLayout(column(self._devices, self._processor, spacing=GRID, margin=2 * GRID))
         self._devices.hide()
 
     def show_machine(self, machine: Machine, loaded: LoadedModel) -> None:

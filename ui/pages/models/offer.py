@@ -177,7 +177,7 @@ class OfferView(QFrame):
         speed = self._desk.services.downloads.line_bytes_s()
         if speed:
             left = display.rough_duration(choice.size_bytes / speed)
-            parts.append(self.tr("about %1 at the speed of last time").replace("%1", left))
+            parts.append(self.tr("about %1 at your last download's speed").replace("%1", left))
         if self._machine is not None and self._machine.disks:
             free = display.byte_size(self._machine.disks[0].free_bytes)
             parts.append(self.tr("%1 free on the disk").replace("%1", free))
@@ -357,7 +357,14 @@ def facts(offer: Offer) -> str:
     context = ""
     if offer.n_ctx_train:
         context = _tr("context %1").replace("%1", display.tokens_short(offer.n_ctx_train))
-    parts = [offer.maker, offer.architecture, size, "" if kind == "—" else kind, context, offer.licence or ""]
+    parts = [
+        offer.maker,
+        offer.architecture,
+        size,
+        "" if kind == "—" else kind,
+        context,
+        display.licence(offer.licence or ""),
+    ]
     return "\u00a0· ".join(part.replace(" ", "\u00a0") for part in parts if part)
 
 

@@ -39,6 +39,7 @@ class TroubleFrame(QFrame):
         self._evidence.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self._evidence.setAccessibleName(self.tr("Last lines of the worker's log"))
         self._evidence.setFixedHeight(18 * GRID)
+        self._evidence.document().setDocumentMargin(GRID)
         self._evidence.hide()
         self._ways: QVBoxLayout = column(spacing=GRID)
         self._shown: tuple[WayOut, ...] = ()
