@@ -220,6 +220,8 @@ class Engine:
         """Run what came in; sleep while there is nothing to do. ``False``: asked to stop."""
         while True:
             resting = not (self.busy or self._postprocessor.urgent)
+            if not resting and self._inbox.empty():
+                return True
             wait_s = self._kept.rest_s(time.monotonic()) if resting and self._kept is not None else None
             try:
                 command = self._inbox.get(block=resting, timeout=wait_s)

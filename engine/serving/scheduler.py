@@ -284,7 +284,9 @@ class Scheduler:
 
     def _fill(self, rows: int, now: float) -> Step:
         slices = self._decoding_slices(rows)
-        n_decoding = n_rows = sum(part.count for part in slices)
+        n_decoding = n_rows = sum([part.count for part in slices])
+        if len(slices) == len(self.active):  # most steps, so nothing is weighed up that only prompts need
+            return Step(tuple(slices), n_rows, n_decoding)
         prompts = self._slices_given.order([sequence for sequence in self.active if not sequence.decoding], now)
         # A micro-batch is computed best whole, and cut only where somebody waits for the cut.
         least = self._n_ubatch if len(prompts) == 1 and not (n_decoding or self.waiting) else LEAST_SLICE

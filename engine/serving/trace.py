@@ -15,12 +15,15 @@ from engine.serving.sequence import StepRecord, Ticket
 
 KEPT_STEPS: Final = 1024
 
+_Fields = tuple[float, int, int, float, float, int, int, tuple[tuple[int, int], ...]]
+"""Of a ``StepRecord``, which is made when somebody looks."""
+
 
 class Tracer:
     """The ring of steps, and the requests that want to see theirs."""
 
     def __init__(self) -> None:
-        self._ring: deque[StepRecord] = deque(maxlen=KEPT_STEPS)
+        self._ring: deque[_Fields] = deque(maxlen=KEPT_STEPS)
         self._watched: list[Ticket] = []
 
     def watch(self, ticket: Ticket) -> None:
@@ -32,9 +35,8 @@ class Tracer:
     def note(self, step: Step, decode_s: float, python_s: float, n_active: int, n_waiting: int) -> None:
         """A step has been computed."""
         rows = self._watched_rows(step) if self._watched else ()
-        self._ring.append(
-            StepRecord(time.monotonic(), step.n_rows, step.n_decoding, decode_s, python_s, n_active, n_waiting, rows)
-        )
+        now = time.monotonic()
+        self._ring.append((now, step.n_rows, step.n_decoding, decode_s, python_s, n_active, n_waiting, rows))
 
     def _watched_rows(self, step: Step) -> tuple[tuple[int, int], ...]:
         serials = {ticket.serial for ticket in self._watched if ticket.unfinished}
@@ -45,7 +47,7 @@ class Tracer:
 
     def steps(self, since: float = 0.0) -> tuple[StepRecord, ...]:
         """The steps that ended after ``since`` on the monotonic clock, oldest first; as far back as they are kept."""
-        return tuple(record for record in self._ring if record.ended_at >= since)
+        return tuple(StepRecord(*fields) for fields in self._ring if fields[0] >= since)
 
 
 def _seen_by(ticket: Ticket, record: StepRecord) -> StepRecord:
