@@ -193,7 +193,7 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
         chat = ChatService(lane, bus, models, provider, settings, kept.forget)
         looking = _looking(shelf, planner, models, lane)
         looking.meaning.busy = lambda: chat.busy
-        documents = _documents(lane, bus, models, vault, looking.vectors)
+        documents = _documents(lane, bus, models, vault, looking.vectors, settings)
         texts = DocumentTexts(lane, documents, models.expected_n_ctx, _asks(models), looking.meaning)
         chat.attachments = texts
         store.is_busy = lambda: chat.busy or documents.busy
@@ -251,7 +251,7 @@ def _looking(shelf: Shelf, planner: Planner, models: ModelsService, lane: StoreL
 
 
 def _documents(
-    lane: StoreLane, bus: Bus, models: ModelsService, vault: Vault, vectors: VectorWorker
+    lane: StoreLane, bus: Bus, models: ModelsService, vault: Vault, vectors: VectorWorker, settings: Settings
 ) -> DocumentsService:
     async def teach(schema: Schema) -> Lesson:
         from app.extraction.learning import learn  # and with it what knows every form of a value
@@ -259,7 +259,8 @@ def _documents(
         return await lane.read(partial(learn, schema=schema))
 
     extractor = LocalExtractor(models, lambda endpoint: LocalAsker(endpoint, "batch"), teach)
-    kit = Kit(lane, bus, ReaderPool(), extractor, vault.lasting("results") or b"")
+    readers = ReaderPool(recogniser=lambda: settings.values.recogniser)
+    kit = Kit(lane, bus, readers, extractor, vault.lasting("results") or b"")
     return DocumentsService(
         kit, SchemaShelf(lane, bus, builtin_schemas), _asks(models), models.expected_n_ctx, vectors.outlook
     )

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app.paths import Paths
 from app.cli.printer import size
+from app.documents.recognisers import Tesseract, find_tesseract
+from app.paths import Paths
 from app.store.database import SCHEMA_VERSION, Error, connect_to
 from app.vault import keyfile
 from app.vault.records import Lock
@@ -103,6 +104,8 @@ class Report:
     database: DatabaseState
     models: tuple[FoundModel, ...]
     kept: KeptReport
+    tesseract: Tesseract | None = None
+    """A second recogniser for scans, if the person has installed it."""
 
 
 def examine(paths: Paths, machine: Machine | None = None) -> Report:
@@ -119,6 +122,7 @@ def examine(paths: Paths, machine: Machine | None = None) -> Report:
         database=database,
         models=tuple(_describe_model(model) for model in models),
         kept=_look_at_kept(paths),
+        tesseract=find_tesseract(),
     )
 
 
@@ -241,6 +245,7 @@ def report_text(report: Report) -> str:
         ("Database", [_database_line(report.database)]),
         ("Models", list(_model_lines(report.models))),
         ("Kept", list(_wrap(_kept_line(report.kept), _TEXT_WIDTH - _LABEL_WIDTH))),
+        ("Scans", list(_wrap(_scan_line(report.tesseract), _TEXT_WIDTH - _LABEL_WIDTH))),
         ("", []),
         ("Probes", list(_probe_lines(machine))),
     ]
@@ -260,6 +265,13 @@ def _kept_line(kept: KeptReport) -> str:
         return "nothing of past conversations"
     what = _plural(kept.states, "past conversation")
     return f"memory of {what}, {size(kept.size_bytes)}, encrypted with a key that comes from the store's"
+
+
+def _scan_line(tesseract: Tesseract | None) -> str:
+    if tesseract is None:
+        return "read by the built-in recogniser (Tesseract is not installed, and not needed)"
+    languages = ", ".join(tesseract.languages[:8])
+    return f"read by the built-in recogniser; Tesseract can be chosen in Set-up: {tesseract.program}, with {languages}"
 
 
 def _block(label: str, lines: Sequence[str]) -> Iterator[str]:

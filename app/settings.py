@@ -42,6 +42,8 @@ class SettingsValues:
     weights and activations, so other machines are refused (``app.models.stand_ins``)."""
     relock_minutes: int | None = 15
     """A store with a passphrase is locked when nobody has touched the window for so long; ``None`` never does it."""
+    recogniser: Literal["built_in", "tesseract"] = "built_in"
+    """What reads the words of scans: ours, or Tesseract where it is installed."""
     offline: bool = False
     """While it is set, nothing of the product asks anybody but this machine."""
     routing: Thresholds = field(default_factory=Thresholds)

@@ -16,6 +16,7 @@ from app.documents.draft import MAX_TEXT, Findings, Mark
 from app.documents.faults import DocumentError
 from app.documents.layout import lay_out
 from app.documents.opening import open_document
+from app.documents.recognisers import chosen
 from app.documents.records import Box
 from app.documents.source import load
 from app.documents.wire import Question, pack_page, pack_summary
@@ -29,6 +30,7 @@ _MAX_PICTURE_PX: Final = 8000
 def answer(body: bytes, part: Part) -> bytes:
     """Answer one question of the pool. Raises ``DocumentError`` (and, on hostile input, anything)."""
     question = from_plain(Question, read_object(body, _QUESTION_BYTES), "question")
+    chosen.set(question.recogniser)
     match question.do:
         case "read":
             return _read(question, part)

@@ -10,7 +10,8 @@ class DocumentError(GatehouseError):
 
     Codes: ``file_missing``, ``file_changed``, ``not_a_file``, ``unreadable``, ``empty_file``, ``too_large``,
     ``too_many_pixels``, ``unknown_kind``, ``unsupported_kind``, ``damaged``, ``bomb``, ``password_needed``,
-    ``wrong_password``, ``no_such_page``, ``no_words``, and of the reader itself ``reader_memory``, ``reader_cpu_time``,
+    ``wrong_password``, ``no_such_page``, ``no_words``, ``no_recogniser``, and of the reader
+    itself ``reader_memory``, ``reader_cpu_time``,
     ``reader_time``, ``reader_output``, ``reader_crashed``, ``reader_nonsense``, ``reader_not_started``,
     ``reader_failed``.
     """

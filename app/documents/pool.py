@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from app.documents.faults import DocumentError
+from app.documents.recognisers import Recogniser
 from app.documents.records import Box, Reading
 from app.documents.wire import Gathering, Question
 from engine.errors import GatehouseError
@@ -47,7 +48,15 @@ class _Seat:
 class ReaderPool:
     """Reads, draws and marks documents. ``size``: children at once."""
 
-    def __init__(self, size: int = 2, limits: Limits | None = None, idle_s: float = _IDLE_S) -> None:
+    def __init__(
+        self,
+        size: int = 2,
+        limits: Limits | None = None,
+        idle_s: float = _IDLE_S,
+        recogniser: Callable[[], Recogniser] = lambda: "built_in",
+    ) -> None:
+        """``recogniser``: what reads scans from now on."""
+        self._recogniser = recogniser
         self._limits = limits or Limits()
         self._idle_s = idle_s
         self._seats: asyncio.LifoQueue[_Seat] = asyncio.LifoQueue()  # the warm one first
@@ -63,7 +72,7 @@ class ReaderPool:
         self, path: Path, password: str | None = None, as_words: bool = False, *, sha256: str = ""
     ) -> Reading:
         """Read a document. ``sha256``: refuse another content. Raises ``DocumentError``. Cancelling ends its reader."""
-        question = Question("read", str(path), password, as_words, sha256=sha256)
+        question = Question("read", str(path), password, as_words, sha256=sha256, recogniser=self._recogniser())
         gathering = Gathering()
 
         def restart() -> Callable[[bytes], None]:

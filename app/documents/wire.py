@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from app.documents.draft import MAX_PAGES, DraftPage, Findings
 from app.documents.layout import Laid
+from app.documents.recognisers import Recogniser
 from app.documents.records import Attachment, Box, DocumentKind, Page, Reading, Table, Word
 from engine.records import RecordFault, from_plain, read_object, to_plain
 
@@ -33,6 +34,7 @@ class Question:
     sha256: str = ""
     """The content that the answer must be of; empty: any."""
     marks: tuple[tuple[int, float, float, float, float, str, str], ...] = ()
+    recogniser: Recogniser = "built_in"
 
 
 @dataclass(frozen=True, slots=True)

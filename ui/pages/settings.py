@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.documents.recognisers import find_tesseract
 from app.settings import RANGES
 from app.version import version
 from ui import display
@@ -191,7 +192,9 @@ class SettingsPage(QScrollArea):
         folder.setMinimumWidth(34 * GRID)
         both = row(folder, button(self.tr("Open"), self._open_folder, name=self.tr("Open the data folder")))
         hint = self.tr("Conversations, settings and logs live here and nowhere else.")
-        return self._section(self.tr("Data"), [(self.tr("Folder"), hint, _wrapped(both)), self._kept_states()])
+        return self._section(
+            self.tr("Data"), [(self.tr("Folder"), hint, _wrapped(both)), self._kept_states(), self._scans()]
+        )
 
     def _kept_states(self) -> tuple[str, str, QWidget]:
         budget = QComboBox()
@@ -206,6 +209,23 @@ class SettingsPage(QScrollArea):
             " the store is not encrypted, nothing is kept. From the next load."
         )
         return self.tr("Memory of chats"), hint, budget
+
+    def _scans(self) -> tuple[str, str, QWidget]:
+        """Built in, or Tesseract where it is; a choice that is not there any more stays to be seen."""
+        found = find_tesseract()
+        scans = QComboBox()
+        scans.setFixedWidth(18 * GRID)
+        scans.addItem(self.tr("Built in"), "built_in")
+        if found is not None or self._values.recogniser == "tesseract":
+            scans.addItem(self.tr("Tesseract"), "tesseract")
+        scans.setCurrentIndex(max(0, scans.findData(self._values.recogniser)))
+        scans.currentIndexChanged.connect(lambda place: self._keep(recogniser=scans.itemData(place)))
+        if found is None:
+            hint = self.tr("What reads the words of scans. Tesseract could be chosen here if it were installed.")
+        else:
+            hint = self.tr("What reads the words of scans. Tesseract is here with %1.")
+            hint = hint.replace("%1", ", ".join(found.languages[:6]))
+        return self.tr("Scans"), hint, scans
 
     def _about(self) -> QWidget:
         self._licences = QPlainTextEdit()
