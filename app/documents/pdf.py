@@ -31,6 +31,9 @@ _FEW_LETTERS: Final = 60
 """So few beside a picture that fills the page are a stamp upon a scan."""
 _SCAN_RATIO: Final = 0.5
 _LARGE_PICTURE_RATIO: Final = 0.2
+_MAX_PICTURES: Final = 20
+_MAX_PICTURE_PAGES: Final = 12
+"""Of a document, on which pictures beside text are looked into: it takes seconds a page, as brochures would show."""
 _MAX_GARBAGE_RATIO: Final = 0.25
 _OCR_DPI: Final = 200
 _MAX_OCR_SIDE_PX: Final = 3500
@@ -47,6 +50,8 @@ class _Objects:
     count: int
     picture_ratio: float
     """Of the page's area, the largest picture's."""
+    pictures: tuple[Box, ...]
+    """The large ones, on the page as shown."""
     rules: tuple[int, int]
     """Horizontal and vertical lines."""
 
@@ -62,6 +67,7 @@ class PdfDocument:
         self._pdf = _open(data, password)
         self.encrypted = password is not None and native.FPDF_GetSecurityHandlerRevision(self._pdf) >= 0
         self.page_count = min(len(self._pdf), MAX_PAGES)
+        self._pictures_left = _MAX_PICTURE_PAGES
         self._pdf.init_forms()
 
     def pages(self, findings: Findings) -> Iterator[DraftPage]:
@@ -124,7 +130,7 @@ class PdfDocument:
             findings.note(f"Page {number} says that it is {width:g} × {height:g} points large, and was left out.")
             return DraftPage(595.0, 842.0, "text", [])
         text, rotation, letters, garbage = text_layer(page, width, height)
-        objects = _look_at_objects(page, width * height)
+        objects = _look_at_objects(page, width, height)
         fields = _form_fields(page, width, height)
         tokens = text + fields
         if len(tokens) > MAX_TOKENS_PER_PAGE:
@@ -134,12 +140,39 @@ class PdfDocument:
             return self._recognised(page, number, [] if garbage > _MAX_GARBAGE_RATIO else tokens, findings)
         if not tokens:
             findings.note(f"Page {number} is empty.")
-        elif objects.picture_ratio > _LARGE_PICTURE_RATIO:
-            findings.note(f"Page {number} has text and a large picture; what is written in the picture was not read.")
+        elif objects.pictures:
+            tokens = tokens + self._in_pictures(page, number, objects.pictures, tokens, findings)
         tables: tuple[Table, ...] = ()
         if min(objects.rules) >= _MIN_RULES and rotation == 0:
             tables = ruled_tables(self._data, self._password, number - 1)
         return DraftPage(width, height, "text", tokens, rotation, tables=tables)
+
+    def _in_pictures(
+        self, page: Any, number: int, pictures: tuple[Box, ...], known: list[Token], findings: Findings
+    ) -> list[Token]:
+        """Words in large pictures of a page that has text besides, as in a letter with a receipt pasted in."""
+        if self._pictures_left <= 0:
+            findings.note(f"Page {number} has text and a large picture; what is written in the picture was not read.")
+            return []
+        self._pictures_left -= 1
+        width, height = page.get_size()
+        scale = min(_OCR_DPI / 72, _MAX_OCR_SIDE_PX / max(width, height, 1.0))
+        around = pictures[0]
+        for box in pictures[1:]:
+            around = around.union(box)
+        edges = (around.x0 * scale, around.y0 * scale, around.x1 * scale, around.y1 * scale)
+        seen = recognise(_render(page, scale).crop(tuple(round(edge) for edge in edges)))
+        found = []
+        for token in seen.tokens:
+            at = token.box
+            x0, y0, x1, y1 = (round(value / scale, 3) for value in (at.x0, at.y0, at.x1, at.y1))
+            place = clipped(Box(around.x0 + x0, around.y0 + y0, around.x0 + x1, around.y0 + y1), width, height)
+            if place is not None and not any(place.overlap_ratio(other.box) > 0.3 for other in known):
+                found.append(Token(token.text, place, token.score))
+        if found:
+            words = "1 word" if len(found) == 1 else f"{len(found):,} words"
+            findings.note(f"Page {number} has text and a large picture; {words} in the picture were recognised.")
+        return found
 
     def _recognised(self, page: Any, number: int, layer: list[Token], findings: Findings) -> DraftPage:
         """The page through OCR; words of its text layer stay where they are."""
@@ -179,7 +212,10 @@ def _wants_recognition(letters: int, garbage: float, objects: _Objects) -> bool:
     return letters < _FEW_LETTERS and objects.picture_ratio >= _SCAN_RATIO
 
 
-def _look_at_objects(page: Any, area: float) -> _Objects:
+def _look_at_objects(page: Any, page_width: float, page_height: float) -> _Objects:
+    area = max(page_width * page_height, 1.0)
+    shown = Affine.to_shown(page, page_width, page_height)
+    pictures: list[Box] = []
     count = native.FPDFPage_CountObjects(page)
     edges = [ctypes.c_float() for _ in range(4)]
     largest = 0.0
@@ -195,13 +231,20 @@ def _look_at_objects(page: Any, area: float) -> _Objects:
         width, height = right - left, top - bottom
         if kind != native.FPDF_PAGEOBJ_PATH:
             largest = max(largest, width * height)
+            box = clipped(shown.box(left, bottom, right, top), page_width, page_height)
+            if (
+                kind == native.FPDF_PAGEOBJ_IMAGE
+                and box is not None
+                and box.width * box.height > _LARGE_PICTURE_RATIO * area
+            ):
+                pictures.append(box)
         elif width > 20 and height > 8:  # a box has both
             horizontal += 1
             vertical += 1
         else:
             horizontal += width > 20
             vertical += height > 8
-    return _Objects(count, largest / max(area, 1.0), (horizontal, vertical))
+    return _Objects(count, largest / area, tuple(pictures[:_MAX_PICTURES]), (horizontal, vertical))
 
 
 def _form_fields(page: Any, width: float, height: float) -> list[Token]:

@@ -259,6 +259,20 @@ async def test_scans_pictures_and_mixed_pages_are_recognised(pool: ReaderPool, t
     assert 80 < x < 180
     assert all(0.5 < word.score <= 1 for word in reading.pages[1].words)
 
+    # Born digital above, a scanned slip pasted in below, which the first page of it has no words for.
+    pasted = Image.new("L", (1190, 1684), "white")
+    pasted.paste(seen.convert("L"), (200, 900))
+    above = [(60, 60 + 20 * row, 11, f"Dear customer, this is line {row} of our letter.") for row in range(8)]
+    path.write_bytes(pdf(PdfPage(text=above, picture=pasted)))
+    reading = await pool.read(path)
+    assert_consistent(reading)
+    assert reading.pages[0].source == "text"
+    assert "recognised" in reading.notes[0]
+    page, x, y = place_of(reading, "4711")
+    assert 100 < x < 450
+    assert 450 < y < 700
+    assert reading.text.count("letter.") == 8, "what the text layer has is not read twice"
+
     for turn in (90, 180, 270):  # as a scanner's tray has it
         scan = tmp_path / f"scan{turn}.png"
         scan.write_bytes(png(seen.rotate(-turn, expand=True)))
