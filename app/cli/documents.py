@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli import printer
+from app.documents.recognisers import Recogniser
 from app.documents.records import Page, Reading
 from engine.errors import GatehouseError
 
@@ -30,18 +31,22 @@ def _read(
     password_file: Annotated[
         Path | None, typer.Option(help="File whose first line opens an encrypted document.")
     ] = None,
+    tesseract: Annotated[
+        bool, typer.Option("--tesseract", help="Let Tesseract read scans, if it is installed.")
+    ] = False,
 ) -> None:
     """The text of a document, with the place of every word."""
-    failed = asyncio.run(_read_all(_files(path, words), _password(password_file), words, as_json))
+    recogniser: Recogniser = "tesseract" if tesseract else "built_in"
+    failed = asyncio.run(_read_all(_files(path, words), _password(password_file), words, as_json, recogniser))
     if failed:
         raise typer.Exit(1)
 
 
-async def _read_all(files: list[Path], password: str | None, words: bool, as_json: bool) -> int:
+async def _read_all(files: list[Path], password: str | None, words: bool, as_json: bool, recogniser: Recogniser) -> int:
     """Read one file after the other; a folder's bad files are told of and counted, a single one is raised."""
     from app.documents.pool import ReaderPool
 
-    pool = ReaderPool(1)
+    pool = ReaderPool(1, recogniser=lambda: recogniser)
     failed = 0
     try:
         for file in files:

@@ -99,7 +99,7 @@ class _Run:
         self._product = product
         self._order = order
         self._kind = kind
-        self._pool = ReaderPool()
+        self._pool = ReaderPool(recogniser=lambda: product.services.settings.values.recogniser)
         self._asking = asyncio.Semaphore(_ASKED)
         self._tasks: deque[asyncio.Task[_Done]] = deque()
 
