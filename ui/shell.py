@@ -30,11 +30,12 @@ from ui.garbage import GarbageKeeper
 from ui.icons import Icons
 from ui.instance import Claim, Instance, claim
 from ui.locking import AppLock
+from ui.page_spec import PageSpec
 from ui.pages.fault import FaultPage
 from ui.pages.unlock import UnlockPage
 from ui.signals import SignalWatch
 from ui.theme import ThemeStore
-from ui.window import PageSpec, Window
+from ui.window import Window
 
 if TYPE_CHECKING:
     from app.bootstrap import Product

@@ -6,7 +6,6 @@ What a page shows is the page's affair; the window brings it to the front, lends
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import shiboken6
@@ -15,13 +14,8 @@ from PySide6.QtGui import QCloseEvent, QIcon, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
-    QButtonGroup,
-    QFrame,
-    QSizePolicy,
     QStackedLayout,
     QStackedWidget,
-    QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -30,28 +24,15 @@ from ui import shortcuts
 from ui.desk import Command, Desk, DocumentPlace, Page
 from ui.icons import Icons
 from ui.notices import Notices
+from ui.page_spec import PageSpec
 from ui.palette import Palette
-from ui.shortcuts import in_words
+from ui.rail import Rail
 from ui.statusbar import StatusBar
 from ui.theme import GRID, Appearance, ThemeStore
-from ui.widgets.parts import column, frame, row
+from ui.widgets.parts import column, row
 
-_RAIL_WIDTH = 9 * GRID
 _FIRST_SIZE = QSize(1180, 760)
 _LEAST_SIZE = QSize(720, 480)
-
-
-@dataclass(frozen=True, slots=True)
-class PageSpec:
-    """A page that the window can build when it is first wanted."""
-
-    key: str
-    title: str
-    icon: str
-    make: Callable[[Desk], QWidget]
-    in_rail: bool = True
-    ahead: tuple[tuple[str, str, str], ...] = ()
-    """Commands (key, title, icon) to list while the page is not built; choosing one builds it and runs its own."""
 
 
 class Window(QWidget):
@@ -75,23 +56,24 @@ class Window(QWidget):
         self._cover: QWidget | None = None
         self._hidden: list[QWidget] = []
         self._wanted = next(iter(self._specs))
-        self._buttons: dict[str, QToolButton] = {}
         self._stack = QStackedWidget()
         self._blank = QWidget()
         self._blank.setObjectName("page")
         self._stack.addWidget(self._blank)
         self.status = StatusBar(themes, icons)
-        rail = self._build_rail()
+        self.rail = Rail([spec for spec in specs if spec.in_rail], themes, icons)
+        self.rail.chosen.connect(self.go)
         right = column(self._stack, self.status, spacing=0)
         right.setStretch(0, 1)
         self._frame = QWidget()
-        self._frame.setLayout(row(rail, right, spacing=0))
+        self._frame.setLayout(row(self.rail, right, spacing=0))
         self._layers = QStackedLayout(self)
         self._layers.addWidget(self._frame)
         self.notices = Notices(self, themes, icons, self._clearance)
         self.palette_ = Palette(self, themes, icons)
         self.shortcuts = shortcuts.install(self, self._keys())
-        themes.changed.connect(self._colour_rail)
+        themes.changed.connect(self._colour)
+        self._colour()
         self._restore(values or SettingsValues())
 
     # pages
@@ -107,11 +89,7 @@ class Window(QWidget):
         """Bring a page to the front, built the first time; ``page/section`` also one of its sections."""
         key, _, section = where.partition("/")
         self._wanted = key
-        button = self._buttons.get(key)
-        if button is not None:
-            button.setChecked(True)
-        else:
-            self._uncheck()
+        self.rail.show_current(key)
         if self._desk is None:
             return
         page = self._page(key, self._desk)
@@ -252,50 +230,8 @@ class Window(QWidget):
 
     # building
 
-    def _build_rail(self) -> QFrame:
-        rail = frame("rail")
-        rail.setFixedWidth(_RAIL_WIDTH)
-        rail.setAccessibleName(self.tr("Pages"))
-        layout = QVBoxLayout(rail)
-        layout.setContentsMargins(GRID, 12, GRID, 12)
-        layout.setSpacing(GRID // 2)
-        group = QButtonGroup(self)
-        in_rail = [spec for spec in self._specs.values() if spec.in_rail]
-        for spec, keys in zip(in_rail, shortcuts.PAGES, strict=False):
-            button = QToolButton()
-            button.setText(spec.title)
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
-            button.setIconSize(QSize(20, 20))
-            button.setFont(self._themes.fonts.caption)
-            button.setCheckable(True)
-            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            button.setFixedHeight(7 * GRID)
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            button.setAccessibleName(spec.title)
-            button.setToolTip(f"{spec.title} ({in_words(keys)})")
-            button.clicked.connect(partial(self._clicked, spec.key))
-            group.addButton(button)
-            self._buttons[spec.key] = button
-            if spec.key == "settings":
-                layout.addStretch(1)
-            layout.addWidget(button)
-        self._group = group
-        self._colour_rail()
-        return rail
-
-    def _colour_rail(self) -> None:
-        for key, button in self._buttons.items():
-            button.setIcon(self._icons.icon(self._specs[key].icon))
+    def _colour(self) -> None:
         self.setWindowIcon(QIcon(self._icons.pixmap("house", "accent", 64)))
-
-    def _clicked(self, key: str, _checked: bool = False) -> None:
-        self.go(key)
-
-    def _uncheck(self) -> None:
-        self._group.setExclusive(False)
-        for button in self._buttons.values():
-            button.setChecked(False)
-        self._group.setExclusive(True)
 
     # keys
 

@@ -239,7 +239,7 @@ def _stream(page: ChatPage) -> tuple[list[float], int, float]:
     began, before = time.perf_counter(), len(page.transcript.text_of_last())
     last = began
     heart.start()
-    _until(lambda: not page.writing, timeout_s=SECONDS * 4)
+    _until(lambda: not page.answers.writing, timeout_s=SECONDS * 4)
     took = time.perf_counter() - began
     heart.stop()
     chars = len(page.transcript.text_of_last())

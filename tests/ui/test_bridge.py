@@ -16,7 +16,7 @@ from app.events import AnswerFinished, AnswerGrew, Event, ModelsChanged, NoticeR
 from app.lanes import CoreThread
 from engine.errors import GatehouseError
 from ui.bridge import Bridge
-from ui.screenshots import sample
+from ui.screenshots import sample_chat
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_growth_comes_before_what_follows_it(qtbot: QtBot, core: CoreThread, bus
     bridge.answer_grew.connect(lambda event: order.append(event.text))
     bridge.answer_finished.connect(lambda event: order.append(event.message.id))
     with qtbot.waitSignal(bridge.answer_finished):
-        publish(core, bus, AnswerGrew("c", "m4", "tail", ""), AnswerFinished(sample.MESSAGES[3]))
+        publish(core, bus, AnswerGrew("c", "m4", "tail", ""), AnswerFinished(sample_chat.MESSAGES[3]))
     assert order == ["tail", "m4"]
 
 

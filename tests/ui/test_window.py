@@ -17,7 +17,7 @@ from ui.desk import Action
 from ui.icons import Icons
 from ui.notices import Notice
 from ui.pages.fault import FaultPage
-from ui.screenshots import sample
+from ui.screenshots import sample, sample_chat
 from ui.shell import page_specs
 from ui.theme import ThemeStore
 from ui.window import Window
@@ -119,7 +119,7 @@ def test_the_status_bar_follows_model_and_answers(qtbot: QtBot, house: House, wi
     qtbot.waitUntil(lambda: "loading 42%" in words())
     house.desk.bridge.answer_grew.emit(AnswerGrew("c2", "m4", "more", ""))
     assert "1 answer running" in words()
-    house.desk.bridge.answer_finished.emit(AnswerFinished(sample.MESSAGES[3]))
+    house.desk.bridge.answer_finished.emit(AnswerFinished(sample_chat.MESSAGES[3]))
     assert "running" not in words()
     window.status.measure()
     qtbot.waitUntil(lambda: "RAM" in words())

@@ -18,7 +18,7 @@ from engine.fit.plan import Misfit, Plan, Wish
 from engine.fit.routed import RoutedExperts
 from engine.hardware.profile import Machine
 from engine.worker.spec import Ready
-from ui.screenshots import sample
+from ui.screenshots import sample, sample_chat
 from ui.screenshots.double_documents import SampleDocuments, SampleShelf
 from ui.screenshots.double_gate import SampleGate
 from ui.screenshots.double_hub import SampleBundles, SampleDownloads, SampleHub
@@ -44,7 +44,7 @@ class SampleChat:
         return Transcript(conversation, mine)
 
     async def create(self, model_id: str | None = None) -> Conversation:
-        made = replace(sample.CONVERSATIONS[1], id=f"new{len(self.items)}", title="", message_count=0, preview="")
+        made = replace(sample_chat.CONVERSATIONS[1], id=f"new{len(self.items)}", title="", message_count=0, preview="")
         self.items[made.id] = made
         self._bus.publish(ConversationChanged(made))
         return made
@@ -212,8 +212,8 @@ def sample_house(
     *,
     cards: Sequence[ModelCard] = sample.MODELS,
     loaded: LoadedModel = sample.READY,
-    conversations: Sequence[Conversation] = sample.CONVERSATIONS,
-    messages: Sequence[Message] = sample.MESSAGES,
+    conversations: Sequence[Conversation] = sample_chat.CONVERSATIONS,
+    messages: Sequence[Message] = sample_chat.MESSAGES,
     downloads: Sequence[Download] = (),
     shelf: SampleShelf | None = None,
 ) -> SampleHouse:
@@ -246,8 +246,8 @@ def sample_services(
     *,
     cards: Sequence[ModelCard] = sample.MODELS,
     loaded: LoadedModel = sample.READY,
-    conversations: Sequence[Conversation] = sample.CONVERSATIONS,
-    messages: Sequence[Message] = sample.MESSAGES,
+    conversations: Sequence[Conversation] = sample_chat.CONVERSATIONS,
+    messages: Sequence[Message] = sample_chat.MESSAGES,
 ) -> tuple[Services, SampleChat, SampleModels]:
     """What most need of :func:`sample_house`."""
     made = sample_house(settings_file, cards=cards, loaded=loaded, conversations=conversations, messages=messages)

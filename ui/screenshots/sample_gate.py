@@ -17,7 +17,7 @@ from app.gate.records import (
     Provider,
     Term,
 )
-from ui.screenshots import sample
+from ui.screenshots import sample, sample_chat
 
 LARGE = Provider(
     id="p1",
@@ -92,7 +92,7 @@ FLAG = Flag(
         "it asks for two things at once",
     ),
 )
-LOCAL_STATS = replace(sample.STATS, prompt_tokens=318, cached_tokens=0, completion_tokens=74)
+LOCAL_STATS = replace(sample_chat.STATS, prompt_tokens=318, cached_tokens=0, completion_tokens=74)
 CLOUD_STATS = AnswerStats(
     prompt_tokens=402,
     cached_tokens=0,
@@ -122,7 +122,7 @@ def message(
     model_id: str | None = None,
 ) -> Message:
     """A message about the letter."""
-    made = sample.message(place, role, text, status, error=error, branches=branches, stats=stats)
+    made = sample_chat.message(place, role, text, status, error=error, branches=branches, stats=stats)
     parent = f"l{place - 1}" if place > 1 else None
     made = replace(made, id=f"l{place}", parent_id=parent, conversation_id="c4", flag=flag)
     return replace(made, model_id=model_id) if model_id is not None else made

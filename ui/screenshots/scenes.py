@@ -13,7 +13,7 @@ from engine.errors import HubError, VaultError
 from engine.fit.plan import Wish
 from ui.desk import Action
 from ui.pages.fault import FaultPage
-from ui.screenshots import sample, sample_hub
+from ui.screenshots import sample, sample_chat, sample_hub
 from ui.screenshots.stage import Stage
 
 
@@ -46,11 +46,11 @@ def _open_chat(stage: Stage) -> None:
 
 
 def _streaming(stage: Stage) -> None:
-    cut = sample.TABLE_ANSWER[: sample.TABLE_ANSWER.index("How the two")].rstrip()
+    cut = sample_chat.TABLE_ANSWER[: sample_chat.TABLE_ANSWER.index("How the two")].rstrip()
     head = cut[: cut.index("    target")]
     stage.chat.messages = [
-        sample.message(1, "user", sample.TABLE_QUESTION),
-        sample.message(2, "assistant", head, MessageStatus.STREAMING, stats=None),
+        sample_chat.message(1, "user", sample_chat.TABLE_QUESTION),
+        sample_chat.message(2, "assistant", head, MessageStatus.STREAMING, stats=None),
     ]
     stage.open_conversation("c2")
     stage.publish(AnswerGrew("c2", "m2", cut[len(head) :], "", len(head)))
@@ -58,10 +58,10 @@ def _streaming(stage: Stage) -> None:
 
 
 def _interrupted(stage: Stage) -> None:
-    cut = sample.TABLE_ANSWER[: sample.TABLE_ANSWER.index("How the two")].rstrip()
+    cut = sample_chat.TABLE_ANSWER[: sample_chat.TABLE_ANSWER.index("How the two")].rstrip()
     stage.chat.messages = [
-        sample.message(1, "user", sample.TABLE_QUESTION),
-        sample.message(
+        sample_chat.message(1, "user", sample_chat.TABLE_QUESTION),
+        sample_chat.message(
             2,
             "assistant",
             cut,

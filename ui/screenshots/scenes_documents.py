@@ -13,7 +13,7 @@ from app.gate.label import GateMode
 from ui.desk import DocumentPlace
 from ui.pages.chat import ChatPage
 from ui.pages.documents.page import DocumentsPage
-from ui.screenshots import sample
+from ui.screenshots import sample, sample_chat
 from ui.screenshots.scenes import Scene
 from ui.screenshots.stage import Stage
 
@@ -68,7 +68,7 @@ framework contract gives fourteen days for any invoice and allows no deduction [
 
 
 def _chat(stage: Stage) -> ChatPage:
-    shown = [sample.message(1, "user", _QUESTION), sample.message(2, "assistant", _ANSWER)]
+    shown = [sample_chat.message(1, "user", _QUESTION), sample_chat.message(2, "assistant", _ANSWER)]
     page = stage.letter([replace(message, conversation_id="c4") for message in shown], GateMode.LOCAL)
     stage.settle()
     return page

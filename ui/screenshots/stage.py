@@ -28,7 +28,7 @@ from ui.pages.models.page import ModelsPage
 from ui.pages.settings import SettingsPage
 from ui.pages.store_section import StoreSection
 from ui.pages.unlock import UnlockPage
-from ui.screenshots import double_store, sample, sample_documents
+from ui.screenshots import double_store, sample, sample_chat, sample_documents
 from ui.screenshots.double import sample_house
 from ui.shell import page_specs
 from ui.theme import Appearance, ThemeStore
@@ -67,8 +67,8 @@ class Stage:
             folder / "settings.json",
             loaded=loaded,
             cards=sample.MODELS if conversations else sample.MODELS[:1],
-            conversations=sample.CONVERSATIONS if conversations else (),
-            messages=sample.MESSAGES if conversations else (),
+            conversations=sample_chat.CONVERSATIONS if conversations else (),
+            messages=sample_chat.MESSAGES if conversations else (),
             downloads=downloads,
             shelf=sample_documents.shelf() if papers else None,
         )

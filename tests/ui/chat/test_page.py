@@ -113,12 +113,12 @@ def test_the_last_answer_is_written_again_and_copied_by_keys(room: Room) -> None
     QTest.keyClick(room.page, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)  # not while it is being written
     room.chat.write(first, "Blue")
     room.chat.end(first)
-    room.until(lambda: room.page.last_answer is not None)
+    room.until(lambda: room.page.answers.last is not None)
     modifiers = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
     QTest.keyClick(room.page, Qt.Key.Key_C, modifiers)
     assert QApplication.clipboard().text() == "Blue"
     QTest.keyClick(room.page, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
-    room.until(lambda: room.page.writing)
+    room.until(lambda: room.page.answers.writing)
     assert room.chat.last_answer() != first
     assert {"chat.regenerate", "chat.copy"}.isdisjoint(command.key for command in room.page.commands())
     room.chat.end(room.chat.last_answer())
@@ -157,7 +157,7 @@ def test_deleting_can_be_undone(make_room: MakeRoom) -> None:
     room.until(lambda: len(room.page.sidebar.model) == 2)
     room.page.open_conversation("c1")
     room.until(lambda: [m.id for m in room.page.transcript.messages] == ["m1"])
-    room.page.delete("c1")
+    room.page.sidebar.delete_wanted.emit("c1")
     room.until(lambda: [m.id for m in room.page.transcript.messages] == ["m2"])
     (notice,) = room.told.notices
     assert notice[1] == "“One” was deleted."

@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QPoint, Qt, QThreadPool, QTimer, Signal
-from PySide6.QtGui import QGuiApplication, QKeyEvent
-from PySide6.QtWidgets import QApplication, QMenu, QWidget
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QApplication, QWidget
 
 from app.chat.records import ContextUse, Conversation, Message, Transcript
 from app.events import AnswerFinished, AnswerGrew, BranchChosen, ConversationChanged, ConversationDeleted, MessageAdded
-from app.events import LoadedModelChanged as LoadedChanged
-from app.models.records import LoadedModel, ModelCard
 from engine.errors import GatehouseError
-from engine.fit.plan import Wish
-from engine.worker.spec import Ready
 from ui.desk import Action, Command, Desk
+from ui.pages.chat.answers import ChatAnswers
 from ui.pages.chat.banner import Banner
 from ui.pages.chat.commands import commands_of
 from ui.pages.chat.empty import EmptyChat
@@ -28,12 +25,13 @@ from ui.pages.chat.find_bar import FindBar
 from ui.pages.chat.gate import ChatGate
 from ui.pages.chat.header import Header
 from ui.pages.chat.layout import lay_out
-from ui.pages.chat.model_words import trouble_of, waiting_of
+from ui.pages.chat.models import ChatModels
+from ui.pages.chat.opening import Opening
 from ui.pages.chat.papers import ChatPapers
 from ui.pages.chat.session import NEW, Session
 from ui.pages.chat.sidebar import Sidebar
 from ui.pages.chat.system_prompt import SystemPromptCard
-from ui.shortcuts import ASK_CLOUD, ASK_CLOUD_TOO, COPY_ANSWER, GATE, REGENERATE, install
+from ui.shortcuts import ASK_CLOUD, ASK_CLOUD_TOO, COPY_ANSWER, EDIT_LAST, GATE, REGENERATE, install
 from ui.theme import GRID
 from ui.widgets.composer import Composer
 from ui.widgets.markdown import warm_up
@@ -52,13 +50,9 @@ class ChatPage(QWidget):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self._desk = desk
-        self._models = desk.services.models
         self._errands = Errands(desk, self)
         self._session = Session()
-        self._cards: tuple[ModelCard, ...] | None = None
-        self._loaded = LoadedModel(None, None, None, None)
-        self._missed: list[Callable[[], None]] | None = None
-        """What was announced about a conversation while its transcript is on its way; ``None`` when none is."""
+        self._opening = Opening()
         self._system_prompt = ""
         """Of a conversation that does not exist yet."""
         self.sidebar = Sidebar(desk.themes, desk.icons)
@@ -74,12 +68,16 @@ class ChatPage(QWidget):
         self.gate.shown.connect(self.gate_shown)
         self.gate.shown.connect(lambda setting: self.empty.show_gate(shut=setting.shut))
         self.gate.cover(self._pile.parentWidget())
+        self.answers = ChatAnswers(desk, self._errands, self._session, self.transcript, self.gate, self.send)
+        self.models = ChatModels(desk, self._errands, self.composer, self.banner, self.empty, self.transcript)
+        self.models.became_ready.connect(self.composer.measure)
         self.papers = ChatPapers(desk, self, self.composer, self.transcript, self._begin)
         self.papers.changed.connect(self.composer.measure)
         self._connect_parts()
         self._connect_bridge()
-        keys = {REGENERATE: self.regenerate_last, COPY_ANSWER: self.copy_last, GATE: self.open_gate}
-        install(self, {**keys, ASK_CLOUD: self.ask_cloud, ASK_CLOUD_TOO: self.ask_cloud})
+        answers = self.answers
+        keys = {REGENERATE: answers.regenerate_last, COPY_ANSWER: answers.copy_last, EDIT_LAST: answers.edit_last}
+        install(self, {**keys, GATE: self.open_gate, ASK_CLOUD: self.ask_cloud, ASK_CLOUD_TOO: self.ask_cloud})
         self._start()
 
     # What the window calls.
@@ -90,7 +88,7 @@ class ChatPage(QWidget):
     def new_conversation(self) -> None:
         """A conversation that exists once something is sent."""
         self._leave()
-        self._missed = None
+        self._opening.give_up()
         self._session.open_id = NEW
         self._system_prompt = ""
         self.gate.begin_fresh()
@@ -128,11 +126,6 @@ class ChatPage(QWidget):
         """The open conversation, once it exists."""
         return self.sidebar.model.conversation(self._session.open_id)
 
-    @property
-    def writing(self) -> bool:
-        """Whether an answer is being written in it."""
-        return self._session.answer_under_way() is not None
-
     def _connect_parts(self) -> None:
         side, composer, transcript = self.sidebar, self.composer, self.transcript
         side.chosen.connect(self.open_conversation)
@@ -144,22 +137,16 @@ class ChatPage(QWidget):
         side.delete_wanted.connect(self._errands.delete)
         side.prompt_wanted.connect(self._edit_prompt_of)
         self.header.prompt_wanted.connect(self.edit_prompt)
-        self.header.menu_wanted.connect(self._open_menu)
+        self.header.menu_wanted.connect(lambda at: side.open_menu(self._session.open_id, at))
         composer.sent.connect(self.send)
-        composer.stopped.connect(self.stop)
+        composer.stopped.connect(self.answers.stop)
         composer.cloud_wanted.connect(lambda draft: self.gate.ask_with(draft, self._system_prompt))
         composer.measure_wanted.connect(self._measure)
-        composer.edit_last_wanted.connect(self._edit_last)
-        composer.picker.chosen.connect(self._load)
-        composer.picker.manage_wanted.connect(lambda: self._desk.go("models"))
-        transcript.retried.connect(self._retry)
-        transcript.continued.connect(self._continue)
+        composer.edit_last_wanted.connect(self.answers.edit_last)
         transcript.cloud_wanted.connect(self.gate.ask_about)
         transcript.edited.connect(self._errands.edit)
         transcript.edited.connect(composer.take_focus)
-        transcript.branch_wanted.connect(self._errands.choose_branch)
         self.empty.picked.connect(self._take_example)
-        self.banner.step_wanted.connect(self._take_step)
         self.find_bar.closed.connect(composer.take_focus)
 
     def _connect_bridge(self) -> None:
@@ -170,13 +157,10 @@ class ChatPage(QWidget):
         bridge.branch_chosen.connect(self._branch_chosen)
         bridge.answer_grew.connect(self._answer_grew)
         bridge.answer_finished.connect(self._answer_finished)
-        bridge.loaded_model_changed.connect(self._loaded_changed)
-        bridge.models_changed.connect(lambda _event: self._errands.list_models(self._show_models))
 
     def _start(self) -> None:
         self._show_empty()
-        self._show_loaded(self._models.loaded())
-        self._errands.list_models(self._show_models)
+        self.models.start()
         self._errands.list_conversations(self._show_conversations)
         QTimer.singleShot(_WARM_UP_MS, self, lambda: QThreadPool.globalInstance().start(warm_up))
 
@@ -220,57 +204,11 @@ class ChatPage(QWidget):
 
     def ask_cloud(self) -> None:
         """Ask a model elsewhere: with the draft, or about the last answer when nothing is drafted."""
-        answer = self.last_answer
+        answer = self.answers.last
         if self.composer.draft.strip():
             self.composer.ask_cloud()
         elif answer is not None:
             self.gate.ask_about(answer.id)
-
-    def _continue(self, message_id: str) -> None:
-        """Go on with an answer that ended early: whoever wrote it goes on."""
-        if not self.gate.resume(message_id):
-            self.send(self.tr("Continue where you stopped."))
-
-    def _retry(self, message_id: str) -> None:
-        """Another answer; a failed one from elsewhere goes through the gate again."""
-        if not self.gate.retry(message_id):
-            self._errands.regenerate(message_id)
-
-    def stop(self) -> None:
-        answer_id = self._session.answer_under_way()
-        if answer_id is not None:
-            self._errands.stop(answer_id)
-
-    @property
-    def last_answer(self) -> Message | None:
-        """The newest answer that is done, if it is the last thing said."""
-        messages = self.transcript.messages
-        done = self._session.open_id != NEW and bool(messages) and not self.writing
-        return messages[-1] if done and messages[-1].role == "assistant" else None
-
-    def regenerate_last(self) -> None:
-        answer = self.last_answer
-        if answer is not None:
-            self._errands.regenerate(answer.id)
-
-    def copy_last(self) -> None:
-        answer = self.last_answer
-        if answer is not None:
-            QGuiApplication.clipboard().setText(answer.text)
-            self._desk.notices.show("success", self.tr("The answer was copied."))
-
-    def pin(self, conversation_id: str, pinned: bool) -> None:
-        self._errands.pin(conversation_id, pinned)
-
-    def delete(self, conversation_id: str) -> None:
-        self._errands.delete(conversation_id)
-
-    def _load(self, model_id: str, wish: Wish | None = None) -> None:
-        def refused(error: GatehouseError) -> None:
-            if trouble_of(self._models.loaded(), any_model=True) is None:
-                self._desk.notices.show("error", error.sentence, error.hint)
-
-        self._errands.load(model_id, wish, refused)
 
     def _search(self, words: str) -> None:
         self._errands.search(words, lambda hits: self.sidebar.show_hits(words, hits))
@@ -285,33 +223,23 @@ class ChatPage(QWidget):
         self._errands.measure(key or None, draft, show)
 
     def _call_open(self, conversation_id: str, *, message_id: str = "", keep: bool = False) -> None:
-        """Ask for the transcript. What is announced about it until it is here may be newer, and is seen to then."""
-        missed: list[Callable[[], None]] = []
-        self._missed = missed
+        """Ask for the transcript."""
+        ticket = self._opening.begin()
 
         def show(transcript: Transcript) -> None:
-            if self._missed is missed:
-                self._missed = None
-                self._show_transcript(transcript, message_id, keep)
-                for happened in missed:
-                    happened()
+            self._opening.end(ticket, lambda: self._show_transcript(transcript, message_id, keep))
 
         def refused(error: GatehouseError) -> None:
             self._desk.notices.show("error", error.sentence, error.hint)
-            if self._missed is missed:
-                self._missed = None
+            if self._opening.fail(ticket):
                 self.new_conversation()
 
         self._errands.open(conversation_id, show, refused)
 
     def _when_open(self, conversation_id: str, happened: Callable[[], None]) -> None:
         """Do it if it concerns the open conversation: now, or once its transcript is here."""
-        if conversation_id != self._session.open_id:
-            return
-        if self._missed is not None:
-            self._missed.append(happened)
-        else:
-            happened()
+        if conversation_id == self._session.open_id:
+            self._opening.when_here(happened)
 
     # Events.
 
@@ -357,9 +285,6 @@ class ChatPage(QWidget):
         self._note(event.message)
         self._when_open(event.message.conversation_id, lambda: self._show_finished(event.message))
 
-    def _loaded_changed(self, event: LoadedChanged) -> None:
-        self._show_loaded(event.loaded)
-
     # Showing.
 
     def _note(self, message: Message) -> None:
@@ -368,7 +293,7 @@ class ChatPage(QWidget):
 
     def _show_writing(self, conversation_id: str) -> None:
         self.sidebar.model.set_writing(conversation_id, self._session.writing(conversation_id))
-        self.composer.set_writing(self._session.answer_under_way() is not None)
+        self.composer.set_writing(self.answers.writing)
 
     def _show_added(self, message: Message) -> None:
         self._pile.setCurrentWidget(self.transcript)
@@ -422,42 +347,11 @@ class ChatPage(QWidget):
         self.header.show_title(conversation.title, bool(conversation.system_prompt))
         self.gate.follow(conversation)
 
-    def _show_models(self, cards: Sequence[ModelCard]) -> None:
-        self._cards = tuple(cards)
-        self.composer.picker.show_models(cards)
-        self.transcript.set_model_names({card.id: card.name for card in cards})
-        self._show_loaded(self._loaded)
-
-    def _show_loaded(self, loaded: LoadedModel) -> None:
-        was_ready = isinstance(self._loaded.state, Ready)
-        self._loaded = loaded
-        picker = self.composer.picker
-        picker.show_loaded(loaded)
-        name = picker.name_of(loaded.model_id)
-        usable = self._cards is None or any(not card.fault for card in self._cards)
-        self.banner.show_trouble(trouble_of(loaded, any_model=usable))
-        self.empty.show_note(name)
-        self.transcript.set_waiting(waiting_of(loaded, name))
-        if isinstance(loaded.state, Ready) and not was_ready:
-            self.composer.measure()
-
     # Small things.
 
     def _take_example(self, prompt: str) -> None:
         self.composer.set_draft(prompt)
         self.composer.take_focus()
-
-    def _take_step(self, step: str, n_ctx: object) -> None:
-        model_id = self._loaded.model_id
-        if step == "models" or model_id is None:
-            self._desk.go("models")
-        else:
-            self._load(model_id, Wish(n_ctx=n_ctx) if isinstance(n_ctx, int) else None)
-
-    def _edit_last(self) -> None:
-        last = self.transcript.last_own()
-        if last is not None and self._session.answer_under_way() is None:
-            self.transcript.begin_edit(last.id)
 
     def edit_prompt(self) -> None:
         self._edit_prompt_of(self._session.open_id)
@@ -477,14 +371,6 @@ class ChatPage(QWidget):
         card.saved.connect(save)
         card.open_at(self.header.mapToGlobal(QPoint(self.header.width() - 2 * GRID, self.header.height())))
 
-    def _open_menu(self, at: QPoint) -> None:
-        conversation = self.sidebar.model.conversation(self._session.open_id)
-        if conversation is not None:
-            menu = QMenu(self)
-            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            self.sidebar.fill_menu(menu, conversation)
-            menu.popup(at)
-
     def focusNextPrevChild(self, forward: bool) -> bool:
         """Tab passes over messages that wait out of sight: one must see where the keyboard is."""
         first = QApplication.focusWidget()
@@ -500,8 +386,8 @@ class ChatPage(QWidget):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape and self.gate.open:
             self.gate.stay_local()
-        elif event.key() == Qt.Key.Key_Escape and self._session.answer_under_way():
-            self.stop()
+        elif event.key() == Qt.Key.Key_Escape and self.answers.writing:
+            self.answers.stop()
         elif event.key() == Qt.Key.Key_F2:
             self.sidebar.begin_rename()
         else:

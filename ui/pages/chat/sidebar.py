@@ -204,12 +204,17 @@ class Sidebar(QFrame):
 
     def _open_menu(self, at: QPoint) -> None:
         conversation = self._at(self.list.indexAt(at))
-        if conversation is None:
-            return
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.fill_menu(menu, conversation)
-        menu.popup(self.list.viewport().mapToGlobal(at))
+        if conversation is not None:
+            self.open_menu(conversation.id, self.list.viewport().mapToGlobal(at))
+
+    def open_menu(self, conversation_id: str, at: QPoint) -> None:
+        """What can be done with a conversation; nothing while it does not exist."""
+        conversation = self.model.conversation(conversation_id)
+        if conversation is not None:
+            menu = QMenu(self)
+            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            self.fill_menu(menu, conversation)
+            menu.popup(at)
 
     def fill_menu(self, menu: QMenu, conversation: Conversation) -> None:
         """What can be done with a conversation."""
