@@ -29,7 +29,7 @@ check: setup ## The fast part of the tests, under two minutes
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/pytest -q -m "not native and not slow"
+	$(BIN)/pytest -q -n auto --dist worksteal -m "not native and not slow"
 
 test-models: setup ## Fetch larger models (1.9 GB, once, hash-checked) and test sizes on them
 	$(BIN)/python -m tests.fetched_models

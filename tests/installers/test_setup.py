@@ -85,6 +85,7 @@ def test_a_second_clone_does_not_compile_again(ready_system: Places, console: Co
     assert calls(tmp_path).count("build") == 1
 
 
+@pytest.mark.slow
 def test_another_backend_compiles_again_and_the_first_is_kept(
     ready_system: Places, console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_changed_lock_file_is_followed(ready_system: Places, console: Console,
 
 
 @pytest.mark.parametrize("damaged", [MODEL[:-1], b"X" + MODEL[1:]], ids=["short", "altered"])
+@pytest.mark.slow
 def test_a_damaged_model_is_replaced(ready_system: Places, console: Console, said: StringIO, damaged: bytes) -> None:
     assert setup.set_up(ready_system, console)
     ready_system.starter.write_bytes(damaged)

@@ -107,6 +107,7 @@ def _words(page: FaultPage) -> str:
     return " ".join(label.text() for label in page.findChildren(QLabel))
 
 
+@pytest.mark.slow
 def test_a_newer_database_is_refused_in_a_sentence(qtbot: QtBot, paths: Paths, application: Application) -> None:
     with sqlite3.connect(paths.database) as database:
         database.execute("PRAGMA user_version = 999")
@@ -176,6 +177,7 @@ def test_from_the_first_start_to_an_answer(qtbot: QtBot, application: Applicatio
     assert event.message.text.strip()
 
 
+@pytest.mark.slow
 def test_time_is_what_the_log_line_says(tmp_path: Path) -> None:
     """The bench reads the line that the window writes; both must agree on its form."""
     before = time.time()

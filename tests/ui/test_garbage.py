@@ -21,6 +21,7 @@ def _thawed() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_thawed")
+@pytest.mark.slow
 def test_what_is_there_is_set_aside_at_the_start_and_when_a_model_is_ready(house: House, qtbot: QtBot) -> None:
     keeper = GarbageKeeper(house.desk.bridge)
     qtbot.waitUntil(lambda: gc.get_freeze_count() > 1000, timeout=5000)

@@ -69,6 +69,7 @@ def search(page: ModelsPage, words: str) -> None:
 # lists and filters
 
 
+@pytest.mark.slow
 def test_the_catalogue_is_judged_for_this_machine_without_asking_anybody(
     house: House, page: ModelsPage, settle: Settle
 ) -> None:

@@ -289,6 +289,7 @@ def _plain(text: str) -> Reading:
     return reading_of(text)
 
 
+@pytest.mark.slow
 async def test_reading_is_kept_with_the_conversation_only(lane: StoreLane, pool: ReaderPool, tmp_path: Path) -> None:
     room = Room(lane, pool, 4096)
     path = tmp_path / "lease.txt"

@@ -65,6 +65,7 @@ def test_version_is_the_projects_and_loads_little() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_models_lists_the_built_in_one() -> None:
     (card,) = json.loads(_run("models", "--json").stdout)
     assert (card["id"], card["built_in"], card["fault"]) == ("SmolLM2-135M-Instruct-Q4_1", True, "")
@@ -99,6 +100,7 @@ def test_models_shows_the_fault_of_a_file_in_our_folder(tmp_path: Path) -> None:
         (["serve", "--host", "192.0.2.7", "--json"], 1, "API key is needed"),
     ],
 )
+@pytest.mark.slow
 def test_refusals_are_one_sentence(arguments: list[str], code: int, sentence: str) -> None:
     done = _run(*arguments)
     assert (done.returncode, done.stdout) == (code, "")

@@ -14,6 +14,7 @@ from engine.errors import GatehouseError
 TEXT = "Überweisung:\r\n\tDE89 3704 0044 0532 0130 00 an 🙂 zoe@mail.example\r\n"
 
 
+@pytest.mark.slow
 def test_findings_have_spans_of_the_file_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "note.txt"
     file.write_bytes(TEXT.encode())

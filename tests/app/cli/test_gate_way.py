@@ -118,6 +118,7 @@ product.close()
 """
 
 
+@pytest.mark.slow
 def test_a_key_is_in_no_process_list_log_or_file(
     cloud: CloudDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,7 @@ def test_bundle_of_what_is_not_there_says_so(paths: Paths, tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends the signal of the keyboard")
+@pytest.mark.slow
 def test_an_interrupt_keeps_what_arrived(hub: HubDouble, paths: Paths) -> None:
     gate = Gate(200_000)
     hub.misbehave(gate, path="m-Q4_K_M")

@@ -76,6 +76,7 @@ def test_from_plain_to_restored(tmp_path: Path) -> None:
         (("unlock",), "no terminal"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_is_a_sentence(tmp_path: Path, arguments: tuple[str, ...], sentence: str) -> None:
     done = run(tmp_path / "data", "store", *arguments)
     assert done.returncode == 1, done.stderr
@@ -83,6 +84,7 @@ def test_what_cannot_be_is_a_sentence(tmp_path: Path, arguments: tuple[str, ...]
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_retention_lists_first(tmp_path: Path) -> None:
     data = tmp_path / "data"
     listed = run(data, "store", "retention", "--keep", "confidential=90", "--json")

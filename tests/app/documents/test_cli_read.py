@@ -17,6 +17,7 @@ def gatehouse(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_json_holds_words_with_places(tmp_path: Path) -> None:
     path = tmp_path / "bill.pdf"
     path.write_bytes(pdf(INVOICE, password="geheim"))

@@ -75,6 +75,7 @@ async def test_each_broken_reader_is_named_and_replaced(tmp_path: Path, misbehav
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.slow
 async def test_a_reader_killed_from_outside_costs_nothing(tmp_path: Path, wait_for: Until) -> None:
     path = write(tmp_path / "long.pdf", pdf(*[INVOICE] * 600))
     async with readers() as pool:

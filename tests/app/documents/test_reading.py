@@ -229,6 +229,7 @@ async def test_mail_with_attachments_that_are_read_as_its_pages(pool: ReaderPool
     assert third.width == 400
 
 
+@pytest.mark.slow
 async def test_words_with_boxes_beside_a_picture(pool: ReaderPool, tmp_path: Path) -> None:
     for folder in ("box", "img"):
         (tmp_path / folder).mkdir()

@@ -461,6 +461,7 @@ async def test_two_open_sheets_never_mix_their_placeholders(stage: GateStage, cl
     assert "Open the sheet again" in failed.error
 
 
+@pytest.mark.slow
 async def test_a_doubtful_local_answer_is_flagged_while_it_streams_and_can_be_kept(stage: GateStage) -> None:
     created = await stage.chat.create()
     number = len(stage.local.scripts)

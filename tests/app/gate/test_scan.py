@@ -67,6 +67,7 @@ Windows 10, Chapter 3, Article 50, Apollo 11, Catch 22, 7 of 9, 24/7, 1:1, A4, H
 Dear all, dear Sir or Madam, hello world! The Bank raised rates. Name: see below. The University opens at 9."""
 
 
+@pytest.mark.slow
 async def test_what_identifies_is_found_whole_and_nothing_else() -> None:
     card = " 4111 1111 1111 1111 "
     long = ("word " * 700 + card) * 60
@@ -155,6 +156,7 @@ print(json.dumps([one.kind for one in find("write to a@b.co.uk, see https://x.ex
 """
 
 
+@pytest.mark.slow
 async def test_no_recogniser_asks_for_a_socket() -> None:
     """Outside the sandbox, where asking would not be refused."""
     command = [sys.executable, "-c", _WATCHED]

@@ -172,6 +172,7 @@ def test_order_can_be_changed(house: House, hub: HubDouble) -> None:
     assert begun.index(ids[3]) < begun.index(ids[2])
 
 
+@pytest.mark.slow
 def test_after_a_kill_it_is_listed_as_paused_and_arrives_whole(tmp_path: Path, hub: HubDouble) -> None:
     content = tiny_gguf(20_000_000)
     hub.add("owner/large-GGUF", {"large-Q4_0.gguf": content})

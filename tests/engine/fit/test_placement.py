@@ -97,6 +97,7 @@ def test_no_other_placement_is_quicker(facts: ModelFacts, here: Machine, buffers
 
 @thorough
 @given(models(), machines(), COMPUTES, st.data())
+@pytest.mark.slow
 def test_more_memory_is_never_slower(
     facts: ModelFacts, here: Machine, buffers: tuple[int, int], data: st.DataObject
 ) -> None:
@@ -127,6 +128,7 @@ def _usable(facts: ModelFacts, here: Machine) -> list[int]:
 
 @thorough
 @given(models(), machines(), COMPUTES, st.integers(0, 6))
+@pytest.mark.slow
 def test_experts_kept_by_hand_are_kept(facts: ModelFacts, here: Machine, buffers: tuple[int, int], asked: int) -> None:
     planner, _, _ = layout(facts, here, buffers, SHAPE)
     found = planner.place(asked)

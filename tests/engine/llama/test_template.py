@@ -112,6 +112,7 @@ def test_a_model_without_a_template_gets_paragraphs(template: Callable[..., Chat
     ],
     ids=["loops", "recursion", "power"],
 )
+@pytest.mark.slow
 def test_a_template_that_does_not_end_is_ended(template: Callable[..., ChatTemplate], bomb: str) -> None:
     made = template(bomb, deadline_s=0.5)
     made.start()
@@ -157,6 +158,7 @@ def test_a_bomb_again_and_again_is_refused_at_once(template: Callable[..., ChatT
     assert not [child for child in psutil.Process().children() if "renderer" in " ".join(child.cmdline())]
 
 
+@pytest.mark.slow
 def test_somebodys_megabytes_do_not_get_a_template_banned(template: Callable[..., ChatTemplate]) -> None:
     loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     made = template("{% if messages | length > 1 %}" + loops + "{% endif %}fine", deadline_s=1.0)

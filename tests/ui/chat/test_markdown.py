@@ -165,6 +165,7 @@ def test_half_written_marks_do_not_flash(so_far: str, shown: list[str]) -> None:
     assert not any(isinstance(leaf, Rule) for leaf in stream.leaves)
 
 
+@pytest.mark.slow
 def test_an_endless_paragraph_is_shown_in_bounded_pieces() -> None:
     text = "word and more words. " * 2000
     leaves = _streamed(text, list(range(0, len(text), 50)))

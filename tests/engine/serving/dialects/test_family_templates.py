@@ -80,6 +80,7 @@ def template(request: pytest.FixtureRequest) -> Iterator[ChatTemplate]:
 
 
 @pytest.mark.parametrize(("template", "name"), FAMILIES.items(), indirect=["template"], ids=list(FAMILIES))
+@pytest.mark.slow
 def test_what_a_template_writes_of_a_call_is_read_as_that_call(template: ChatTemplate, name: str) -> None:
     dialect = detect(template.source)
     assert dialect.name == name

@@ -82,6 +82,7 @@ def test_an_answer_is_read(name: str, controls: bool) -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 @settings(max_examples=25)
 @given(data=st.data())
+@pytest.mark.slow
 def test_the_cut_changes_nothing(name: str, controls: bool, data: st.DataObject) -> None:
     sample = SAMPLES[name]
     text = as_tokens(sample.text, sample.dialect) if controls else sample.text
