@@ -137,6 +137,7 @@ class LocalAsker:
             "repeat_penalty": 1.0,
             "logprobs": True,
             "masked_logprobs": True,
+            "forced_logprobs": False,
             "priority": self._priority,
         }
 

@@ -131,10 +131,11 @@ class Postprocessor:
             return False
         if matcher is None:
             return True
-        if sequence.ticket.request.fast_forward and not sequence.wants_logprobs:
+        if sequence.ticket.request.fast_forward and not sequence.verifies_forced:
             forced = matcher.forced(sequence.limit_tokens - len(sequence.tokens))
             sequence.sampler.observe(forced)
             sequence.forced_tokens += len(forced)
+            _tell_certain(sequence, forced, self._vocabulary)
             if forced and not self._take(sequence, forced, None):
                 return False
         if matcher.stopped:
@@ -169,7 +170,7 @@ class Postprocessor:
         most = min(MOST_GUESSES, self._most_logits - 1, sequence.limit_tokens - len(sequence.tokens) - 1)
         if most < 1 or not sequence.decoding or len(sequence.tokens) + most > self._rewindable_tokens:
             return
-        if sequence.wants_logprobs and sequence.matcher is not None and sequence.ticket.request.fast_forward:
+        if sequence.verifies_forced and sequence.matcher is not None and sequence.ticket.request.fast_forward:
             # What is forced is verified like a guess then, because its probabilities are wanted too.
             certain = sequence.matcher.upcoming(most)
             if certain:
@@ -234,6 +235,14 @@ def _count_right(sequence: Sequence) -> None:
         sequence.forced_tokens += 1
 
 
+def _tell_certain(sequence: Sequence, tokens: list[int], vocabulary: Vocabulary) -> None:
+    """What could not have been otherwise, where the probability of each token is told."""
+    if sequence.wants_logprobs:
+        masked = 0.0 if sequence.ticket.request.sampling.masked_logprobs else None
+        for token in tokens:
+            sequence.logprobs.append(ShownLogprob(vocabulary.piece(token), TokenLogprob(token, 0.0, (), masked), ()))
+
+
 def open_sequences(ticket: Ticket, vocabulary: Vocabulary, limit_tokens: int) -> list[Sequence]:
     """A sequence for each choice of a request, none longer than ``limit_tokens``."""
     request = ticket.request
@@ -258,7 +267,7 @@ def open_sequences(ticket: Ticket, vocabulary: Vocabulary, limit_tokens: int) ->
 def _constrain(sequence: Sequence, grammar: Grammar, vocabulary: Vocabulary) -> None:
     """Give a sequence its matcher, and put what the text must begin with behind the prompt."""
     sequence.matcher = grammar.matcher()
-    if sequence.wants_logprobs or not sequence.ticket.request.fast_forward:
+    if sequence.verifies_forced or not sequence.ticket.request.fast_forward:
         return
     try:
         opening = sequence.matcher.forced(sequence.limit_tokens - len(sequence.tokens) - 1)
@@ -275,6 +284,7 @@ def _constrain(sequence: Sequence, grammar: Grammar, vocabulary: Vocabulary) -> 
     sequence.tokens += opening
     sequence.sampler.observe(opening)
     sequence.n_generated = sequence.forced_tokens = len(opening)
+    _tell_certain(sequence, opening, vocabulary)
 
 
 def _may_look_up(request: GenerationRequest) -> bool:

@@ -50,6 +50,9 @@ class GenerationRequest:
     """Whether to guess by prompt lookup; ``None``: under a constraint, and with long prompts, where it pays."""
     fast_forward: bool = True
     """Text that the grammar forces is not decoded token by token."""
+    forced_logprobs: bool = True
+    """Where log-probabilities are asked for, what is forced is verified for its own; otherwise it is told as certain,
+    and costs no more than a prompt."""
     shown_controls: Mapping[int, str] = field(default_factory=dict)
     """Control tokens that are part of the text, each with its spelling there; others are not."""
 
@@ -220,6 +223,11 @@ class Sequence:
     def wants_logprobs(self) -> bool:
         """Whether the log-probability of each token is asked for."""
         return self.ticket.request.sampling.top_logprobs is not None
+
+    @property
+    def verifies_forced(self) -> bool:
+        """Whether what the grammar forces needs logits too."""
+        return self.wants_logprobs and self.ticket.request.forced_logprobs
 
     def put_draft(self, guesses: list[int]) -> None:
         """Put guesses behind the tokens, for the next step to verify."""

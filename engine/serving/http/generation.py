@@ -116,6 +116,7 @@ def _request(tokens: tuple[int, ...], prepared: Prepared) -> GenerationRequest:
         grammar=prepared.grammar,
         lookup=options.lookup,
         fast_forward=options.fast_forward,
+        forced_logprobs=options.forced_logprobs,
         cache_key=options.cache_key,
         priority=options.priority,
         user=options.user,

@@ -137,6 +137,7 @@ def _options(limits: Limits) -> JsonObject:
         "trace": flag(),
         "prompt_lookup": flag(),
         "fast_forward": flag(),
+        "forced_logprobs": flag(),
         "response_format": {"type": "object", "description": "text, json_object, or json_schema with a schema."},
         "json_schema": {"type": "object", "description": "The answer's JSON schema."},
         "grammar": text(description="The answer's grammar, GBNF."),

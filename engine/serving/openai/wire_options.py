@@ -41,6 +41,8 @@ class Options:
     """Whether to guess by prompt lookup; ``None``: where it pays."""
     fast_forward: bool = True
     """Text that the constraint forces is not decoded token by token."""
+    forced_logprobs: bool = True
+    """What is forced gets log-probabilities of its own; otherwise it is told as certain."""
     priority: Priority = "interactive"
     user: str = ""
     """Who asks; users take turns."""
@@ -78,6 +80,7 @@ def parse_options(fields: Fields, defaults: SamplingSettings, top_logprobs: int 
         constraint=take_constraint(fields),
         lookup=_choice_or_none(fields, "prompt_lookup"),
         fast_forward=fields.flag("fast_forward", True),
+        forced_logprobs=fields.flag("forced_logprobs", True),
     )
 
 

@@ -126,8 +126,25 @@ def test_it_takes_fewer_steps_and_says_so(bench: Bench, plain: list[Delta]) -> N
 
 def test_as_many_tokens_are_counted_as_there_are(bench: Bench) -> None:
     telling = replace(GREEDY, top_logprobs=0)
-    for how in (PLAIN, {}):
+    for how in (PLAIN, {}, {"forced_logprobs": False}):
         delta = bench.read(2, telling, **how)
         assert delta.timings is not None
         assert b"".join(shown.piece for shown in delta.logprobs).decode() == delta.text
         assert delta.timings.completion_tokens == len(delta.logprobs)
+
+
+def test_what_is_forced_can_be_told_as_certain_in_fewer_steps(bench: Bench) -> None:
+    telling = replace(GREEDY, top_logprobs=0, masked_logprobs=True)
+    begun = bench.engine.steps
+    verified = bench.read(3, telling, lookup=False)
+    between = bench.engine.steps
+    told = bench.read(3, telling, lookup=False, forced_logprobs=False)
+    assert bench.engine.steps - between < between - begun
+    assert told.timings is not None
+    certain = [shown for shown in told.logprobs if shown.logprob.logprob == 0.0]
+    assert len(certain) >= told.timings.forced_tokens > 0
+    if told.text == verified.text:  # the chosen ones have the same chances either way
+        pairs = zip(told.logprobs, verified.logprobs, strict=True)
+        assert all(
+            one.logprob.masked_logprob == pytest.approx(other.logprob.masked_logprob, abs=0.15) for one, other in pairs
+        )
