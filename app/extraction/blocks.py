@@ -93,7 +93,7 @@ def block_form(lines: Sequence[str]) -> dict[str, Any] | None:
     runs: list[dict[str, Any]] = []
     size = 0
     for first, parts in enumerate(forms):
-        if not parts:
+        if not _may_begin(forms, first):
             continue
         run = [parts, *_following(forms, first)]
         size += sum(len(part) + 4 for choices in run for part in choices)
@@ -102,6 +102,14 @@ def block_form(lines: Sequence[str]) -> dict[str, Any] | None:
         items = [{"enum": choices} for choices in run]
         runs.append({"type": "array", "prefixItems": items, "items": False, "minItems": 1})
     return {"anyOf": runs} if runs else None
+
+
+def _may_begin(forms: Sequence[list[str]], number: int) -> bool:
+    """The first of several such lines, or one with a number: a town's name goes on, it does not begin."""
+    parts = forms[number]
+    if not parts:
+        return False
+    return not number or not forms[number - 1] or bool(re.search(r"\d", parts[0]))
 
 
 def _following(forms: Sequence[list[str]], first: int) -> Iterator[list[str]]:

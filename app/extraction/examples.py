@@ -6,7 +6,7 @@ The same examples in the same order serve every document of a schema, so that th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from app.extraction.ask import Turn, dumps
@@ -20,6 +20,10 @@ from app.extraction.schema import Field, FieldType
 from app.extraction.view import Line, Window, lines_of
 
 MAX_EXAMPLES: Final = 3
+_FIRST_LINES: Final = 2
+_LEFT_OUT: Final = "…"
+_SAME_FORM: Final = 0.75
+"""Two documents with so many common words are of one form; the second teaches nothing and costs as much."""
 MAX_EXAMPLE_CHARS: Final = 4000
 """Longer ones would cost more than they teach."""
 
@@ -34,6 +38,7 @@ def choose(examples: Sequence[Example], fields: Sequence[Field], most: int = MAX
         best = max(usable, key=lambda one: _worth(one, chosen))
         usable.remove(best)
         chosen.append(best)
+        usable = [one for one in usable if _likeness(one.text, best.text) < _SAME_FORM]
     return chosen
 
 
@@ -54,7 +59,37 @@ def turns_of(example: Example, fields: Sequence[Field]) -> list[Turn]:
     lines = lines_of(example.text)
     given = {value.name: value.value for value in example.values}
     answer = _object(fields, "", given, lines)
-    return [document_turn(Window(tuple(lines)), fields, whole=True), Turn("assistant", dumps(answer))]
+    kept = tuple(_telling(lines, fields, set(_texts_of(answer))))
+    return [document_turn(Window(kept), fields, whole=True), Turn("assistant", dumps(answer))]
+
+
+def _telling(lines: Sequence[Line], fields: Sequence[Field], answers: set[str]) -> Iterator[Line]:
+    """The lines that teach: those with an answer, their neighbours, those with words of a field, and the first ones.
+
+    What is left out shows as a line of its own. A whole receipt costs twice the tokens and teaches no more.
+    """
+    words = {word for field in fields for word in label_words(field)}
+    told = [any(answer in line.text for answer in answers) for line in lines]
+    left_out = False
+    for number, line in enumerate(lines):
+        near = any(told[max(0, number - 1) : number + 2])
+        if near or number < _FIRST_LINES or any(word in line.text.lower() for word in words):
+            left_out = False
+            yield line
+        elif not left_out:
+            left_out = True
+            yield Line(_LEFT_OUT, ((0, line.offset(0)),))
+
+
+def _texts_of(answer: Any) -> Iterator[str]:
+    if isinstance(answer, str):
+        yield answer
+    elif isinstance(answer, dict):
+        for one in answer.values():
+            yield from _texts_of(one)
+    elif isinstance(answer, list):
+        for one in answer:
+            yield from _texts_of(one)
 
 
 def _object(fields: Sequence[Field], prefix: str, given: Mapping[str, str | None], lines: list[Line]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 Everything was tuned on every other receipt; what is shown is of the rest. The built-in schema, the product's pipeline
 and the real worker; the prompt's prefix is computed before the clock starts, as in a batch. `--peer` asks llama-server
 for the same receipts with a plain prompt and a JSON schema, `--pictures` reads scans by recognition. `--fit` makes the
-shipped calibration anew from the tuning half.
+shipped calibration anew from the tuning half. `--resume` (always on with `--fit` and `--tuning`) takes receipts that
+were already asked by this code from the cache; `--minutes` ends a run early, and the next one goes on there.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from pathlib import Path
 
 from app.extraction.ask import LocalAsker
 from app.extraction.builtin import builtin_schema
+from app.extraction.calibration import shipped
 from app.extraction.pipeline import extract
 from app.extraction.records import Example
 from app.providers.provider import Endpoint
 from tests.bench import serving_receipts
 from tests.bench.__main__ import machine, replace_between
-from tests.bench.extraction_fit import Observed, fit_and_write
+from tests.bench.extraction_fit import judged_by_others, table_of, write
+from tests.bench.extraction_kept import Kept, Seen, Watch, scored_of
 from tests.bench.extraction_receipts import (
     FIELDS,
     Receipt,
@@ -34,7 +37,6 @@ from tests.bench.extraction_receipts import (
     halves,
     names_of,
     read,
-    score,
 )
 from tests.bench.serving_client import ask_plainly
 from tests.bench.serving_load import CHAT
@@ -61,28 +63,55 @@ class Options:
     fit: bool
     write: bool
     verbose: bool
+    resume: bool
+    minutes: float
 
 
 async def ours(
     side: Side, warm: Receipt, receipts: Sequence[Receipt], examples: Sequence[Example], options: Options
-) -> Scored:
-    """The product's pipeline over all receipts, one at a time; ``warm`` is asked before the clock starts."""
+) -> list[Seen]:
+    """The product's pipeline over all receipts, one at a time; ``warm`` is asked before the clock starts.
+
+    Fewer than asked for when the time is over.
+    """
     model = installed(QWEN)
     assert model is not None
+    kept = Kept(f"{'pictures' if options.pictures else 'words'}-{len(examples)}")
     asker = LocalAsker(Endpoint(side.target.address, side.target.token, model.stem, N_CTX, "CPU"))
     schema = builtin_schema("receipt")
-    scored = Scored()
+    found: list[Seen] = []
     try:
-        await extract(warm.reading, schema, examples, asker)
-        for receipt in receipts:
-            made = await extract(receipt.reading, schema, examples, asker)
-            wrong = score(made, receipt, scored)
-            if options.verbose:
-                told = ", ".join(f"{v.name}={v.raw!r} ({v.confidence:.2f})" for v in made.values if v.name in wrong)
-                sys.stderr.write(f"{receipt.name}: {made.timings.total_s:.1f} s {told}\n")
+        with Watch.over_pipeline() as watch:
+            await extract(warm.reading, schema, examples, asker)
+            for receipt in receipts:
+                known = kept.load(receipt.name) if options.resume else None
+                if known is None:
+                    if time.monotonic() > _ends_at(options):
+                        break
+                    known = watch.seen(await extract(receipt.reading, schema, examples, asker), receipt)
+                    kept.store(known)
+                found.append(known)
+                if options.verbose:
+                    _tell(known)
     finally:
         await asker.close()
-    return scored
+    return found
+
+
+_BEGAN = time.monotonic()
+
+
+def _ends_at(options: Options) -> float:
+    return _BEGAN + options.minutes * 60
+
+
+def _tell(seen: Seen) -> None:
+    wrong = ", ".join(f"{one.name}={one.said!r}" for one in seen.fields if not one.right)
+    fresh = seen.prompt_tokens - seen.cached_tokens
+    sys.stderr.write(
+        f"{seen.name}: {seen.seconds:.1f} s, {seen.requests} requests, {fresh} tokens read, "
+        f"{seen.completion_tokens} answered {wrong}\n"
+    )
 
 
 async def peer(warm: Receipt, receipts: Sequence[Receipt], folder: Path, examples: Sequence[Receipt]) -> Scored:
@@ -170,18 +199,46 @@ async def measure(options: Options) -> list[Row]:
         chosen = [name for name in names_of(options.folder, pictures=True) if name not in tuning[-EXAMPLES:]]
     receipts = await read(options.folder, chosen[: options.count], pictures=options.pictures)
     found: list[Row] = []
-    observed: list[Observed] = []
+    settings: list[list[Seen]] = []
     for count in (0, EXAMPLES):
         async with our_worker(Setting(model, 1, N_CTX)) as side:
-            with Observed.watching() as seen:
-                scored = await ours(side, shown[0], receipts, [example_of(one) for one in shown[:count]], options)
-        observed.append(seen.paired(scored))
+            seen = await ours(side, shown[0], receipts, [example_of(one) for one in shown[:count]], options)
+        if not seen:
+            continue
+        settings.append(seen)
         other = await peer(shown[0], receipts, options.folder, shown[:count]) if options.peer else None
-        found += rows(count, scored, other, pictures=options.pictures)
-        sys.stderr.write(f"{markdown(found)}\n")
-    if options.fit:
-        fit_and_write(observed)
+        found += rows(count, scored_of(seen, shipped()), other, pictures=options.pictures)
+        sys.stderr.write(f"{_counts(seen)}\n{markdown(found)}\n")
+    if options.fit and settings:
+        fit_and_tell(settings)
     return found
+
+
+def _counts(seen: Sequence[Seen]) -> str:
+    """Where the seconds go."""
+    n = len(seen)
+    fresh = sum(one.prompt_tokens - one.cached_tokens for one in seen) / n
+    return (
+        f"{n} receipts; each {sum(one.requests for one in seen) / n:.2f} requests, {fresh:.0f} tokens read, "
+        f"{sum(one.cached_tokens for one in seen) / n:.0f} cached, "
+        f"{sum(one.completion_tokens for one in seen) / n:.0f} answered"
+    )
+
+
+def fit_and_tell(settings: Sequence[Sequence[Seen]]) -> None:
+    """Write the shipped file, and say how good the same fit is on receipts that it did not see."""
+    table = table_of(settings)
+    write(table)
+    judged = judged_by_others(table)
+    start = 0
+    for count, seen in zip((0, EXAMPLES), settings, strict=False):
+        end = start + sum(len(one.fields) for one in seen)
+        own = Scored(judged=judged[start:end])
+        start = end
+        sys.stderr.write(
+            f"{count} examples, {len(seen)} receipts, each judged by the others: calibration error "
+            f"{own.calibration_error():.3f}, right but for the least certain 30 % {own.right_when_sure():.3f}\n"
+        )
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -209,12 +266,25 @@ def _parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--pictures", action="store_true", help="scans through recognition")
     parser.add_argument("--fit", action="store_true", help="fit the shipped calibration on the tuning half")
     parser.add_argument("--write", action="store_true", help="renew the table in README.md")
+    parser.add_argument("--resume", action="store_true", help="take what this code was already told from the cache")
+    parser.add_argument("--minutes", type=float, default=1e6, help="begin no receipt after so many")
     parser.add_argument("--verbose", action="store_true", help="name what was wrong")
     asked = parser.parse_args(arguments)
     folder = asked.receipts_folder or (Path(named) if (named := os.environ.get(RECEIPTS_VARIABLE)) else None)
     if folder is None or not folder.is_dir():
         parser.error(f"the receipts are not part of the project; name their folder by {RECEIPTS_VARIABLE}")
-    return Options(folder, asked.count, asked.tuning, asked.peer, asked.pictures, asked.fit, asked.write, asked.verbose)
+    return Options(
+        folder,
+        asked.count,
+        asked.tuning,
+        asked.peer,
+        asked.pictures,
+        asked.fit,
+        asked.write,
+        asked.verbose,
+        asked.resume or asked.fit or asked.tuning,
+        asked.minutes,
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from app.documents.pool import ReaderPool
 from app.documents.records import Reading
 from app.extraction.calibration import expected_error
 from app.extraction.normalise import canonical, parse_number
-from app.extraction.records import Example, ExampleValue, Extraction, Grounding, Value
+from app.extraction.records import Example, ExampleValue, Value
 from app.extraction.schema import FieldType
 from app.extraction.view import view_text
 
@@ -86,21 +86,6 @@ def same(name: str, said: str, truth: str) -> bool:
     if name == "total" and said and truth:
         return parse_number(said) == parse_number(truth)
     return _alphanumeric(said) == _alphanumeric(truth)
-
-
-def score(extraction: Extraction, receipt: Receipt, into: Scored) -> list[str]:
-    """Add one receipt; the names of the fields that were wrong."""
-    wrong = []
-    for name in FIELDS:
-        value = next(value for value in extraction.values if value.name == name)
-        said = value.raw if value.value is not None else ""
-        if not into.add(name, said, receipt.truth[name], value.confidence):
-            wrong.append(name)
-        if value.grounding is Grounding.EXACT:
-            into.exact += 1
-            into.false_exact += not stands_there(value, receipt.reading)
-    into.seconds.append(extraction.timings.total_s)
-    return wrong
 
 
 def stands_there(value: Value, reading: Reading) -> bool:
