@@ -132,7 +132,10 @@ class MessageList(QAbstractScrollArea):
             view = entry.view
             if view is not None and not view.idle:
                 if time.perf_counter() < deadline:
+                    reading = view.body.reading
                     view.work(deadline)
+                    # Its place was held by an estimate until now, which may have been wrong though its height was not.
+                    self._stale = self._stale or reading != view.body.reading
                 busy = busy or not view.idle
         self._placing = False
         if self._stale:
