@@ -15,12 +15,14 @@ from pytestqt.qtbot import QtBot
 
 from app.documents.batch_records import BatchState, FileState
 from app.documents.review_records import ExportFormat, ReviewAction
+from app.extraction.schema import Schema
 from app.lanes import CoreThread
 from tests.ui.conftest import Told
 from ui.bridge import Bridge
 from ui.desk import Desk
 from ui.icons import Icons
 from ui.models import schema_fields as columns
+from ui.pages.documents.new_batch import likely_schema
 from ui.pages.documents.page import DocumentsPage
 from ui.pages.documents.queue_menus import batch_menu
 from ui.screenshots import sample_documents
@@ -256,6 +258,14 @@ def test_dragged_files_are_welcomed_and_asked_about(papers: Papers, tmp_path: Pa
     papers.settle()
     assert page.veil.isHidden()
     assert page.sheet.isVisible()
+
+
+def test_the_schema_that_files_are_called_after_is_offered_first() -> None:
+    schemas = [Schema(name, title, "", ()) for name, title in (("cv", "CV"), ("invoice", "Invoice"), ("nda", "NDA"))]
+    assert likely_schema([Path("/in/Invoices 2026")], schemas, "nda") == 1
+    assert likely_schema([Path("/in/1.pdf"), Path("/in/2.pdf")], schemas, "nda") == 2
+    assert likely_schema([Path("/cvsroot/1.pdf")], schemas, "nda") == 2
+    assert likely_schema([Path("/in/1.pdf")], schemas, "") == 0
 
 
 def test_a_file_that_gets_done_is_shown(papers: Papers) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
+from ui import display
 from ui.theme import GRID, ThemeStore
 
 
@@ -20,10 +24,10 @@ class DropVeil(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.hide()
 
-    def cover(self, files: int) -> None:
-        """Show it over the whole parent."""
-        many = self.tr("Let go to read %1 items on this machine").replace("%1", str(files))
-        self._words = self.tr("Let go to read it on this machine") if files == 1 else many
+    def cover(self, paths: Sequence[Path]) -> None:
+        """Show it over the whole parent, for what is about to be dropped."""
+        what = paths[0].name if len(paths) == 1 else self.tr("%1 items").replace("%1", display.integer(len(paths)))
+        self._words = self.tr("Let go to read %1 on this machine").replace("%1", what)
         self.setGeometry(self._page.rect())
         self.raise_()
         self.show()
@@ -34,7 +38,7 @@ class DropVeil(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         ground = QColor(theme.surface)
-        ground.setAlphaF(0.88)
+        ground.setAlphaF(0.96)
         painter.fillRect(self.rect(), ground)
         painter.setPen(QPen(QColor(theme.accent), 2, Qt.PenStyle.DashLine))
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(GRID, GRID, -GRID, -GRID), 12, 12)

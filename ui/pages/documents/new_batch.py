@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,8 +82,7 @@ class NewBatchSheet(QFrame):
         self.schema.clear()
         for schema in schemas:
             self.schema.addItem(schema.title, schema)
-        at = next((n for n, schema in enumerate(schemas) if schema.name == last), 0)
-        self.schema.setCurrentIndex(at)
+        self.schema.setCurrentIndex(likely_schema(paths, schemas, last))
         self.label_box.setCurrentIndex(list(Label).index(DEFAULT_LABEL))
         self.start.setEnabled(bool(schemas))
         self.show()
@@ -99,7 +99,8 @@ class NewBatchSheet(QFrame):
     def _describe(self) -> None:
         schema = self.schema.currentData()
         if isinstance(schema, Schema):
-            names = ", ".join(field.shown.lower() for field in schema.fields[:8])
+            shown = [field.shown for field in schema.fields[:8]]
+            names = ", ".join(name if name.isupper() else name.lower() for name in shown)
             more = self.tr(" and %1 more").replace("%1", display.integer(len(schema.fields) - 8))
             self.about.setText(names + (more if len(schema.fields) > 8 else ""))
 
@@ -114,6 +115,14 @@ class NewBatchSheet(QFrame):
                     label=Label(self.label_box.currentData()),  # Qt keeps the text of it
                 )
             )
+
+
+def likely_schema(paths: Sequence[Path], schemas: Sequence[Schema], last: str) -> int:
+    """The place of the schema to offer: one that the files or folders are called after, else the last one. Pure."""
+    names = " ".join(f"{path.parent.name} {path.name}" for path in paths[:50]).casefold()
+    words = [re.escape(schema.title.casefold()) for schema in schemas]
+    called = [n for n, title in enumerate(words) if title and re.search(rf"(?<![^\W_]){title}s?(?![^\W_])", names)]
+    return next(iter(called), next((n for n, schema in enumerate(schemas) if schema.name == last), 0))
 
 
 def _named(paths: Sequence[Path]) -> str:

@@ -343,7 +343,7 @@ class DocumentsPage(QWidget):
         paths = _dropped(event)
         if paths:
             event.acceptProposedAction()
-            self.veil.cover(len(paths))
+            self.veil.cover(paths)
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
         self.veil.hide()
