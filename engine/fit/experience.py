@@ -22,6 +22,8 @@ class SpeedSample:
     decode_ratio: float | None
     """Measured over predicted; ``None`` when it was not measured."""
     prefill_ratio: float | None
+    basis: str = ""
+    """What the prediction was founded on; ratios to other foundations say nothing of this one."""
 
 
 @dataclass(frozen=True, slots=True)

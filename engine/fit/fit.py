@@ -22,8 +22,9 @@ from engine.fit.footprint import CONTEXT_STEP, CacheShape, kv_bytes, recurrent_b
 from engine.fit.measured import place_of
 from engine.fit.placement import Compute, Layout, Placement
 from engine.fit.plan import KvType, LoadMode, Misfit, Plan, Profile, Speed, Wish
+from engine.fit.rates import MachineRates, machine_rates
 from engine.fit.reasons import Circumstances, explain, explain_misfit
-from engine.fit.speed import MachineRates, Pace, machine_rates, offload_threshold, speed_of, task_of
+from engine.fit.speed import Pace, offload_threshold, speed_of, task_of
 from engine.gguf.header import Header
 from engine.gguf.split import read_model
 from engine.hardware.profile import Machine
@@ -411,4 +412,5 @@ def _speed(case: _Case, shape: CacheShape, placement: Placement) -> Speed:
     """Of one session, without any correction."""
     pace = case.pace_alone(shape)
     layout = Layout(case.facts, shape, case.budgets, case.buffers.estimate(shape), pace)
-    return speed_of(layout.lay_out(placement.choice).step, pace.batch_tokens)
+    timed = case.rates.host.cores is not None and not placement.choice.cards
+    return speed_of(layout.lay_out(placement.choice).step, pace.batch_tokens, kernels=timed)

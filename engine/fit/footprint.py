@@ -82,14 +82,37 @@ def kv_token_bytes(layer: LayerMemory, kv_type: KvType) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Those of some tensors that are of one type."""
+
+    type: str
+    """As GGUF calls it: ``Q4_K``."""
+    bytes: int
+    elements: int
+    rows: int
+
+
+def _joined(parts: tuple[Part, ...], others: tuple[Part, ...]) -> tuple[Part, ...]:
+    if not parts or not others:
+        return parts or others
+    sums = {part.type: part for part in parts}
+    for part in others:
+        one = sums.get(part.type, Part(part.type, 0, 0, 0))
+        sums[part.type] = Part(part.type, one.bytes + part.bytes, one.elements + part.elements, one.rows + part.rows)
+    return tuple(sums.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Size:
     """Of some tensors: how much memory they take, and how many numbers they are."""
 
     bytes: int = 0
     elements: int = 0
+    parts: tuple[Part, ...] = ()
+    """By type, where a header says them; together they are the whole."""
 
     def __add__(self, other: Size) -> Size:
-        return Size(self.bytes + other.bytes, self.elements + other.elements)
+        return Size(self.bytes + other.bytes, self.elements + other.elements, _joined(self.parts, other.parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +159,7 @@ def group_weights(header: Header) -> Weights:
     layers, experts = [Size()] * n_layer, [Size()] * n_layer
     largest = 0
     for tensor in header.tensors:
-        size = Size(_loaded_bytes(tensor), tensor.elements)
+        size = _size_of(tensor)
         if match := _LAYER.match(tensor.name):
             index = int(match[1])
             if index >= loaded:
@@ -172,6 +195,11 @@ def _group(name: str, architecture: str) -> str:
     if name.startswith(_OUTPUT) or (name.startswith(_OUTPUT_NORM_OF_LFM2) and architecture.startswith("lfm2")):
         return "output"
     return "first"
+
+
+def _size_of(tensor: Tensor) -> Size:
+    loaded, rows = _loaded_bytes(tensor), tensor.elements // max(1, tensor.dimensions[0])
+    return Size(loaded, tensor.elements, (Part(tensor.type.name, loaded, tensor.elements, rows),))
 
 
 def _loaded_bytes(tensor: Tensor) -> int:

@@ -145,6 +145,7 @@ def speed_measured(
         place=place_of(plan),
         decode_ratio=decode_tok_s / raw_decode if decode_tok_s else None,
         prefill_ratio=prefill_tok_s / raw_prefill if prefill_tok_s else None,
+        basis=speed.basis,
     )
     return SpeedMeasured(at_s, sample, prefill_tok_s, decode_tok_s, raw_prefill, raw_decode)
 

@@ -25,7 +25,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What a plan promises for one session, and whether measurements of this machine corrected it."""
+    """What a plan promises for one session, and whether measurements of the same model here corrected it."""
 
     prefill_tok_s: Band
     decode_tok_s: Band
@@ -33,6 +33,8 @@ class Speed:
     prefill_factor: float = 1.0
     """What ``likely`` was multiplied by because of earlier measurements; divided by it, it is the raw prediction."""
     decode_factor: float = 1.0
+    basis: str = ""
+    """Formula and measurements that the raw prediction is founded on; samples of another one don't correct it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Plan:
     model_path: Path
     model_name: str
     n_ctx: int
-    """Cells of the unified KV cache, a multiple of 256."""
+    """Cells of the KV cache, of all sequences together; a multiple of 256."""
     n_ctx_train: int
     n_seq_max: int
     n_batch: int
@@ -100,6 +102,9 @@ class Plan:
     """Experts per token when not the model's own number."""
     op_offload_tokens: int | None = None
     """Smallest batch for which weights in main memory are copied to a card to be multiplied there; ``None``: ggml's."""
+    kv_unified: bool = True
+    """Any sequence may take any cell, and beginnings are shared. Otherwise each has an equal part for itself: rows need
+    not step over the cells of others, but no sequence is longer than its part, and beginnings are copied."""
     reasons: tuple[str, ...] = ()
     """Each choice in a sentence with its numbers, for the person."""
     speed: Speed | None = None

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from engine.fit.budget import Budgets
 from engine.fit.facts import ModelFacts
 from engine.fit.placement import Placement
-from engine.fit.plan import Band, DeviceBytes, Misfit, Plan, Wish
-from engine.fit.speed import NO_OFFLOAD_TOKENS, Duration, MachineRates, Pace, experts_touched
+from engine.fit.plan import Band, DeviceBytes, Misfit, Plan, Speed, Wish
+from engine.fit.rates import MachineRates
+from engine.fit.speed import NO_OFFLOAD_TOKENS, Duration, Pace, experts_touched
 from engine.hardware.profile import DeviceKind
 
 _POINTLESS = 1.5
@@ -161,11 +162,20 @@ def _speed(plan: Plan, around: Circumstances) -> list[str]:
     if plan.speed is None:
         return []
     decode, prefill = plan.speed.decode_tok_s, plan.speed.prefill_tok_s
-    basis = "corrected by what this machine was measured to do" if plan.speed.calibrated else "not yet measured here"
-    sentences = [f"About {_band(decode)} tokens a second, prompts at {_band(prefill)}: {basis}."]
+    sentences = [f"About {_band(decode)} tokens a second, prompts at {_band(prefill)}: {_basis(plan.speed, around)}."]
     if around.rates.guessed and not plan.speed.calibrated:
         sentences.append(f"The bandwidth of {' and '.join(around.rates.guessed)} is a guess.")
     return sentences
+
+
+def _basis(speed: Speed, around: Circumstances) -> str:
+    if speed.calibrated:
+        return "corrected by what this model was measured to do here"
+    if speed.decode_factor != 1.0:
+        return "corrected by what other models reached here, this one not yet measured"
+    if around.rates.host.cores is not None:
+        return "from the speed of this machine's memory and processor, this model not yet measured"
+    return "not yet measured here"
 
 
 def _band(band: Band) -> str:

@@ -217,8 +217,12 @@ def _rank_sentence(tier: Tier, rank: int, one: _Tried, head: _Tried | None) -> s
 def _speed_sentence(one: _Tried) -> str:
     if one.plan.speed is None:
         return ""
-    band = one.plan.speed.decode_tok_s
-    basis = "as measured on this machine" if one.plan.speed.calibrated else "by arithmetic"
+    speed = one.plan.speed
+    band, basis = speed.decode_tok_s, "by arithmetic"
+    if speed.calibrated:
+        basis = "as measured on this machine"
+    elif speed.decode_factor != 1.0:
+        basis += ", corrected by what other models reached on this machine"
     return f"About {band.likely:,.0f} tokens a second ({band.low:,.0f} to {band.high:,.0f}), {basis}."
 
 

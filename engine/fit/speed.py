@@ -1,121 +1,60 @@
 """How long a layer takes in each memory it may lie in, and what that makes of a plan: tokens a second. Pure.
 
-Decoding reads every weight that a token uses once, so it is ruled by bandwidth; prefill multiplies the same weights
-with a whole micro-batch, so it is ruled by arithmetic, and by the way to the card for weights that stay in main
-memory. Corrections by what was measured are ``calibration.py``'s.
-Source: the constants are those of measured runs of others, see the functions; a machine's own runs replace them.
+Decoding reads every weight that a token uses once, so it is ruled by bandwidth or by the kernel of the weights' type;
+prefill multiplies the same weights with a whole micro-batch, so it is ruled by arithmetic, and by the way to the card
+for weights that stay in main memory. On the processor, with T threads, a step of B tokens at depth D takes
+
+    sum over types of max(bytes / memory, (bytes / kernel + rows * row), 2 B elements / kernel_flop) / T)
+    + layers * nodes * NODE_S + layers * B (4 n_embd D / attention + 1000 n_embd / attention) / T
+    + B * n_vocab * CHOICE_S + STEP_S
+
+where what a kernel does is measured on this machine (``rates.py``); experts count by the share that is touched.
+Corrections by what answers took are ``calibration.py``'s.
+Source: the constants were fitted to runs of five models of 135M to 1.5B on two cores of a Zen 4; those of cards are of
+measured runs of others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.fit.budget import Budgets
 from engine.fit.facts import ModelFacts
 from engine.fit.footprint import CacheShape, Size, kv_token_bytes
 from engine.fit.plan import Band, Profile, Speed
-from engine.hardware.profile import Machine
+from engine.fit.rates import MachineRates, Rates
 
-HOST_EFFICIENCY = 0.65
-"""Share of the measured read bandwidth that decoding reaches in main memory."""
-CARD_EFFICIENCY = 0.65
-"""Share of a card's nominal bandwidth."""
-UNKNOWN_HOST_BYTES_S = 20e9
-"""Where nothing was measured: two channels of DDR4, with one core reading."""
-UNKNOWN_CARD_BYTES_S = 250e9
-UNKNOWN_LINK_BYTES_S = 12e9
-"""PCIe 3.0 with 16 lanes, or 4.0 with 8."""
 HOP_S = 50e-6
 """From the card to main memory and back, for the experts of one layer."""
 CARD_STEP_S = 1.5e-3
 """Launching a step's kernels."""
-HOST_LAYER_S = 40e-6
-"""Threads waiting for each other at the operations of one layer."""
-DEPTH_TOKENS = 1_024
+NODE_S = 3.3e-6
+"""One operation of llama.cpp's graph beside the products: small, and all threads wait for each other after it."""
+NODES_DENSE, NODES_ROUTED = 34, 47
+"""Of a layer. Source: llama.cpp's count for Llama, Qwen and Gemma, and for a mixture of experts."""
+STEP_S = 1.5e-3
+"""The worker's own part of a step: choosing, text, and handing it over beside busy cores."""
+CHOICE_S = 4e-9
+"""Of each word of the vocabulary, for each token chosen."""
+ATTENTION_ALONE = 0.4
+"""Of attention's arithmetic with many tokens at once, what one token reaches."""
+ELEMENTWISE_FLOP = 1_000
+"""Norms, rotations, activations and copies of a layer, for each element of the embedding, at attention's pace."""
+UNKNOWN_ATTENTION_FLOP_S = 25e9
+"""Of a core."""
+DEPTH_TOKENS = 256
 """Tokens already in the cache when a speed is predicted."""
 LEAST_OFFLOAD_TOKENS = 32
 """Source: the default of ``GGML_OP_OFFLOAD_MIN_BATCH``."""
 NO_OFFLOAD_TOKENS = 1 << 20
 """A threshold that no batch reaches."""
 
-_FLOP_EACH_BYTE = {"cuda": 90.0, "rocm": 60.0, "hip": 60.0}
-"""Arithmetic that cards reach in prefill for each byte of bandwidth: 30 to 40 TFLOP/s on a 3060 with 360 GB/s."""
-_FLOP_EACH_BYTE_ELSE = 45.0
-_FLOP_EACH_BYTE_UNIFIED = 22.0
-_CORE_FLOP_S = (
-    ("amx", 150e9),
-    ("avx512", 50e9),
-    ("i8mm", 50e9),
-    ("asimddp", 40e9),
-    ("dotprod", 40e9),
-    ("avx2", 40e9),
-    ("neon", 35e9),
-)
-"""Arithmetic of one core in prefill on four-bit weights."""
-_CORE_FLOP_S_ELSE = 25e9
-
 DECODE_BAND = (0.65, 1.4)
 """Of the likely figure, before anything was measured on this machine."""
 PREFILL_BAND = (0.5, 1.8)
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """What one processor does in a second, at its best."""
-
-    read_bytes_s: float
-    """Of the weights in its own memory."""
-    flop_s: float
-    link_bytes_s: float = 0.0
-    """Of weights in main memory to this card; 0 for the processor itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class MachineRates:
-    """Of the processor and the cards, in the order of the budgets."""
-
-    host: Rates
-    cards: tuple[Rates, ...]
-    guessed: tuple[str, ...] = ()
-    """Names of the memories whose bandwidth nobody measured or knows."""
-
-
-def machine_rates(machine: Machine, budgets: Budgets, threads: int) -> MachineRates:
-    """From measured and nominal bandwidths; what is unknown is guessed, and named."""
-    guessed = [] if machine.bandwidth else ["main memory"]
-    nominal = UNKNOWN_HOST_BYTES_S
-    if machine.bandwidth is not None:
-        # One thread alone does not reach what several did.
-        nominal = machine.bandwidth.read_bytes_s * min(1.0, threads / max(1, machine.bandwidth.threads))
-    host = Rates(nominal * HOST_EFFICIENCY, threads * _core_flop_s(machine.processor.instruction_sets))
-    cards = []
-    for card in budgets.cards:
-        bandwidth = card.gpu.bandwidth_bytes_s if card.gpu else None
-        link = card.gpu.link_bytes_s if card.gpu else None
-        if bandwidth is None:
-            if not budgets.shared:
-                guessed.append(card.name)
-            bandwidth = nominal / HOST_EFFICIENCY if budgets.shared else UNKNOWN_CARD_BYTES_S
-        each_byte = _flop_each_byte(card.name, shared=budgets.shared)
-        link = link or (bandwidth if budgets.shared else UNKNOWN_LINK_BYTES_S)
-        cards.append(Rates(bandwidth * CARD_EFFICIENCY, max(bandwidth * each_byte, host.flop_s), link))
-    return MachineRates(host, tuple(cards), tuple(guessed))
-
-
-def _core_flop_s(instruction_sets: Iterable[str]) -> float:
-    known = {name.lower().replace("_", "").replace("-", "") for name in instruction_sets}
-    return max(
-        (rate for prefix, rate in _CORE_FLOP_S if any(name.startswith(prefix) for name in known)),
-        default=_CORE_FLOP_S_ELSE,
-    )
-
-
-def _flop_each_byte(name: str, *, shared: bool) -> float:
-    if shared:
-        return _FLOP_EACH_BYTE_UNIFIED
-    lowered = name.lower()
-    return next((value for key, value in _FLOP_EACH_BYTE.items() if lowered.startswith(key)), _FLOP_EACH_BYTE_ELSE)
+TIMED_BAND = (0.72, 1.33)
+"""The same where this machine's own kernels were timed and no card takes part."""
+_FORMULA = 2
+"""Raised with every change of it: ratios to an earlier one correct nothing any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +112,7 @@ class Pace:
         self.task = task
         self.batch_tokens = max(1, min(shape.n_ubatch, task.prompt_tokens, shape.n_ctx))
         weights = facts.weights
-        depth = min(DEPTH_TOKENS, shape.n_ctx)
+        depth = self._depth = min(DEPTH_TOKENS, shape.n_ctx)
         self._kv = [
             kv_token_bytes(layer, shape.kv_type)
             * (min(depth, facts.memory.window) if layer.windowed and facts.memory.window else depth)
@@ -220,9 +159,7 @@ class Pace:
         """The processor or a card on what lies in its own memory."""
         plain = self._dense[item] if dense else Size()
         routed = self._experts[item] if experts else Size()
-        read = plain.bytes + routed.bytes * self.touched(tokens)
-        work = 2 * tokens * (plain.elements + routed.elements * self._share_used)
-        return max(read / rates.read_bytes_s, work / rates.flop_s)
+        return _products_s(rates, plain, routed, tokens, (self.touched(tokens), self._share_used))
 
     def _dense_on(self, item: int, card: Rates) -> Duration:
         sessions = self.task.sessions
@@ -240,9 +177,24 @@ class Pace:
 
     def _on_host(self, item: int) -> Duration:
         host, sessions = self._rates.host, self.task.sessions
+        decode = self._step(item, host, sessions, dense=True, experts=True)
+        prefill = self._host_batch_s(item, with_dense=True)
+        if item == len(self._dense) - 1:
+            return Duration(decode + STEP_S + CHOICE_S * sessions * self._facts.n_vocab, prefill)
+        nodes_s = NODE_S * (NODES_ROUTED if self._experts[item].bytes else NODES_DENSE)
         cache = self._kv[item] * sessions / host.read_bytes_s
-        decode = self._step(item, host, sessions, dense=True, experts=True) + cache + HOST_LAYER_S
-        return Duration(decode, self._host_batch_s(item, with_dense=True) + HOST_LAYER_S)
+        alone = sessions * self._attention_s(item, self._depth, ATTENTION_ALONE)
+        together = self.batch_tokens * self._attention_s(item, self.task.prompt_tokens / 2, 1.0)
+        return Duration(decode + max(cache, alone) + nodes_s, prefill + together + nodes_s)
+
+    def _attention_s(self, item: int, depth: float, share: float) -> float:
+        """Attention of one token to ``depth`` others, and all else of its layer that is no product of weights."""
+        cores, layer, width = self._rates.host.cores, self._facts.memory.layers[item], self._facts.n_embd
+        if layer.windowed and self._facts.memory.window:
+            depth = min(depth, self._facts.memory.window)
+        flop_s = UNKNOWN_ATTENTION_FLOP_S if cores is None else cores.kernels.attention_flop_s
+        attending = 4 * width * depth / share if layer.key_elements else 0.0
+        return (attending + ELEMENTWISE_FLOP * width) / (flop_s * self._rates.threads)
 
     def _experts_in_ram(self, item: int) -> Duration:
         if not self._experts[item].bytes:
@@ -263,9 +215,18 @@ def _batch_in_ram_s(
     share = used / facts.n_expert if facts.n_expert else 1.0
     read = dense.bytes + experts.bytes * experts_touched(facts.n_expert, used, tokens)
     work = 2 * tokens * (dense.elements + experts.elements * share)
+    computed = _products_s(rates.host, dense, experts, tokens, (experts_touched(facts.n_expert, used, tokens), share))
     link = max((card.link_bytes_s for card in rates.cards), default=0.0)
     copied = max(read / link, work / max(card.flop_s for card in rates.cards)) if link else float("inf")
-    return max(read / rates.host.read_bytes_s, work / rates.host.flop_s), copied
+    return computed, copied
+
+
+def _products_s(rates: Rates, dense: Size, routed: Size, tokens: int, shares: tuple[float, float]) -> float:
+    """``shares`` of the routed experts: that is read at all, and that one token works on."""
+    if rates.cores is None:
+        work = 2 * tokens * (dense.elements + routed.elements * shares[1])
+        return max((dense.bytes + routed.bytes * shares[0]) / rates.read_bytes_s, work / rates.flop_s)
+    return rates.product_s(dense, tokens) + rates.product_s(routed, tokens, read=shares[0], worked=shares[1])
 
 
 def offload_threshold(facts: ModelFacts, rates: MachineRates, n_expert_used: int | None = None) -> int | None:
@@ -287,10 +248,12 @@ def offload_threshold(facts: ModelFacts, rates: MachineRates, n_expert_used: int
     return NO_OFFLOAD_TOKENS
 
 
-def speed_of(duration: Duration, batch_tokens: int) -> Speed:
-    """The bands of a plan that nothing was measured for."""
+def speed_of(duration: Duration, batch_tokens: int, *, kernels: bool = False) -> Speed:
+    """The bands of a plan that nothing was measured for; ``kernels``: it runs on those alone that were timed here."""
     decode, prefill = 1 / max(duration.decode_s, 1e-9), batch_tokens / max(duration.prefill_s, 1e-9)
-    return Speed(_band(prefill, PREFILL_BAND), _band(decode, DECODE_BAND))
+    if kernels:
+        return Speed(_band(prefill, TIMED_BAND), _band(decode, TIMED_BAND), basis=f"{_FORMULA} kernels")
+    return Speed(_band(prefill, PREFILL_BAND), _band(decode, DECODE_BAND), basis=f"{_FORMULA} constants")
 
 
 def _band(likely: float, share: tuple[float, float]) -> Band:

@@ -15,20 +15,23 @@ from engine.hardware import drm, gpu, nvidia
 from engine.hardware.attempt import ask_child, attempt
 from engine.hardware.bandwidth import known_bandwidth, measured_bandwidth
 from engine.hardware.disks import read_disk
+from engine.hardware.kernels import known_kernels, measured_kernels
 from engine.hardware.memory import read_memory
 from engine.hardware.processor import fallback_processor, read_processor
-from engine.hardware.profile import Disk, Gpu, Machine, Memory, ProbeNote, Processor
+from engine.hardware.profile import Disk, Gpu, Kernels, Machine, Memory, ProbeNote, Processor
 from engine.hardware.sighting import Sighting, Sightings
 from engine.hardware.sysctl import read_sysctl
 from engine.probe.client import list_devices
 from engine.probe.records import GgmlDevice
 
 GgmlLister = Callable[[float], Sequence[GgmlDevice]]
+KernelTimer = Callable[[Processor, Path, float], Kernels]
 
 NVML_LIMIT_S: Final = 8.0
 DRM_LIMIT_S: Final = 5.0
 GGML_LIMIT_S: Final = 20.0
 BANDWIDTH_LIMIT_S: Final = 15.0
+KERNELS_LIMIT_S: Final = 60.0
 
 _MACOS_GPU_NAMES: Final = ("hw.optional.arm64", "machdep.cpu.brand_string", "iogpu.wired_limit_mb")
 
@@ -37,12 +40,17 @@ def _list_ggml(timeout_s: float) -> Sequence[GgmlDevice]:
     return list_devices(timeout_s)
 
 
+def _time_kernels(processor: Processor, cache_folder: Path, timeout_s: float) -> Kernels:
+    return measured_kernels(processor, cache_folder, timeout_s=timeout_s)
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where the probes look; replaced in tests."""
 
     root: Path = Path("/")
     list_ggml: GgmlLister = _list_ggml
+    time_kernels: KernelTimer = _time_kernels
 
 
 def detect(
@@ -56,10 +64,12 @@ def detect(
 ) -> Machine:
     """The machine as it is now.
 
-    ``with_ggml`` starts a child that loads llama.cpp (about half a second). The bandwidth comes from the cache if it is
-    there and not to be measured again (about a second); without ``with_bandwidth`` from the cache or not at all.
+    ``with_ggml`` starts a child that loads llama.cpp (about half a second). The speeds of memory and
+    kernels come from the cache if they are there (else about two seconds), memory's not if it is to be measured again;
+    without ``with_bandwidth`` from the cache or not at all.
     """
-    survey = _Survey(sources or Sources())
+    sources = sources or Sources()
+    survey = _Survey(sources)
     processor = survey.processor()
     memory = survey.memory()
     disk = attempt(survey.notes, "disk", lambda: read_disk(model_folder, root=survey.root), _describe_disk)
@@ -74,6 +84,14 @@ def detect(
             ),
             lambda found: f"{found.read_bytes_s / 1e9:.1f} GB/s read by {_count(found.threads, 'thread')}",
         )
+    kernels = known_kernels(processor, cache_folder)
+    if with_bandwidth and kernels is None:
+        kernels = attempt(
+            survey.notes,
+            "kernels",
+            lambda: sources.time_kernels(processor, cache_folder, KERNELS_LIMIT_S),
+            lambda found: f"{_count(len(found.types), 'type')} of weights timed",
+        )
     return Machine(
         system=_system(),
         processor=processor,
@@ -82,6 +100,7 @@ def detect(
         gpus=devices,
         bandwidth=bandwidth,
         notes=tuple(survey.notes),
+        kernels=kernels,
     )
 
 

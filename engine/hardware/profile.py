@@ -92,6 +92,29 @@ class Bandwidth:
 
 
 @dataclass(frozen=True, slots=True)
+class Kernel:
+    """One core with weights of one type, by llama.cpp's kernels."""
+
+    type: str
+    """As GGUF calls it: ``Q4_K``."""
+    read_bytes_s: float
+    """Of long rows times one token, from memory."""
+    row_s: float
+    """What each row costs besides, however short it is."""
+    flop_s: float
+    """With many tokens at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """What the processor was measured to do with llama.cpp's kernels."""
+
+    types: tuple[Kernel, ...]
+    attention_flop_s: float
+    """One core in flash attention of many tokens."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeNote:
     """How one probe went; a failed probe is a line in the report, never an exception."""
 
@@ -112,3 +135,4 @@ class Machine:
     gpus: tuple[Gpu, ...]
     bandwidth: Bandwidth | None
     notes: tuple[ProbeNote, ...]
+    kernels: Kernels | None = None

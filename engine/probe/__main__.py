@@ -1,4 +1,4 @@
-"""The probe child: ``python -m engine.probe devices|compute``, one JSON line in, one JSON line out.
+"""The probe child: ``python -m engine.probe devices|compute|kernels``, one JSON line in, one JSON line out.
 
 It ends when its standard input ends, so that it dies with its parent however that dies.
 """
@@ -14,7 +14,15 @@ from typing import TextIO
 from engine.errors import GatehouseError
 from engine.llama import bindings, devices
 from engine.probe.compute import measure_compute
-from engine.probe.records import ComputeAnswer, ComputeQuestion, DevicesAnswer, DevicesQuestion
+from engine.probe.kernels import measure_kernels
+from engine.probe.records import (
+    ComputeAnswer,
+    ComputeQuestion,
+    DevicesAnswer,
+    DevicesQuestion,
+    KernelsAnswer,
+    KernelsQuestion,
+)
 from engine.records import from_plain, read_object, to_plain
 
 _LINE_LIMIT = 1024 * 1024
@@ -50,13 +58,15 @@ def main(arguments: list[str]) -> int:
 
 def _answer(probe: str, raw: str, lines: list[str]) -> dict[str, object]:
     question = read_object(raw, _LINE_LIMIT)
-    answer: DevicesAnswer | ComputeAnswer
+    answer: DevicesAnswer | ComputeAnswer | KernelsAnswer
     if probe == "devices":
         for endpoint in from_plain(DevicesQuestion, question, probe).rpc_endpoints:
             bindings.add_rpc_server(endpoint)
         answer = DevicesAnswer(devices.list_devices())
     elif probe == "compute":
         answer = measure_compute(from_plain(ComputeQuestion, question, probe), lines)
+    elif probe == "kernels":
+        answer = measure_kernels(from_plain(KernelsQuestion, question, probe))
     else:
         raise SystemExit(f"unknown probe {probe!r}")
     plain: dict[str, object] = to_plain(answer)

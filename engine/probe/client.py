@@ -14,7 +14,16 @@ from collections.abc import Sequence
 from typing import IO, TypeVar
 
 from engine.errors import ProbeFailed
-from engine.probe.records import ComputeAnswer, ComputeQuestion, DevicesAnswer, DevicesQuestion, GgmlDevice
+from engine.hardware.profile import Kernels
+from engine.probe.records import (
+    ComputeAnswer,
+    ComputeQuestion,
+    DevicesAnswer,
+    DevicesQuestion,
+    GgmlDevice,
+    KernelsAnswer,
+    KernelsQuestion,
+)
 from engine.records import RecordFault, from_plain, to_plain
 from engine.worker.process import worker_environment
 
@@ -45,6 +54,16 @@ def measure_compute(question: ComputeQuestion, timeout_s: float = 60.0) -> Compu
     if min(sizes) < 0:
         raise _nonsense("compute", "buffers smaller than nothing")
     return answer
+
+
+def measure_kernels(types: Sequence[str], timeout_s: float = 60.0) -> Kernels:
+    """How fast the processor multiplies with weights of those types; about two seconds. Raises: ``ProbeFailed``."""
+    question = KernelsQuestion(tuple(types))
+    answer = _read("kernels", KernelsAnswer, ask("kernels", to_plain(question), timeout_s))
+    rates = [rate for one in answer.types for rate in (one.read_bytes_s, one.flop_s)]
+    if min((*rates, answer.attention_flop_s)) <= 0:
+        raise _nonsense("kernels", "no time at all")
+    return Kernels(answer.types, answer.attention_flop_s)
 
 
 def _read(probe: str, kind: type[R], reply: dict[str, object]) -> R:

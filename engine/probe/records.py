@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.fit.plan import KvType
-from engine.hardware.profile import DeviceKind
+from engine.hardware.profile import DeviceKind, Kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +78,18 @@ class DevicesAnswer:
     """Every device, in ggml's order."""
 
     devices: tuple[GgmlDevice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KernelsQuestion:
+    """Which types of weights to time."""
+
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KernelsAnswer:
+    """As ``engine.hardware.profile.Kernels``, as long as it is on its way."""
+
+    types: tuple[Kernel, ...]
+    attention_flop_s: float

@@ -32,7 +32,7 @@ class RememberedProbe:
     def __init__(self, memory_file: Path, probe: Callable[[ComputeQuestion], ComputeAnswer] = measure_compute) -> None:
         self._memory_file = memory_file
         self._probe = probe
-        self._build = _identify_build()
+        self._build = identify_build()
 
     def __call__(self, question: ComputeQuestion) -> ComputeAnswer:
         """Answer from memory, or ask. Raises: ``ProbeFailed``; failures are not remembered."""
@@ -74,7 +74,7 @@ class RememberedProbe:
                 temporary.unlink(missing_ok=True)
 
 
-def _identify_build() -> list[str | int]:
+def identify_build() -> list[str | int]:
     """Version of the package and date of its libraries, without importing it: a rebuild for a card changes buffers."""
     try:
         version = importlib.metadata.version("llama-cpp-python")

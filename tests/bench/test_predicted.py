@@ -13,9 +13,10 @@ def _steady(name: str, factor: float) -> Measured:
 
 
 def test_a_steady_machine_is_known_after_three_answers() -> None:
-    own, foreign, widest, *_ = judge([_steady("a", 0.5), _steady("b", 0.5)])
+    own, foreign, first, widest, *_ = judge([_steady("a", 0.5), _steady("b", 0.5)])
     assert (own.ours, own.met) == (1.0, True)
     assert foreign.ours == 1.0
+    assert first.ours == 0.5
     assert 0 < widest.ours <= 0.25
 
 

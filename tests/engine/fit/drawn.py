@@ -11,7 +11,8 @@ from engine.fit.facts import ModelFacts
 from engine.fit.footprint import CacheShape, Size, Weights
 from engine.fit.layers import LayerMemory, ModelMemory
 from engine.fit.placement import Compute, Layout
-from engine.fit.speed import Pace, machine_rates, task_of
+from engine.fit.rates import machine_rates
+from engine.fit.speed import Pace, task_of
 from engine.hardware.profile import Bandwidth, DeviceKind, Gpu, Machine, Memory, Processor
 
 MB = 1_000_000

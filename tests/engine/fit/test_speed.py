@@ -16,8 +16,9 @@ from engine.fit.experience import Experience, Place, SpeedSample
 from engine.fit.facts import ModelFacts
 from engine.fit.fit import fit_facts
 from engine.fit.plan import Band, Plan, Speed, Wish
+from engine.fit.rates import machine_rates
 from engine.fit.sketched import sketch_facts
-from engine.fit.speed import NO_OFFLOAD_TOKENS, experts_touched, machine_rates, offload_threshold
+from engine.fit.speed import NO_OFFLOAD_TOKENS, experts_touched, offload_threshold
 from engine.hub.catalogue import load_catalogue
 
 RAW = Speed(Band(50.0, 100.0, 180.0), Band(6.5, 10.0, 14.0))
@@ -63,7 +64,23 @@ def test_one_measurement_moves_and_narrows_the_band() -> None:
 def test_the_models_own_measurements_count_before_others() -> None:
     both = Experience((*_samples(2.0, 2.0, 2.0, model="b.gguf").samples, *_samples(0.5).samples))
     assert calibrate(RAW, "a.gguf", "host", both).decode_factor == 0.5
-    assert calibrate(RAW, "c.gguf", "host", both).decode_factor == pytest.approx(1.25)
+
+
+def test_other_models_move_the_band_as_far_as_they_agree_and_never_narrow_it() -> None:
+    one = calibrate(RAW, "c.gguf", "host", _samples(0.5, 0.5, 0.5))
+    assert not one.calibrated
+    assert 0.5 < one.decode_factor < 1.0
+    many = Experience(tuple(SpeedSample(f"{n}.gguf", "host", 0.5, 0.5) for n in range(20)))
+    agreed = calibrate(RAW, "c.gguf", "host", many)
+    assert 0.5 < agreed.decode_factor < 0.52
+    band, raw = agreed.decode_tok_s, RAW.decode_tok_s
+    assert band.high / band.low == pytest.approx(raw.high / raw.low)
+    opposite = Experience((*_samples(2.0, model="b.gguf").samples, *_samples(0.5).samples))
+    assert calibrate(RAW, "c.gguf", "host", opposite).decode_factor == pytest.approx(1.0)
+
+
+def test_ratios_to_another_foundation_correct_nothing() -> None:
+    assert calibrate(replace(RAW, basis="2 kernels"), "a.gguf", "host", _samples(0.5)).decode_factor == 1.0
 
 
 def test_only_the_latest_measurements_count() -> None:

@@ -73,7 +73,7 @@ def test_a_rebuilt_library_is_asked_again(
     probe: Counting, memory: Path, question: ComputeQuestion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     RememberedProbe(memory, probe)(question)
-    monkeypatch.setattr(remembered, "_identify_build", lambda: ["0.3.99", 7])
+    monkeypatch.setattr(remembered, "identify_build", lambda: ["0.3.99", 7])
     RememberedProbe(memory, probe)(question)
     assert probe.asked == 2
 
@@ -107,6 +107,7 @@ def test_a_memory_that_cannot_be_written_costs_nothing(
     assert RememberedProbe(blocked / "buffers.json", probe)(question).n_ctx == 4_096
 
 
+@pytest.mark.slow
 def test_it_does_not_grow_without_end(probe: Counting, memory: Path, question: ComputeQuestion) -> None:
     remembering = RememberedProbe(memory, probe)
     for n_ctx in range(256, 256 * 300, 256):
