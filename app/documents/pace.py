@@ -28,7 +28,7 @@ class Pace:
         self.began_at = None
 
     def end_file(self, now: float) -> None:
-        """A file ended, one way or the other."""
+        """A file is done. Those that fail mostly do so at once, and would promise too much of the others."""
         self.ended_at.append(now)
 
     @property

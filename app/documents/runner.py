@@ -238,8 +238,6 @@ class Runner:
             self._tell(await self._kit.lane.write(work))
         except StoreError as error:
             await self._rest(order, error)
-            return
-        self._announcer.pace(order.file.batch_id).end_file(time.monotonic())
 
     async def _rest(self, order: Order, error: GatehouseError) -> None:
         """The batch waits until something changes; its file is not to blame."""

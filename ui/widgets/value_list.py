@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.documents.doubt import SURE_ENOUGH
 from app.documents.review_records import ReviewAction, ReviewedValue
 from app.extraction.records import Grounding
 from ui import display
@@ -246,13 +247,19 @@ class _ValueRows(QStyledItemDelegate):
             Grounding.NORMALISED: "",
             Grounding.FUZZY: self.tr("found in nearly these words"),
             Grounding.UNPROVEN: self.tr("unproven: not found in the document"),
-            Grounding.ABSENT: self.tr("required, but not found") if value.doubtful else "",
+            Grounding.ABSENT: self._absent(value),
         }[value.value.grounding]
         if not words and value.doubtful:
             words = self.tr("uncertain")
             if value.value.alternatives:
                 words = self.tr("or: %1").replace("%1", ", ".join(value.value.alternatives[:3]))
         return (words, "warning" if value.doubtful else "faint")
+
+    def _absent(self, value: ReviewedValue) -> str:
+        if not value.doubtful:
+            return ""
+        sure = value.value.confidence >= SURE_ENOUGH  # then only a field that must be there is in doubt
+        return self.tr("required, but not found") if sure else self.tr("perhaps overlooked")
 
     def _write(self, painter: QPainter, font: QFont, colour: str, place: QRect, text: str) -> None:
         painter.setFont(font)

@@ -60,6 +60,7 @@ class WatchStrip(QWidget):
         for folder in folders:
             name = ElidedLabel(self._themes.fonts.caption, Qt.TextElideMode.ElideMiddle)
             name.setText(self.tr("Watches %1").replace("%1", str(folder)))
+            name.setProperty("tone", "muted")
             words = self.tr("Stop watching %1").replace("%1", folder.name or str(folder))
             stop = IconButton("x", words, self._icons, self._themes, size=24)
             stop.clicked.connect(partial(self._stop, folder))
