@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from PySide6.QtCore import (
-    QAbstractTableModel,
-    QCoreApplication,
-    QModelIndex,
-    QObject,
-    QPersistentModelIndex,
-    QSortFilterProxyModel,
-    Qt,
-)
-from PySide6.QtGui import QColor
+from PySide6.QtCore import QCoreApplication, QModelIndex, QObject, QPersistentModelIndex, QSortFilterProxyModel
 
 from app.gate.records import LedgerRow, Outcome
 from ui import display, gate_words
 from ui.theme import ThemeStore
+from ui.widgets.records_table import RECORD, SORT, Field, RecordsTable
 
 Index = QModelIndex | QPersistentModelIndex
-REQUEST = Qt.ItemDataRole.UserRole
-SORT_ROLE = Qt.ItemDataRole.UserRole + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,41 +51,39 @@ class Column(IntEnum):
     OUTCOME = 7
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
-    title: str
-    words: Callable[[Request], str]
-    value: Callable[[Request], float | str]
-    right: bool = False
-
-
 def _cost(request: Request) -> str:
     cost = request.last.cost_usd
     return display.usd(cost) if cost is not None else "—"
 
 
-_FIELDS = {
-    Column.WHEN: _Field("When", lambda r: display.moment(r.begun.at), lambda r: r.begun.at),
-    Column.PURPOSE: _Field(
-        "Why", lambda r: gate_words.purpose_words(r.begun.purpose), lambda r: gate_words.purpose_words(r.begun.purpose)
-    ),
-    Column.WHOM: _Field("Sent to", lambda r: r.whom, lambda r: r.whom.casefold()),
-    Column.LABEL: _Field(
+def _label(request: Request) -> str:
+    return gate_words.label_words(request.begun.label) if request.begun.label is not None else "—"
+
+
+def _label_tone(request: Request) -> str:
+    return gate_words.label_tone(request.begun.label) if request.begun.label is not None else "muted"
+
+
+_FIELDS: tuple[Field[Request], ...] = (
+    Field("When", lambda r: display.moment(r.begun.at), lambda r: r.begun.at),
+    Field("Why", lambda r: gate_words.purpose_words(r.begun.purpose)),
+    Field("Sent to", lambda r: r.whom, lambda r: r.whom.casefold(), name=True),
+    Field(
         "Label",
-        lambda r: gate_words.label_words(r.begun.label) if r.begun.label is not None else "—",
+        _label,
         lambda r: float(r.begun.label.rank if r.begun.label is not None else -1),
+        tone=_label_tone,
     ),
-    Column.SENT: _Field(
-        "Sent", lambda r: display.byte_size(r.last.bytes_out), lambda r: float(r.last.bytes_out), right=True
+    Field("Sent", lambda r: display.byte_size(r.last.bytes_out), lambda r: float(r.last.bytes_out), right=True),
+    Field("Came", lambda r: display.byte_size(r.last.bytes_in), lambda r: float(r.last.bytes_in), right=True),
+    Field("Cost", _cost, lambda r: r.last.cost_usd or 0.0, right=True),
+    Field(
+        "Outcome",
+        lambda r: gate_words.outcome_words(r.outcome),
+        tone=lambda r: gate_words.outcome_tone(r.outcome),
     ),
-    Column.RECEIVED: _Field(
-        "Came", lambda r: display.byte_size(r.last.bytes_in), lambda r: float(r.last.bytes_in), right=True
-    ),
-    Column.COST: _Field("Cost", _cost, lambda r: r.last.cost_usd or 0.0, right=True),
-    Column.OUTCOME: _Field(
-        "Outcome", lambda r: gate_words.outcome_words(r.outcome), lambda r: gate_words.outcome_words(r.outcome)
-    ),
-}
+)
+"""By ``Column``."""
 
 
 def requests_of(rows: Sequence[LedgerRow]) -> list[Request]:
@@ -106,61 +94,22 @@ def requests_of(rows: Sequence[LedgerRow]) -> list[Request]:
     return [Request(begun.get(key) or ended[key], ended.get(key)) for key in keys]
 
 
-class LedgerTable(QAbstractTableModel):
+class LedgerTable(RecordsTable[Request]):
     """Grows at its end by pages, at its head by what happens."""
 
     def __init__(self, themes: ThemeStore, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._themes = themes
+        super().__init__(themes, _FIELDS, "ledger", tip=lambda request: request.begun.host, parent=parent)
         self._rows: dict[int, LedgerRow] = {}
-        self._requests: list[Request] = []
 
-    def replace(self, rows: Sequence[LedgerRow]) -> None:
+    def show_rows(self, rows: Sequence[LedgerRow]) -> None:
+        """Others altogether."""
         self._rows = {}
         self.add(rows)
 
     def add(self, rows: Sequence[LedgerRow]) -> None:
         """More rows, older or newer; known ones are replaced."""
         self._rows |= {row.seq: row for row in rows}
-        self.beginResetModel()
-        self._requests = requests_of([self._rows[seq] for seq in sorted(self._rows, reverse=True)])
-        self.endResetModel()
-
-    def requests(self) -> Sequence[Request]:
-        return tuple(self._requests)
-
-    def rowCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self._requests)
-
-    def columnCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(Column)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if orientation is not Qt.Orientation.Horizontal:
-            return None
-        field = _FIELDS[Column(section)]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _tr(field.title)
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return int(Qt.AlignmentFlag.AlignVCenter | _side(field))
-        return None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        request, column = self._requests[index.row()], Column(index.column())
-        field = _FIELDS[column]
-        answers: dict[int, Callable[[], object]] = {
-            Qt.ItemDataRole.DisplayRole: lambda: field.words(request),
-            Qt.ItemDataRole.TextAlignmentRole: lambda: int(Qt.AlignmentFlag.AlignVCenter | _side(field)),
-            Qt.ItemDataRole.ForegroundRole: lambda: QColor(getattr(self._themes.theme, _tone(request, column))),
-            Qt.ItemDataRole.FontRole: lambda: (
-                self._themes.fonts.body if column is Column.WHOM else self._themes.fonts.caption
-            ),
-            Qt.ItemDataRole.ToolTipRole: lambda: request.begun.host,
-            REQUEST: lambda: request,
-            SORT_ROLE: lambda: field.value(request),
-        }
-        answer = answers.get(role)
-        return answer() if answer is not None else None
+        self.replace(requests_of([self._rows[seq] for seq in sorted(self._rows, reverse=True)]))
 
 
 class LedgerFilter(QSortFilterProxyModel):
@@ -171,7 +120,7 @@ class LedgerFilter(QSortFilterProxyModel):
         self._words: tuple[str, ...] = ()
         self._purpose = ""
         self._titles: Mapping[str, str] = {}
-        self.setSortRole(SORT_ROLE)
+        self.setSortRole(SORT)
 
     def set_filter(self, text: str, purpose: str) -> None:
         self.beginFilterChange()
@@ -183,12 +132,12 @@ class LedgerFilter(QSortFilterProxyModel):
         self._titles = titles
 
     def filterAcceptsRow(self, source_row: int, source_parent: Index) -> bool:
-        request = self.sourceModel().index(source_row, 0).data(REQUEST)
+        request = self.sourceModel().index(source_row, 0).data(RECORD)
         assert isinstance(request, Request)
         if self._purpose and request.begun.purpose != self._purpose:
             return False
         title = self._titles.get(request.begun.conversation_id or "", "")
-        words = [field.words(request) for field in _FIELDS.values()]
+        words = [field.words(request) for field in _FIELDS]
         text = " ".join((*words, request.begun.host, title, request.begun.consent)).casefold()
         return all(word in text for word in self._words)
 
@@ -240,20 +189,6 @@ def _bytes(count: int) -> str:
     if count < 1000:
         return words
     return _tr("%1 (%2 bytes)").replace("%1", words).replace("%2", display.integer(count))
-
-
-def _tone(request: Request, column: Column) -> str:
-    if column is Column.WHOM:
-        return "text"
-    if column is Column.OUTCOME:
-        return gate_words.outcome_tone(request.outcome)
-    if column is Column.LABEL and request.begun.label is not None:
-        return gate_words.label_tone(request.begun.label)
-    return "muted"
-
-
-def _side(field: _Field) -> Qt.AlignmentFlag:
-    return Qt.AlignmentFlag.AlignRight if field.right else Qt.AlignmentFlag.AlignLeft
 
 
 def _tr(text: str) -> str:

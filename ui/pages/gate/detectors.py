@@ -194,7 +194,7 @@ class GlossaryBox(QWidget):
 
     def remove(self) -> None:
         """The chosen word; the notice puts it back."""
-        found = self._model.term(self.view.currentIndex())
+        found = self._model.record(self.view.currentIndex())
         if found is None:
             return
         undo = Action(

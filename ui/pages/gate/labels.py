@@ -12,13 +12,14 @@ from app.gate.records import Place
 from engine.errors import GatehouseError
 from ui import gate_words
 from ui.desk import Desk
-from ui.models.place_table import PLACE, Column, PlaceTable
+from ui.models.place_table import Column, PlaceTable
 from ui.pages.gate.leaving import Leaving
 from ui.theme import GRID
 from ui.widgets.choice_bar import ChoiceBar
 from ui.widgets.nothing import NothingView
 from ui.widgets.parts import button, column, frame, label, row
 from ui.widgets.plain_table import PlainTable
+from ui.widgets.records_table import RECORD
 from ui.widgets.side_by_side import SideBySide
 
 _BESIDE = 400
@@ -80,7 +81,7 @@ class LabelsView(QWidget):
 
     @property
     def chosen(self) -> Place | None:
-        found = self.view.currentIndex().data(PLACE)
+        found = self.view.currentIndex().data(RECORD)
         return found if isinstance(found, Place) else None
 
     # Showing.

@@ -23,11 +23,12 @@ from app.gate.records import LedgerCheck, LedgerPage
 from engine.errors import GatehouseError
 from ui import display, gate_words
 from ui.desk import Desk
-from ui.models.ledger_table import REQUEST, Column, LedgerFilter, LedgerTable, Request, details_of
+from ui.models.ledger_table import Column, LedgerFilter, LedgerTable, Request, details_of
 from ui.theme import GRID
 from ui.widgets.nothing import NothingView
 from ui.widgets.parts import button, column, label, row, set_kind
 from ui.widgets.plain_table import PlainTable
+from ui.widgets.records_table import RECORD
 from ui.widgets.side_by_side import SideBySide
 
 _WIDTHS = {
@@ -144,7 +145,7 @@ class LedgerView(QWidget):
     def _show_page(self, page: LedgerPage) -> None:
         self._loaded = True
         kept = self._current()
-        self._model.replace(page.rows)
+        self._model.show_rows(page.rows)
         self._before = page.before
         self._show_rows(page.total)
         self._select(kept)
@@ -228,13 +229,13 @@ class LedgerView(QWidget):
     # The row that is chosen.
 
     def _current(self) -> Request | None:
-        found = self.view.currentIndex().data(REQUEST)
+        found = self.view.currentIndex().data(RECORD)
         return found if isinstance(found, Request) else None
 
     def _select(self, kept: Request | None) -> None:
         wanted = 0
         for place in range(self._filter.rowCount()):
-            found = self._filter.index(place, 0).data(REQUEST)
+            found = self._filter.index(place, 0).data(RECORD)
             if kept is not None and isinstance(found, Request) and found.begun.request_id == kept.begun.request_id:
                 wanted = place
         flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows

@@ -10,13 +10,14 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QStackedWidget, QWidget
 from app.gate.records import Provider
 from engine.errors import GatehouseError
 from ui.desk import Desk
-from ui.models.provider_table import PROVIDER, Column, ProviderTable
+from ui.models.provider_table import Column, ProviderTable
 from ui.pages.gate.leaving import Leaving
 from ui.pages.gate.provider_form import ProviderForm
 from ui.theme import GRID
 from ui.widgets.nothing import NothingView
 from ui.widgets.parts import button, column, label, row
 from ui.widgets.plain_table import PlainTable
+from ui.widgets.records_table import RECORD
 from ui.widgets.side_by_side import SideBySide
 
 _BESIDE = 400
@@ -122,11 +123,11 @@ class ProvidersView(QWidget):
         self._chosen(self._model.index(place, 0), QModelIndex())
 
     def _current_id(self) -> str | None:
-        found = self.view.currentIndex().data(PROVIDER)
+        found = self.view.currentIndex().data(RECORD)
         return found.id if isinstance(found, Provider) else None
 
     def _chosen(self, current: QModelIndex, _before: QModelIndex) -> None:
-        found = current.data(PROVIDER)
+        found = current.data(RECORD)
         if isinstance(found, Provider):
             self._new = False
             self.form.show_provider(found)
