@@ -112,6 +112,16 @@ def bind(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
     )
 
 
+def bind_brief(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    """As :func:`bind`, keeping the interpreter during the call: for calls so brief, and so many, that giving it away
+    each time to a thread that may keep it would cost more than they do."""
+    found: Any = bind(name, result, *arguments)
+    address = ctypes.cast(found, ctypes.c_void_p).value
+    assert address is not None, "a function that was found has an address"
+    brief: Callable[..., Any] = ctypes.PYFUNCTYPE(result, *arguments)(address)
+    return brief
+
+
 class _LineJoiner:
     """Turns fragments of any native thread into whole lines for one sink."""
 

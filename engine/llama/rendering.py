@@ -34,10 +34,13 @@ class RendererChild:
         """``deadline_s``: of computing, for one question."""
         self._deadline_s = deadline_s
         self._child: subprocess.Popen[bytes] | None = None
+        self._greeted = False
+        """It has answered once, so that from now on its time is spent on questions."""
 
     def start(self) -> None:
-        """Start it ahead of the first question, which would wait for it."""
-        self._at_work()
+        """Start it ahead of the first question, without waiting until it is there."""
+        if self._child is None:
+            self._child, self._greeted = _start(), False
 
     def ask(self, line: bytes) -> dict[str, Any]:
         """The answer to one line. Raises: :class:`Late`."""
@@ -66,8 +69,11 @@ class RendererChild:
     def _at_work(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
             self.close()
-            self._child = _start()
+            self.start()
+        assert self._child is not None
+        if not self._greeted:
             _exchange(self._child, _NOTHING, START_DEADLINE_S)
+            self._greeted = True
         return self._child
 
 

@@ -11,11 +11,13 @@ import ctypes
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Final
 
 from llama_cpp import llama_cpp as native
 
 from engine.errors import RequestError
+from engine.llama import bindings
 
 _ATTR_UNKNOWN: Final = 1 << 0
 _ATTR_CONTROL: Final = 1 << 3
@@ -49,28 +51,29 @@ class Vocabulary:
         self.adds_bos = bool(native.llama_vocab_get_add_bos(self._vocab)) and self.bos != _NO_TOKEN
         self._pieces: list[bytes | None] = [None] * self.n_tokens
         self._longest_spelling = 0
-        self._controls = self._find_controls()
+        found = self._find_controls()
+        self._controls: dict[str, tuple[int, int]] = {}
+        """Spelling of each control token -> (token, attributes)."""
+        for token, attributes in found:
+            spelling = self.spelling(token)
+            if spelling:
+                self._controls.setdefault(spelling, (token, attributes))
         longest_first = sorted(self._controls, key=len, reverse=True)
         self._control_pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
-        self.end_tokens = frozenset(
-            token for token in range(self.n_tokens) if native.llama_vocab_is_eog(self._vocab, token)
-        )
+        # llama.cpp makes control tokens of those that end a text, but for the one that the file itself names.
+        candidates = {self.eos, *(token for token, _ in found)} - {_NO_TOKEN}
+        self.end_tokens = frozenset(token for token in candidates if native.llama_vocab_is_eog(self._vocab, token))
 
     @property
     def handle(self) -> Any:
         """llama.cpp's own vocabulary, for libraries that read it themselves."""
         return self._vocab
 
-    def _find_controls(self) -> dict[str, tuple[int, int]]:
-        """Spelling of each control token -> (token, attributes)."""
-        found: dict[str, tuple[int, int]] = {}
-        for token in range(self.n_tokens):
-            attributes = int(native.llama_vocab_get_attr(self._vocab, token))
-            if attributes & (_ATTR_CONTROL | _ATTR_UNKNOWN):
-                spelling = self.spelling(token)
-                if spelling:
-                    found.setdefault(spelling, (token, attributes))
-        return found
+    def _find_controls(self) -> list[tuple[int, int]]:
+        """(token, attributes) of each control token."""
+        attributes_of = bindings.bind_brief("llama_vocab_get_attr", ctypes.c_int, ctypes.c_void_p, ctypes.c_int32)
+        attributes = map(attributes_of, repeat(self._vocab), range(self.n_tokens))
+        return [(token, found) for token, found in enumerate(attributes) if found & (_ATTR_CONTROL | _ATTR_UNKNOWN)]
 
     @property
     def controls(self) -> dict[str, int]:
@@ -119,7 +122,8 @@ class Vocabulary:
         if int(native.llama_vocab_type(self._vocab)) not in _LENGTH_KEEPING:
             return 0
         if not self._longest_spelling:  # a spelling is never shorter than the bytes it stands for
-            spellings = (native.llama_vocab_get_text(self._vocab, token) for token in range(self.n_tokens))
+            spelling_of = bindings.bind_brief("llama_vocab_get_text", ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int32)
+            spellings = map(spelling_of, repeat(self._vocab), range(self.n_tokens))
             self._longest_spelling = max((len(spelling or b"") for spelling in spellings), default=0) or 1
         return n_characters // self._longest_spelling
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llama_cpp import llama_cpp as native
 
 from engine.errors import RequestError
 from engine.llama.model import Model
@@ -70,3 +71,10 @@ def test_no_text_has_fewer_tokens_than_the_least(model: Model, text: str) -> Non
 
 def test_megabytes_have_thousands_of_tokens_at_least(model: Model) -> None:
     assert model.vocabulary.least_tokens(7_000_000) > 10_000
+
+
+def test_every_token_that_ends_a_text_is_known(model: Model) -> None:
+    """They are sought among the control tokens; llama.cpp is asked for all here."""
+    vocabulary = model.vocabulary
+    ends = {t for t in range(vocabulary.n_tokens) if native.llama_vocab_is_eog(vocabulary.handle, t)}
+    assert vocabulary.end_tokens == ends
