@@ -24,7 +24,8 @@ def server_arguments(plan: Plan, *, architecture: str = "", rpc_endpoints: Seque
     Source: common/arg.cpp of the llama.cpp that is built in.
     """
     arguments = ["llama-server", "--model", str(plan.model_path)]
-    arguments += ["--ctx-size", str(plan.n_ctx), "--parallel", str(plan.n_seq_max), "--kv-unified"]
+    arguments += ["--ctx-size", str(plan.n_ctx), "--parallel", str(plan.n_seq_max)]
+    arguments += ["--kv-unified" if plan.kv_unified else "--no-kv-unified"]
     arguments += ["--batch-size", str(plan.n_batch), "--ubatch-size", str(plan.n_ubatch)]
     arguments += ["--cache-type-k", plan.kv_type, "--cache-type-v", plan.kv_type]
     arguments += ["--threads", str(plan.threads), "--threads-batch", str(plan.threads)]

@@ -64,6 +64,8 @@ class Context:
         """Raises: ``WorkerError`` when llama.cpp cannot make the context."""
         self._views: dict[int, Logits] = {}
         self._stop = StopWord()
+        self.kv_unified = plan.kv_unified or model.recurrent or model.window_tokens > 0
+        """All sequences have one pool of cells; otherwise each has its own part. Only cells come in parts."""
         parameters = context_parameters(
             n_ctx=plan.n_ctx,
             n_batch=plan.n_batch,
@@ -72,6 +74,7 @@ class Context:
             n_outputs_max=plan.n_outputs_max,
             kv_type=plan.kv_type,
             threads=plan.threads,
+            kv_unified=self.kv_unified,
         )
         parameters.no_perf = True
         self._stop.attach(parameters)
@@ -95,6 +98,8 @@ class Context:
         self.tile_rows = 0 if cards and plan.n_gpu_layers else _CPU_TILE_ROWS
         """From so many rows on, attention works on tiles of them; 0 where it skips what a row does not see."""
         self.n_ctx = int(native.llama_n_ctx(self.handle))
+        self.n_ctx_sequence = int(native.llama_n_ctx_seq(self.handle))
+        """So long one sequence may become."""
         self.n_batch = int(native.llama_n_batch(self.handle))
         self.n_ubatch = int(native.llama_n_ubatch(self.handle))
         self.n_seq_max = int(native.llama_n_seq_max(self.handle))
@@ -189,12 +194,17 @@ class Context:
             raise WorkerError("warm_up_failed", f"llama.cpp failed at its first step, with code {result}.")
 
     def share(self, source: int, target: int, n_tokens: int, state: State | None = None) -> bool:
-        """Let ``target``, empty so far, begin with the first ``n_tokens`` of ``source``; their cells are the same.
+        """Let ``target``, empty so far, begin with the first ``n_tokens`` of ``source``; their cells are the same where
+        the cache is unified, and copies otherwise.
 
         ``state``: the part that cannot be cut, from :meth:`save_state` when ``source`` was so long; without it that of
         ``source`` as it is. A window is copied, never shared: llama.cpp does not overwrite a cell with two holders, so
         windows that nobody looks at any longer would fill their small cache. ``False``: there was no room for it.
         """
+        if not self.kv_unified:
+            # llama.cpp's own copy takes all of a part, and only when it next computes: too late if the source changes.
+            whole = self.save_state(source, whole=True)
+            return self.load_state(target, whole, whole=True) and self.truncate(target, n_tokens)
         native.llama_memory_seq_cp(self._memory, source, target, 0, n_tokens)
         if state is None and self._windowed:
             state = self.save_state(target)

@@ -126,9 +126,19 @@ def _find_device(name: str) -> int:
 
 
 def context_parameters(
-    *, n_ctx: int, n_batch: int, n_ubatch: int, n_seq_max: int, n_outputs_max: int, kv_type: KvType, threads: int
+    *,
+    n_ctx: int,
+    n_batch: int,
+    n_ubatch: int,
+    n_seq_max: int,
+    n_outputs_max: int,
+    kv_type: KvType,
+    threads: int,
+    kv_unified: bool = True,
 ) -> Any:
-    """``llama_context_params``: one cache shared by all sequences, windows only where the model has windows.
+    """``llama_context_params``: windows only where the model has windows.
+
+    One cache shared by all sequences, or an equal part for each; see ``Plan.kv_unified``.
 
     ``n_outputs_max`` must be at least ``n_seq_max`` (llama.cpp asserts it). The library's default for it, one output
     for every token of a batch, would cost hundreds of MiB; its default ``swa_full`` would pay the full context in
@@ -144,7 +154,7 @@ def context_parameters(
     parameters.n_threads_batch = threads
     parameters.type_k = _KV_TYPES[kv_type]
     parameters.type_v = _KV_TYPES[kv_type]
-    parameters.kv_unified = True
+    parameters.kv_unified = kv_unified
     parameters.swa_full = False
     parameters.no_perf = False
     return parameters

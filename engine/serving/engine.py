@@ -80,6 +80,7 @@ class Engine:
             n_slots=context.n_seq_max,
             kind=context.memory_kind,
             window_tokens=model.window_tokens,
+            unified=context.kv_unified,
         )
         self._scheduler = Scheduler(
             self._cache,
@@ -87,6 +88,7 @@ class Engine:
             n_ubatch=context.n_ubatch,
             n_outputs_max=context.n_outputs_max,
             tile_rows=context.tile_rows,
+            parts=not context.kv_unified,
         )
         self._lane = kept
         self._kept = KeptPrefixes(self._cache, context, kept) if kept is not None else None
@@ -97,7 +99,7 @@ class Engine:
         self._running: frozenset[Ticket] = _NO_TICKETS
         self._any_cancelled = False
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
-        self.limit_tokens = min(context.n_ctx, model.n_ctx_train or context.n_ctx)
+        self.limit_tokens = min(context.n_ctx_sequence, model.n_ctx_train or context.n_ctx)
         """The longest sequence, prompt and answer."""
         self.metrics = Metrics(context.device)
         self._postprocessor = Postprocessor(
@@ -320,7 +322,7 @@ class Engine:
     def _too_large(self, sequence: Sequence) -> RequestError:
         return RequestError(
             "context_full",
-            f"With {len(sequence.tokens):,} tokens this request alone fills the context of {self._cache.n_cells:,}.",
+            f"With {len(sequence.tokens):,} tokens this request alone fills the context of {self.limit_tokens:,}.",
             "A shorter prompt, or a larger context, is needed.",
             status=400,
         )

@@ -1,9 +1,9 @@
-"""The unified KV cache as the scheduler sees it: slots that hold token prefixes, and cells that slots may share.
+"""The KV cache as the scheduler sees it: slots that hold token prefixes, and cells that slots may share.
 
-llama.cpp keeps one pool of cells; a cell belongs to every sequence that shares its prefix. A slot (a llama.cpp sequence
-id) is *free*, *live* (a sequence works in it) or *idle* (its prefix is kept warm for whoever begins the same way). How
-much of a prefix can be taken over is ruled by the model's kind of memory; the rule is :meth:`KvCache.match`. Who is
-admitted when is the scheduler's decision.
+In a unified cache a cell belongs to every sequence that shares its prefix; in one of parts each has its own. A slot
+(a llama.cpp sequence id) is *free*, *live* (a sequence works in it) or *idle* (its prefix is kept warm for whoever
+begins the same way). How much of a prefix can be taken over is ruled by the model's kind of memory; the rule is
+:meth:`KvCache.match`. Who is admitted when is the scheduler's decision.
 """
 
 from __future__ import annotations
@@ -80,12 +80,15 @@ class KvCache:
         n_slots: int,
         kind: MemoryKind = MemoryKind.CELLS,
         window_tokens: int = 0,
+        unified: bool = True,
         checkpoint_bytes: int = BUDGET_BYTES,
     ) -> None:
-        """``window_tokens``: how far windowed layers look back; 0 for none."""
+        """``window_tokens``: how far windowed layers look back; 0 for none. ``unified``: slots that begin alike share
+        cells; otherwise each has ``n_cells / n_slots`` of its own and begins with a copy."""
         self._memory = memory
         self._kind = kind
         self._window = window_tokens
+        self._unified = unified
         self._slots = [Slot(index) for index in range(n_slots)]
         self._cells = CellCount()
         self._clock = itertools.count(1)
@@ -214,7 +217,8 @@ class KvCache:
             self._memory.truncate(target.index, 0)
             return
         assert source.end is not None
-        target.end = self._cells.share(source.end, len(source.tokens), n)
+        shares = self._unified
+        target.end = self._cells.share(source.end, len(source.tokens), n) if shares else self._cells.extend(None, n)
         target.tokens = source.tokens[:n]
         self.checkpoints.inherit(source.index, target.index, n)
 

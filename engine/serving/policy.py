@@ -20,6 +20,8 @@ BATCH_SHARE: Final = 0.5
 """Prompts of batch work get so much of it while an interactive answer is being written."""
 ALONE_BUDGET_S: Final = 1.0
 """A step of prompts alone takes no longer, so that newcomers and hang-ups are heard."""
+MOST_PROMPT_STEPS: Final = 3
+"""So many steps of prompts at most between two of answers, while so many wait for their first word."""
 LEAST_SLICE: Final = 16
 AGEING_TOKENS_PER_S: Final = 512.0
 """Short prompts go first, but waiting counts as being shorter."""
@@ -83,6 +85,17 @@ def how_together(n_decoding: int, prompts: Items[int], budget: int, tile_rows: i
     if prompts[0] < LEAST_TILED and n_decoding < tile_rows - LEAST_TILED:
         return Manner.SMALL
     return Manner.APART
+
+
+def prompt_steps(pace: Pace, n_prompts: int) -> int:
+    """How many steps of prompts come before the answers go on, when so many interactive prompts wait.
+
+    Each step keeps its time, so a pause stays below half a second; where not even the smallest slice does, it is one.
+    Answers go on quicker afterwards, because more of them share a step.
+    """
+    if pace.row_s * LEAST_SLICE > STEP_BUDGET_S:
+        return 1
+    return max(1, min(n_prompts, MOST_PROMPT_STEPS))
 
 
 @dataclass(slots=True)

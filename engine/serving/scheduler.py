@@ -27,6 +27,7 @@ from engine.serving.policy import (
     is_batch,
     is_watched,
     prompt_rows,
+    prompt_steps,
     who_yields,
     youngest,
 )
@@ -73,12 +74,23 @@ class Step:
 class Scheduler:
     """Waiting and active sequences of one context."""
 
-    def __init__(self, cache: KvCache, *, n_batch: int, n_ubatch: int, n_outputs_max: int, tile_rows: int = 0) -> None:
-        """``tile_rows``: from so many rows on, attention works on tiles of them; 0 where that makes no difference."""
+    def __init__(
+        self,
+        cache: KvCache,
+        *,
+        n_batch: int,
+        n_ubatch: int,
+        n_outputs_max: int,
+        tile_rows: int = 0,
+        parts: bool = False,
+    ) -> None:
+        """``tile_rows``: from so many rows on, attention works on tiles of them; 0 where that makes no difference.
+        ``parts``: each slot has its own part of the cache."""
         self._cache = cache
         self._tile_rows = tile_rows
-        self._prompts_turn = False
-        """The last of the steps that decoding rows and prompts take by turns was the prompts'."""
+        self._parts = parts
+        self._prompt_steps = 0
+        """Where decoding rows and prompts take turns: so many steps of prompts since the last of decoding rows."""
         self._n_batch = n_batch
         self._n_ubatch = n_ubatch
         self._n_outputs_max = n_outputs_max
@@ -297,12 +309,12 @@ class Scheduler:
         if manner is Manner.SMALL:
             budget = min(budget, self._tile_rows - 1 - n_rows)
         elif manner is Manner.APART:
-            self._prompts_turn = not self._prompts_turn or not slices
-            if self._prompts_turn:
+            if not slices or self._prompt_steps < prompt_steps(self.pace, len(prompts) - sum(map(is_batch, prompts))):
+                self._prompt_steps += 1
                 slices, n_decoding, n_rows = [], 0, 0
                 prompts = prompts[:1] + [sequence for sequence in prompts[1:] if sequence.pending >= LEAST_TILED]
             else:
-                prompts = []
+                self._prompt_steps, prompts = 0, []
         outputs = self._n_outputs_max - sum(part.n_logits for part in slices)
         for sequence in prompts:
             part = cut_slice(sequence, budget - (kept_free if is_batch(sequence) else 0), outputs)
@@ -312,7 +324,7 @@ class Scheduler:
                 n_rows += part.count
                 budget -= part.count
                 outputs -= part.n_logits
-        return Step(tuple(slices), n_rows, n_decoding)
+        return Step(tuple(in_parts(slices) if self._parts else slices), n_rows, n_decoding)
 
     def _disturbs(self, prompts: list[Sequence]) -> bool:
         """Whether batch prompts would be computed while interactive answers are being written."""
@@ -321,6 +333,8 @@ class Scheduler:
     def _decoding_slices(self, rows: int) -> list[Slice]:
         """A slice for everyone who decodes: one row each, and what is left over for forced text and guesses."""
         decoding = [sequence for sequence in self.active if sequence.decoding]
+        if self._parts:
+            decoding.sort(key=lambda sequence: sequence.slot)
         rows -= len(decoding)
         outputs = self._n_outputs_max - len(decoding)
         slices = []
@@ -332,6 +346,17 @@ class Scheduler:
             outputs -= max(0, part.n_logits - 1)
             slices.append(part)
         return slices
+
+
+def in_parts(slices: list[Slice]) -> list[Slice]:
+    """The order in which a cache of parts computes them best.
+
+    llama.cpp takes the rows of rising neighbours together, as many of each as the one with the fewest has. Single rows
+    of answers gain by that. Prompts would leave remainders for passes of their own, so they stand in falling order.
+    """
+    return sorted(
+        slices, key=lambda part: (True, -part.sequence.slot) if part.count > 1 else (False, part.sequence.slot)
+    )
 
 
 def cut_slice(sequence: Sequence, rows: int, outputs: int) -> Slice:

@@ -40,6 +40,8 @@ class Setting:
     sessions: int
     n_ctx: int
     """Cells of the KV cache, of all sessions together; each of llama-server's has an equal part for itself."""
+    kv_unified: bool = True
+    """Ours; llama-server's never is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ async def both(setting: Setting) -> AsyncIterator[Pair]:
 async def our_worker(setting: Setting, **more: object) -> AsyncIterator[Side]:
     """The real worker under the real supervisor. ``more`` are fields of its specification."""
     plan = plan_for(setting.model, threads_here(), setting.sessions, setting.n_ctx)
-    plan = dataclasses.replace(plan, n_batch=MICRO_BATCH, n_ubatch=MICRO_BATCH)
+    plan = dataclasses.replace(plan, n_batch=MICRO_BATCH, n_ubatch=MICRO_BATCH, kv_unified=setting.kv_unified)
     spec = WorkerSpec(plan, setting.model.stem, "127.0.0.1", 0, (), os.getpid())
     supervisor = Supervisor(dataclasses.replace(spec, **more))  # type: ignore[arg-type]
     began = time.perf_counter()

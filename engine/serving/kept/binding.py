@@ -46,4 +46,5 @@ def _files(path: Path) -> list[Path]:
 
 def _cache(plan: Plan) -> str:
     """What of a plan rules how a state looks, or what is computed. Its length is not among them."""
-    return f"k={plan.kv_type} v={plan.kv_type} unified swa_full=no experts={plan.n_expert_used or 'own'}"
+    parts = "unified" if plan.kv_unified else f"parts={plan.n_seq_max}"
+    return f"k={plan.kv_type} v={plan.kv_type} {parts} swa_full=no experts={plan.n_expert_used or 'own'}"

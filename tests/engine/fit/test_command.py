@@ -42,6 +42,10 @@ def test_every_choice_of_a_plan_is_said() -> None:
     assert server_command(plan).startswith("GGML_OP_OFFLOAD_MIN_BATCH=64 llama-server ")
 
 
+def test_a_cache_of_parts_is_said() -> None:
+    assert "--no-kv-unified" in server_arguments(replace(PLAN, kv_unified=False))
+
+
 def test_a_plan_for_main_memory_uses_no_card() -> None:
     arguments = server_arguments(replace(PLAN, n_gpu_layers=0, devices=PLAN.devices[1:], experts_in_ram=()))
     assert arguments[arguments.index("--device") + 1] == "none"

@@ -48,13 +48,23 @@ class Cells:
         return sum(sequence in holders for _, holders in self.cells)
 
 
+class Parts(Cells):
+    """llama.cpp's cache of parts: whoever begins like another has cells of its own."""
+
+    def share(self, source: int, target: int, n_tokens: int, state: State | None = None) -> bool:
+        self.cells += [(at, {target}) for at, holders in self.cells if source in holders and at < n_tokens]
+        return True
+
+
 class CacheMachine(RuleBasedStateMachine):
     """Whatever is claimed, extended, retired and evicted, the count of cells is the memory's own."""
 
+    unified = True
+
     def __init__(self) -> None:
         super().__init__()
-        self.memory = Cells()
-        self.cache = KvCache(self.memory, n_cells=10_000, n_slots=4)
+        self.memory = Cells() if self.unified else Parts()
+        self.cache = KvCache(self.memory, n_cells=10_000, n_slots=4, unified=self.unified)
         self.live: dict[int, list[int]] = {}
 
     @precondition(lambda self: self.cache.vacant_slots > 0)
@@ -116,8 +126,16 @@ class CacheMachine(RuleBasedStateMachine):
         assert not self.memory.cells
 
 
+class PartsMachine(CacheMachine):
+    """The same where prefixes are copied."""
+
+    unified = False
+
+
 CacheMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestCacheMachine = CacheMachine.TestCase
+PartsMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestPartsMachine = PartsMachine.TestCase
 
 
 def _idle(cache: KvCache, tokens: list[int]) -> int:

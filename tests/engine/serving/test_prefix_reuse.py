@@ -26,11 +26,17 @@ def words(n: int, seed: int) -> list[int]:
     return [rng.randrange(3, WORDS) for _ in range(n)]
 
 
-@pytest.fixture(scope="module", params=sorted(TINY_RECIPES))
+PARTS = " in parts"
+"""Each sequence has a part of the cache for itself, and prefixes are copied."""
+
+
+@pytest.fixture(scope="module", params=[*sorted(TINY_RECIPES), "llama" + PARTS, "latent" + PARTS])
 def bench(request: pytest.FixtureRequest, made_folder: Path) -> Iterator[Bench]:
     bindings.install_log(lambda level, line: None)
-    path = make_tiny(TINY_RECIPES[request.param], made_folder / f"tiny-{request.param}.gguf")
-    made = Bench(path, n_ctx=2048, n_ctx_train=2048, n_batch=256, n_ubatch=128, n_seq_max=4)
+    name, parts = request.param.removesuffix(PARTS), request.param.endswith(PARTS)
+    path = make_tiny(TINY_RECIPES[name], made_folder / f"tiny-{name}.gguf")
+    n_ctx = 4 * 2048 if parts else 2048
+    made = Bench(path, n_ctx=n_ctx, n_ctx_train=2048, n_batch=256, n_ubatch=128, n_seq_max=4, kv_unified=not parts)
     yield made
     state = made.used_when_forgotten()
     made.close()

@@ -11,7 +11,7 @@ import pytest
 from engine.llama.context import MemoryKind, State
 from engine.llama.sampler import Sampler, SamplingSettings
 from engine.serving.kv import KvCache
-from engine.serving.policy import MOST_YIELDS, Manner, Pace, Turns, how_together, prompt_rows
+from engine.serving.policy import MOST_YIELDS, Manner, Pace, Turns, how_together, prompt_rows, prompt_steps
 from engine.serving.scheduler import Scheduler, Step
 from engine.serving.sequence import GenerationRequest, Priority, Sequence, Ticket
 from engine.serving.stop import TextStream
@@ -49,10 +49,12 @@ def scheduler(
     n_ubatch: int = 0,
     cuttable: bool = True,
     tile_rows: int = 0,
+    parts: bool = False,
 ) -> Scheduler:
     kind = MemoryKind.CELLS if cuttable else MemoryKind.STATE
-    cache = KvCache(Memory(cuttable=cuttable), n_cells=n_cells, n_slots=n_slots, kind=kind)
-    return Scheduler(cache, n_batch=n_batch, n_ubatch=n_ubatch or n_batch, n_outputs_max=8, tile_rows=tile_rows)
+    cache = KvCache(Memory(cuttable=cuttable), n_cells=n_cells, n_slots=n_slots, kind=kind, unified=not parts)
+    n_ubatch = n_ubatch or n_batch
+    return Scheduler(cache, n_batch=n_batch, n_ubatch=n_ubatch, n_outputs_max=8, tile_rows=tile_rows, parts=parts)
 
 
 def sequence(
@@ -462,6 +464,32 @@ def test_large_prompts_and_decoding_rows_take_turns() -> None:
     assert [step.n_decoding for step in steps] == [1, 0, 2, 0, 2, 0]
     assert steps[0].n_rows == 63
     assert [step.n_rows - step.n_decoding >= 64 for step in steps[1:]] == [True, False, True, False, True]
+
+
+def test_several_who_wait_for_their_first_word_get_several_steps_of_three() -> None:
+    made = scheduler(n_batch=128, n_cells=10_000, tile_rows=64)
+    decoding(made, distinct(1, 20))
+    made.pace.row_s = made.pace.decode_s = 0.001
+    made.add([sequence(distinct(2, 600)), sequence(distinct(3, 600)), sequence(distinct(4, 600), priority="batch")])
+    assert [advance(made, 0.1).n_decoding for _ in range(6)] == [0, 0, 1, 0, 0, 1]
+
+
+@pytest.mark.parametrize(("row_s", "n_prompts", "expected"), [(0.001, 0, 1), (0.001, 2, 2), (0.001, 9, 3), (0.1, 9, 1)])
+def test_a_pause_of_answers_is_three_steps_at_most_and_one_where_steps_are_long(
+    row_s: float, n_prompts: int, expected: int
+) -> None:
+    assert prompt_steps(Pace(row_s=row_s), n_prompts) == expected
+
+
+def test_parts_of_a_cache_are_computed_answers_up_and_prompts_down() -> None:
+    made = scheduler(parts=True, n_cells=4000)
+    decoding(made, distinct(1, 20))
+    decoding(made, distinct(2, 20))
+    made.add([sequence(distinct(3, 20)), sequence(distinct(4, 20))])
+    made.active.reverse()
+    step = made.schedule()
+    assert step is not None
+    assert [(part.sequence.slot, part.count) for part in step.slices] == [(0, 1), (1, 1), (3, 20), (2, 20)]
 
 
 def test_prompts_alone_take_every_step() -> None:
