@@ -11,7 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.chat.answer import LiveAnswer, Source
 from app.chat.lines import Line
@@ -22,7 +22,7 @@ from app.gate import policy, preview
 from app.gate.addresses import target_of
 from app.gate.consent import Consents, Shown
 from app.gate.label import GateMode, Label, strictest
-from app.gate.last_look import Scan
+from app.gate.last_look import Eyes
 from app.gate.outside import Outside
 from app.gate.permit import Permit
 from app.gate.placeholders import LITERAL, parse
@@ -46,21 +46,22 @@ COMMAND = "command"
 """How a person agreed, as the ledger says it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Eyes:
-    """Who looks at texts."""
-
-    detect: Detect
-    scanner: Scan
-
-
 class Asking:
     """The part of ``GateApi`` about previews, sending, and what may be asked at all."""
 
-    def __init__(self, lane: StoreLane, chat: ChatService, outside: Outside, eyes: Eyes, settings: Settings) -> None:
+    def __init__(
+        self,
+        lane: StoreLane,
+        chat: ChatService,
+        outside: Outside,
+        detect: Detect,
+        eyes: Eyes,
+        settings: Settings,
+    ) -> None:
         self._lane = lane
         self._chat = chat
         self._outside = outside
+        self._detect = detect
         self._eyes = eyes
         self._settings = settings
         self._consents = Consents()
@@ -145,7 +146,7 @@ class Asking:
             canaries=await self._lane.read(rows.canaries),
             max_tokens=self._settings.values.max_tokens,
         )
-        made = await preview.make(sheet, around, self._eyes.detect, self._eyes.scanner)
+        made = await preview.make(sheet, around, self._detect, self._eyes)
         if era != self._consents.era:
             raise GatehouseError("locked", "Gatehouse was locked meanwhile, so nothing is shown.", "Open it again.")
         self._consents.show(Shown(replace(sheet, known=made.known), made, line))
@@ -237,8 +238,9 @@ class Asking:
         made, facts = shown.made, shown.made.facts
 
         async def final_check(body: bytes) -> None:
-            leaks = await made.look.find(body)
-            await self._judge_now(replace(shown, made=replace(made, facts=replace(facts, leaks=leaks))))
+            found = await made.look.find(body)
+            looked = replace(facts, leaks=found.leaks, quoted=found.quoted)
+            await self._judge_now(replace(shown, made=replace(made, facts=looked)))
 
         async def still() -> None:
             await self._judge_now(shown, with_budget=False)

@@ -55,7 +55,7 @@ class Leak:
 
 
 @dataclass(frozen=True, slots=True)
-class _Views:
+class Views:
     """What a body says, in all ways of reading it."""
 
     plain: str
@@ -81,16 +81,17 @@ class LeakFinder:
             if kind != LITERAL and surfaces.repeats(kind, text):
                 sought[text] = kind
         self._words = [(kind, text, _word_pattern(kind, text)) for text, kind in sought.items()]
-        self._canaries = [text for text in canaries if _squeeze(text)]
+        self._canaries = [text for text in canaries if squeeze(text)]
         self._squeezed = [
-            (kind, text, _squeeze(text)) for text, kind in sought.items() if len(_squeeze(text)) >= _MIN_SQUEEZED_CHARS
+            (kind, text, squeeze(text)) for text, kind in sought.items() if len(squeeze(text)) >= _MIN_SQUEEZED_CHARS
         ]
 
     def find(self, body: bytes) -> tuple[Leak, ...]:
         """Every sought string that is in ``body``, once."""
-        if not (self._words or self._canaries):
-            return ()
-        views = _views(body)
+        return self.find_in(views_of(body)) if self._words or self._canaries else ()
+
+    def find_in(self, views: Views) -> tuple[Leak, ...]:
+        """As :meth:`find`, in a body that was read already."""
         found = {}
         folded = "\n".join((views.plain, views.wrapped, views.buried)).casefold()
         for kind, text, pattern in self._words:
@@ -100,7 +101,7 @@ class LeakFinder:
             if where:
                 found[text] = Leak(kind, text, where)
         backwards = views.squeezed[::-1]
-        for kind, text, squeezed in [*self._squeezed, *(("CANARY", text, _squeeze(text)) for text in self._canaries)]:
+        for kind, text, squeezed in [*self._squeezed, *(("CANARY", text, squeeze(text)) for text in self._canaries)]:
             if text not in found and (_is_squeezed(kind, text, squeezed, views) or squeezed in backwards):
                 found[text] = Leak(kind, text, "squeezed")
         return tuple(found.values())
@@ -135,16 +136,16 @@ def unseen(texts: Iterable[str]) -> int:
 
 def unconsented(found: Iterable[Finding], let_through: Iterable[str]) -> tuple[Finding, ...]:
     """Numbers with right check digits in what would leave that nobody let through."""
-    allowed = [_squeeze(text) for text in let_through]
+    allowed = [squeeze(text) for text in let_through]
     checked = (one for one in found if one.detector == "checksum")
-    return tuple(one for one in checked if not any(_squeeze(one.text) in text for text in allowed))
+    return tuple(one for one in checked if not any(squeeze(one.text) in text for text in allowed))
 
 
 def _word_pattern(kind: str, text: str) -> re.Pattern[str]:
     return re.compile(surfaces.pattern(kind, unicodedata.normalize("NFKC", text)), re.IGNORECASE)
 
 
-def _where(pattern: re.Pattern[str], views: _Views, long_enough: bool) -> str:
+def _where(pattern: re.Pattern[str], views: Views, long_enough: bool) -> str:
     if pattern.search(views.plain):
         return "plain"
     if pattern.search(views.wrapped) or (long_enough and pattern.search(views.buried)):
@@ -152,7 +153,8 @@ def _where(pattern: re.Pattern[str], views: _Views, long_enough: bool) -> str:
     return ""
 
 
-def _views(body: bytes) -> _Views:
+def views_of(body: bytes) -> Views:
+    """Read a body in all ways."""
     raw = body.decode("utf-8", "replace")
     readings = [raw]
     for _ in range(_ESCAPED_DEPTH):
@@ -165,7 +167,7 @@ def _views(body: bytes) -> _Views:
     if len(all_of_it) > _MAX_CHARS:
         all_of_it = all_of_it[:_MAX_CHARS]
     folded = _fold(_clean(all_of_it))
-    return _Views(
+    return Views(
         _clean(raw), _clean("\n".join(readings[1:])), _clean("\n".join(buried)), folded, _SIGNS.sub("", folded)
     )
 
@@ -244,7 +246,7 @@ def _unseen() -> dict[int, None]:
     return {one: None for one in range(sys.maxunicode + 1) if unicodedata.category(chr(one)) in ("Cf", "Mn")}
 
 
-def _is_squeezed(kind: str, text: str, squeezed: str, views: _Views) -> bool:
+def _is_squeezed(kind: str, text: str, squeezed: str, views: Views) -> bool:
     """Whether it is there once spaces and signs are taken out. A single word within a longer one is another word."""
     if kind == "CANARY" or not text.isalpha():
         return squeezed in views.squeezed
@@ -259,6 +261,6 @@ def _fold(text: str) -> str:
     return plain.casefold()
 
 
-def _squeeze(text: str) -> str:
+def squeeze(text: str) -> str:
     """Letters and digits alone, without their accents, in small letters."""
     return _SIGNS.sub("", _fold(text))

@@ -13,6 +13,9 @@ from app.gate.label import GateMode, Label
 from app.gate.records import ALLOWED, Budget, Provider, Verdict
 from engine.errors import GatehouseError
 
+_MOST_NAMES = 3
+_LONGEST_NAME = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -34,11 +37,13 @@ class Facts:
     budget: Budget | None = None
     leaks: tuple[str, ...] | None = None
     """Kinds of what must not leave and is in the final bytes; ``None`` before there are any."""
+    quoted: tuple[str, ...] | None = None
+    """Names of restricted conversations and documents that the final bytes quote."""
 
 
 def judge(facts: Facts) -> Verdict:
     """The verdict on these facts."""
-    for rule in (_restricted, _local_only, _offline, _nobody, _unseen, _leaks, _too_long, _budget):
+    for rule in (_restricted, _local_only, _offline, _nobody, _quoted, _unseen, _leaks, _too_long, _budget):
         verdict = rule(facts)
         if verdict is not None:
             return verdict
@@ -104,6 +109,26 @@ def _unseen(facts: Facts) -> Verdict | None:
             "Look at it, then send it.",
         )
     return None
+
+
+def _quoted(facts: Facts) -> Verdict | None:
+    if not facts.quoted:
+        return None
+    names = [f"“{_short(name)}”" for name in facts.quoted[:_MOST_NAMES]]
+    more = f" and {len(facts.quoted) - _MOST_NAMES:,} more" if len(facts.quoted) > _MOST_NAMES else ""
+    return Verdict(
+        False,
+        "restricted_quote",
+        f"Something in this is word for word what is restricted: in {', '.join(names)}{more}. It does not leave this"
+        " machine from here either.",
+        "Take the passage out, or ask the local model. If it may leave, give what it is from another label.",
+    )
+
+
+def _short(name: str) -> str:
+    """A title or a file's name, which a stranger may have given."""
+    plain = " ".join("".join(one if one.isprintable() else " " for one in name).split())
+    return plain if len(plain) <= _LONGEST_NAME else f"{plain[: _LONGEST_NAME - 1]}…"
 
 
 def _leaks(facts: Facts) -> Verdict | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from app.chat.prompt import Part, estimate_tokens
 from app.gate import policy
 from app.gate.label import GateMode, Label, strictest
-from app.gate.last_look import LastLook, Scan
+from app.gate.last_look import Eyes, LastLook
 from app.gate.leaks import unseen
 from app.gate.placeholders import parse
 from app.gate.policy import Facts
@@ -101,7 +101,7 @@ class Surroundings:
     max_tokens: int | None
 
 
-async def make(sheet: Sheet, around: Surroundings, detect: Detect, scanner: Scan) -> Made:
+async def make(sheet: Sheet, around: Surroundings, detect: Detect, eyes: Eyes) -> Made:
     """Look, hide, write, judge. Raises ``GatehouseError`` when a detector cannot say that it looked."""
     befores = _befores(sheet)
     looked = await detect(befores)
@@ -118,7 +118,13 @@ async def make(sheet: Sheet, around: Surroundings, detect: Detect, scanner: Scan
     body = request_body(sheet.provider, sent, max_tokens=around.max_tokens)
     tokens = estimate_tokens(sent)
     cost = cost_usd_at_most(sheet.provider, tokens, around.max_tokens)
-    look = _last_look(redacted, scanner, around.canaries)
+    originals = tuple(
+        message.before
+        for place, message in enumerate(messages)
+        if place not in sheet.left_out and message.before != message.after
+    )
+    look = _last_look(redacted, eyes, around.canaries, originals)
+    found = await look.find(body)
     label = strictest((sheet.label, *(m.label for place, m in enumerate(messages) if place not in sheet.left_out)))
     facts = Facts(
         label=label,
@@ -131,7 +137,8 @@ async def make(sheet: Sheet, around: Surroundings, detect: Detect, scanner: Scan
         max_tokens=around.max_tokens,
         cost_usd_at_most=cost,
         budget=around.budget,
-        leaks=await look.find(body),
+        leaks=found.leaks,
+        quoted=found.quoted,
     )
     verdict = policy.judge(facts)
     preview = Preview(
@@ -164,12 +171,12 @@ def _befores(sheet: Sheet) -> list[str]:
     ]
 
 
-def _last_look(redacted: Redacted, scanner: Scan, canaries: tuple[str, ...]) -> LastLook:
+def _last_look(redacted: Redacted, eyes: Eyes, canaries: tuple[str, ...], originals: tuple[str, ...]) -> LastLook:
     off = [redaction for redaction in redacted.redactions if not redaction.on]
     # Other spellings of the same thing are in the map as well; their letters are let through with it.
     things = {_thing(redaction.placeholder) for redaction in off}
     hidden = {placeholder: text for placeholder, text in redacted.known.items() if _thing(placeholder) not in things}
-    return LastLook(scanner, hidden, tuple(redaction.text for redaction in off), canaries)
+    return LastLook(eyes, hidden, tuple(redaction.text for redaction in off), canaries, originals)
 
 
 def _thing(placeholder: str) -> str:

@@ -17,14 +17,16 @@ from app.bus import Bus
 from app.chat.records import Conversation
 from app.chat.service import ChatService
 from app.events import AnswerFlagged, BudgetChanged, GlossaryChanged
-from app.gate.asking import Asking, Eyes
+from app.gate.asking import Asking
 from app.gate.detect import Detector
 from app.gate.label import GateMode, Label
 from app.gate.labelling import Labelling
+from app.gate.last_look import Eyes
 from app.gate.names import LoopbackAsker, NameFinder
 from app.gate.outside import Outside
 from app.gate.placeholders import is_kind
 from app.gate.preview import Looked
+from app.gate.quoting import Quoting
 from app.gate.records import (
     Ask,
     Budget,
@@ -90,8 +92,9 @@ class GateService:
         self._settings = settings
         self._scanner = Scanner()
         self._detector = Detector(self._scanner, NameFinder())
+        self._quoting = Quoting(lane)
         self._labels = Labelling(lane, bus)
-        self._asking = Asking(lane, chat, outside, Eyes(self._look, self._scanner), settings)
+        self._asking = Asking(lane, chat, outside, self._look, Eyes(self._scanner, self._quoting), settings)
         self._http: httpx2.AsyncClient | None = None
 
     async def close(self) -> None:
@@ -105,6 +108,7 @@ class GateService:
         """The app is locked: open sheets, and what detectors remember of texts, are gone from memory."""
         self._asking.forget_all()
         self._detector.forget()
+        self._quoting.forget()
 
     # Modes, labels, places.
 

@@ -13,9 +13,9 @@ _PREVIEW_CHARACTERS = 160
 
 _SELECT = """
     SELECT c.id, c.title, c.created_at, c.updated_at, c.pinned, c.model_id, c.system_prompt,
-        (SELECT count(*) FROM messages AS m WHERE m.conversation_id = c.id),
-        (SELECT substr(m.text, 1, 600) FROM messages AS m
-            WHERE m.conversation_id = c.id AND m.chosen = 1 AND m.text <> '' ORDER BY m.seq DESC LIMIT 1),
+        ifnull(o.message_count, (SELECT count(*) FROM messages AS m WHERE m.conversation_id = c.id)),
+        ifnull(o.beginning, (SELECT substr(m.text, 1, 600) FROM messages AS m
+            WHERE m.conversation_id = c.id AND m.chosen = 1 AND m.text <> '' ORDER BY m.seq DESC LIMIT 1)),
         c.label, c.gate, c.place_id,
         CASE WHEN c.place_id IS NULL THEN NULL ELSE (
             WITH RECURSIVE above (id, parent_id, label) AS (
@@ -23,7 +23,7 @@ _SELECT = """
                 UNION SELECT p.id, p.parent_id, p.label FROM places AS p JOIN above ON p.id = above.parent_id
             ) SELECT group_concat(label) FROM above
         ) END
-    FROM conversations AS c
+    FROM conversations AS c LEFT JOIN outlines AS o ON o.conversation_id = c.id
 """
 
 

@@ -36,7 +36,7 @@ __all__ = [
     "open_writer",
 ]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 5
 """The number of the last migration in ``app.store.migrations``."""
 
 KEY_BYTES = 32

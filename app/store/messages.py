@@ -25,6 +25,14 @@ _STATS, _LABEL, _FLAG, _CHOSEN = 10, 22, 23, 26
 _STATUSES = {status.value: status for status in MessageStatus}
 _PARENT = 2
 
+# Triggers drop an outline when its messages change; it is made anew when nothing more is to be expected at once.
+_OUTLINE = """
+    INSERT OR REPLACE INTO outlines (conversation_id, message_count, beginning)
+    SELECT ?1, (SELECT count(*) FROM messages WHERE conversation_id = ?1),
+        ifnull((SELECT substr(text, 1, 600) FROM messages
+            WHERE conversation_id = ?1 AND chosen = 1 AND text <> '' ORDER BY seq DESC LIMIT 1), '')
+    WHERE EXISTS (SELECT 1 FROM conversations WHERE id = ?1)
+"""
 _INSERT = f"INSERT INTO messages ({_COLUMNS}) VALUES ({', '.join('?' * (_CHOSEN + 1))})"  # noqa: S608 - our own column names
 _SELECT = f"SELECT {_COLUMNS} FROM messages"  # noqa: S608
 _LINE = f"""
@@ -93,7 +101,10 @@ def insert(connection: Connection, messages: Iterable[Message]) -> tuple[Message
 
 def insert_line(connection: Connection, line: Iterable[Message]) -> None:
     """Add messages to a conversation that has none yet, each the only child of the one before."""
-    connection.executemany(_INSERT, ((*_values(message), 1) for message in line))
+    messages = tuple(line)
+    connection.executemany(_INSERT, ((*_values(message), 1) for message in messages))
+    for conversation_id in {message.conversation_id for message in messages}:
+        connection.execute(_OUTLINE, (conversation_id,))
 
 
 def save_answer(connection: Connection, message: Message) -> None:
@@ -121,6 +132,8 @@ def save_answer(connection: Connection, message: Message) -> None:
             message.id,
         ),
     )
+    if message.status not in (MessageStatus.PENDING, MessageStatus.STREAMING):
+        connection.execute(_OUTLINE, (message.conversation_id,))
 
 
 def labels(connection: Connection, ids: Sequence[str]) -> tuple[Label, ...]:
@@ -144,6 +157,7 @@ def choose(connection: Connection, message_id: str) -> str:
     for message in line:
         _unchoose_siblings(connection, message.conversation_id, message.parent_id)
         connection.execute("UPDATE messages SET chosen = 1 WHERE id = ?", (message.id,))
+    connection.execute(_OUTLINE, (line[0].conversation_id,))
     return line[0].conversation_id
 
 

@@ -320,3 +320,77 @@ def m003_keep_documents(db: Database) -> None:
     """Documents with their readings, batches, values with evidence, people's decisions, passages, attachments."""
     for statement in migration_documents.STATEMENTS:
         db.conn.execute(statement)
+
+
+@_step
+def m004_sum_up_conversations(db: Database) -> None:
+    """What a list shows of each conversation, so that it needs no look at 100,000 messages, each on a sealed page."""
+    for statement in _M004:
+        db.conn.execute(statement)
+
+
+_M004 = (
+    """
+    CREATE TABLE outlines (
+        conversation_id TEXT PRIMARY KEY REFERENCES conversations (id) ON DELETE CASCADE,
+        message_count INTEGER NOT NULL,
+        beginning TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    # Whoever changes messages: an outline that is there is right. One that is not is made from the messages.
+    """
+    CREATE TRIGGER outlines_insert AFTER INSERT ON messages BEGIN
+        DELETE FROM outlines WHERE conversation_id = new.conversation_id;
+    END
+    """,
+    """
+    CREATE TRIGGER outlines_update AFTER UPDATE OF text, chosen, conversation_id ON messages BEGIN
+        DELETE FROM outlines WHERE conversation_id IN (old.conversation_id, new.conversation_id);
+    END
+    """,
+    """
+    CREATE TRIGGER outlines_delete AFTER DELETE ON messages BEGIN
+        DELETE FROM outlines WHERE conversation_id = old.conversation_id;
+    END
+    """,
+    """
+    INSERT INTO outlines (conversation_id, message_count, beginning)
+    SELECT c.id, (SELECT count(*) FROM messages AS m WHERE m.conversation_id = c.id),
+        ifnull((SELECT substr(m.text, 1, 600) FROM messages AS m
+            WHERE m.conversation_id = c.id AND m.chosen = 1 AND m.text <> '' ORDER BY m.seq DESC LIMIT 1), '')
+    FROM conversations AS c
+    """,
+)
+
+
+@_step
+def m005_print_restricted_texts(db: Database) -> None:
+    """Fingerprints of what is restricted, to know it again where it was pasted; ``app.store.prints``."""
+    for statement in _M005:
+        db.conn.execute(statement)
+
+
+_M005 = (
+    """
+    CREATE TABLE prints (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        message INTEGER UNIQUE REFERENCES messages (seq) ON DELETE CASCADE,
+        document INTEGER UNIQUE REFERENCES documents (seq) ON DELETE CASCADE,
+        blocks BLOB NOT NULL,
+        CHECK ((message IS NULL) <> (document IS NULL))
+    ) STRICT
+    """,
+    "CREATE INDEX messages_restricted ON messages (label) WHERE label = 'restricted'",
+    """
+    CREATE TRIGGER prints_of_messages AFTER UPDATE OF text, reasoning ON messages BEGIN
+        DELETE FROM prints WHERE message = new.seq;
+    END
+    """,
+    """
+    CREATE TRIGGER prints_of_documents AFTER UPDATE OF reading ON documents BEGIN
+        DELETE FROM prints WHERE document = new.seq;
+    END
+    """,
+    # Fingerprints under another key say nothing of the same text.
+    "INSERT OR IGNORE INTO facts (name, value) VALUES ('prints_key', lower(hex(randomblob(32))))",
+)

@@ -44,8 +44,9 @@ _EVERY_CONTROL = 10
 """One conversation in so many has nothing planted."""
 
 HOLDERS = ("title", "system prompt", "question", "answer", "tool arguments", "document", "draft")
-PROTECTIONS = ("conversation", "workspace", "folder", "message", "document", "quoted", "relabelled")
-"""What makes it restricted: a label, of what; or nothing but that the planted string is known."""
+PROTECTIONS = ("conversation", "workspace", "folder", "message", "document", "quoted", "relabelled", "pasted")
+"""What makes it restricted: a label, of what; or nothing but that the planted string is known, or that it stands in a
+passage that was pasted from what is restricted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,9 @@ async def press(count: int, seed: int, stage: GateStage, cloud: CloudDouble) -> 
         if code:
             tally.refused[code] += 1
         stage.events.clear()
+        await stage.lane.write(
+            lambda c: c.execute("DELETE FROM conversations")
+        )  # or each would be sought in all others
     tally.seconds = time.perf_counter() - began
     seen = cloud.seen()[before:]
     tally.arrived = sum("control conversation" in request.body for request in seen)
@@ -140,7 +144,11 @@ async def _stored(
     one: Case, draw: random.Random, stage: GateStage, places: dict[str, str], attachments: OneDocument
 ) -> Ask:
     """The conversation in the store, and what is to be asked about it."""
-    wrapped = ENCODINGS[one.encoding](one.planted) if one.planted else "nothing"
+    held_back = one.planted
+    if one.protection == "pasted":
+        held_back = f"{_shuffled(draw, 9)} {one.planted} {_shuffled(draw, 9)}"
+        await _store_source(one, held_back, stage)
+    wrapped = ENCODINGS[one.encoding](held_back) if one.planted else "nothing"
     said = f"Mind this: {wrapped} , please." if one.planted else "This is a control conversation."
     held = {holder: said if holder == one.holder else "" for holder in HOLDERS}
     topic = draw.choice(TOPICS)
@@ -148,6 +156,8 @@ async def _stored(
     for turn in range(draw.randint(1, 3)):
         question = topic.questions[turn % len(topic.questions)]
         answer = topic.answers[turn % len(topic.answers)][:600]
+        if one.planted:  # restricted texts are nobody else's; otherwise the controls would quote them
+            question, answer = _mixed(draw, question), _mixed(draw, answer)
         if turn == 0:
             arguments = json.dumps({"name": "look_up", "arguments": json.dumps({"query": held["tool arguments"]})})
             question = f"{question}\n{held['question'] or ('' if one.planted else said)}"
@@ -181,6 +191,40 @@ async def _stored(
     if held["draft"] or draw.random() < 0.5:
         return Ask(conversation.id, draft=f"And what follows from that? {held['draft']}")
     return Ask(conversation.id, line[-1].id)
+
+
+def _mixed(draw: random.Random, text: str) -> str:
+    words = text.split()
+    draw.shuffle(words)
+    return " ".join(words)
+
+
+def _shuffled(draw: random.Random, count: int) -> str:
+    words = [word for word in " ".join(draw.choice(TOPICS).answers).split() if word.isalpha()]
+    return " ".join(draw.choices(words, k=count))
+
+
+async def _store_source(one: Case, text: str, stage: GateStage) -> None:
+    """A restricted conversation that a passage is pasted from."""
+    head = Conversation(
+        id=f"made-{one.number}-source",
+        title="Where it is from",
+        created_at=1.0,
+        updated_at=1.0,
+        pinned=False,
+        model_id=None,
+        system_prompt="",
+        message_count=0,
+        preview="",
+        own_label=Label.RESTRICTED,
+    )
+    line = _line(head.id, [("user", "What is it?"), ("assistant", f"This: {text}.")], one)
+
+    def store(connection: Connection) -> None:
+        conversations.insert(connection, head)
+        messages.insert_line(connection, line)
+
+    await stage.lane.write(store)
 
 
 def _line(conversation_id: str, texts: list[tuple[Role, str]], one: Case) -> tuple[Message, ...]:
