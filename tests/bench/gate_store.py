@@ -15,9 +15,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from app.chat.records import Message, MessageStatus
 from app.lanes import StoreLane
 from app.store import conversations, messages, search
 from app.vault import changing, wrapping
@@ -90,7 +92,8 @@ async def _measure(folder: Path) -> list[Row]:
         "Open another conversation each time": lambda lane: _open_next(lane, turns),
         "Open the store and list its conversations": _open_and_list,
         f"List {_CONVERSATIONS + 1:,} conversations": lambda lane: lane.read(conversations.every),
-        "Save a growing answer": lambda lane: lane.write(lambda c: messages.save_answer(c, line[-1])),
+        "Save a growing answer": lambda lane: _save(lane, line[-1], MessageStatus.STREAMING),
+        "Save an answer that has ended": lambda lane: _save(lane, line[-1], MessageStatus.COMPLETE),
         "Add a conversation of 20 messages": lambda lane: _add(lane, topic, next(numbers)),
         **{f"Search {words!r}": partial(_search, words=words) for words in _QUERIES},
     }
@@ -136,6 +139,11 @@ async def _open_and_list(lane: StoreLane) -> None:
         await fresh.read(conversations.every)
     finally:
         fresh.close()
+
+
+async def _save(lane: StoreLane, answer: Message, status: MessageStatus) -> None:
+    """Words go into the index when an answer ends, not while it grows."""
+    await lane.write(lambda connection: messages.save_answer(connection, replace(answer, status=status)))
 
 
 async def _search(lane: StoreLane, words: str) -> object:
