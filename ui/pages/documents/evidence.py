@@ -14,6 +14,7 @@ from ui.desk import Desk
 from ui.theme import GRID
 from ui.widgets.parts import button, column, frame, label, row
 
+_QUOTED = 80
 _MOST_ALTERNATIVES = 3
 
 
@@ -83,7 +84,8 @@ class EvidenceView(QFrame):
             Grounding.UNPROVEN: self.tr("Not found in the document: the model may have made it up."),
             Grounding.ABSENT: self.tr("The model says that the document does not have it."),
         }[value.value.grounding]
-        told = " ".join(place.text for place in places)[:80]
+        told = " ".join(" ".join(place.text for place in places).split())  # of a table's row, without its gaps
+        told = told if len(told) <= _QUOTED else f"{told[: _QUOTED - 1]}…"
         sure = self.tr("%1 likely to be right.").replace("%1", display.percent(value.value.confidence))
         return f"{words.replace('%1', page).replace('%2', told)} {sure}"
 
