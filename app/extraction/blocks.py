@@ -43,7 +43,7 @@ def line_forms(line: str) -> list[str]:
         whole = tail[: contact.start()] if contact and contact.start() else tail
         for end in _ends(whole):
             part = whole[:end].rstrip(" (;|/")
-            if part and may_be_address(part) and not _NUMBER_ALONE.fullmatch(part):
+            if part and _is_part(part):
                 found[part] = None
     return sorted(found, key=len, reverse=True)
 
@@ -58,9 +58,18 @@ def _starts(line: str) -> Iterator[int]:
 
 
 def _ends(text: str) -> Iterator[int]:
-    """At the end, before a gap."""
-    yield len(text)
-    yield from (gap.start() for gap in re.finditer(r"\s{2,}", text))
+    """At the end and before each gap, up to the column that is no address any more."""
+    start = 0
+    for gap in (*re.finditer(r"\s{2,}", text), None):
+        end = gap.start() if gap is not None else len(text)
+        if start and not _is_part(text[start:end]):
+            return
+        yield end
+        start = gap.end() if gap is not None else end
+
+
+def _is_part(text: str) -> bool:
+    return may_be_address(text) and not _NUMBER_ALONE.fullmatch(text) and not FIRM.search(text)
 
 
 def block_of(lines: Sequence[str], address: str) -> list[str]:

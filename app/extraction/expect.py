@@ -33,6 +33,7 @@ _WHOLE: Final = re.compile(
 _FIRM_WORDS: Final = frozenset(
     {"company", "seller", "vendor", "supplier", "merchant", "shop", "store", "firm", "issuer"}
 )
+_OTHER_SIDE: Final = frozenset({"buyer", "customer", "recipient", "delivery", "shipping", "billing"})
 _TOP_LINES: Final = 8
 _SHORT_CHARS: Final = 4
 _MOST_ABOVE: Final = 4
@@ -68,7 +69,7 @@ def _expected(field: Field, lines: Sequence[Line]) -> str | None:
     if field.type is FieldType.DATE:
         return _date(field, lines)
     if field.type is FieldType.ADDRESS:
-        return _address(lines)
+        return None if set(label_words(field)) & _OTHER_SIDE else _address(lines)
     return _firm(lines) if field.type is FieldType.TEXT and set(label_words(field)) & _FIRM_WORDS else None
 
 

@@ -17,6 +17,7 @@ from app.extraction import tables
 from app.extraction.ask import Asker, Question, Reply, Turn
 from app.extraction.calibration import Calibration, shipped
 from app.extraction.confidence import Signs, score
+from app.extraction.counts import list_notes, missed_rows, rows_note
 from app.extraction.drafts import Draft, drafts_of, places_of
 from app.extraction.expect import Opinion, opinion, rivals
 from app.extraction.forms import WindowForms
@@ -104,6 +105,7 @@ class _Work:
                 reply = await self._ask(conversation, window, open_fields, forms, whole=whole)
                 found = drafts_of(reply, open_fields, source, self._reading)
                 self._drafts += found
+                self._notes += list_notes(open_fields, found)
                 await self._ask_widely(conversation, window, open_fields, forms.narrowed, found)
             for table in self._tables:
                 await self._ask_table(conversation, window, table)
@@ -146,8 +148,10 @@ class _Work:
         first = len(conversation) == len(self._prefix)
         turn = tables.rows_turn(window, table, first=first)
         reply = await self._say(conversation, turn, tables.rows_form(window), tables.ROWS_TOKENS)
-        rows = tables.rows_of(reply, window)
-        note = tables.count_note(table, rows, window, complete=reply.complete)
+        starts = tables.starts_of(reply, window)
+        added = missed_rows(table, starts, [line.text for line in window.lines])
+        rows = tables.rows_at(sorted((*starts, *added)), window)
+        note = rows_note(table, len(rows), len(added), complete=reply.complete)
         self._notes += [note] if note else []
         for batch in tables.batches(rows):
             turn = Turn("user", tables.cells_text(table, batch))

@@ -15,7 +15,6 @@ from app.documents.records import Reading
 from app.extraction.answers import leaves_of
 from app.extraction.ask import Reply, Turn
 from app.extraction.drafts import Draft, drafts_of
-from app.extraction.finding import find
 from app.extraction.forms import JsonSchema, WindowForms
 from app.extraction.ground import Source
 from app.extraction.prompt import cells_text as _cells_text
@@ -52,21 +51,26 @@ def rows_form(window: Window) -> JsonSchema:
     return {"type": "array", "items": {"enum": lines}, "maxItems": min(MAX_ROWS, len(window.lines))}
 
 
-def rows_of(reply: Reply, window: Window) -> list[Row]:
-    """The rows in the order of the document; a line that occurs several times is taken once for each mention."""
+def starts_of(reply: Reply, window: Window) -> list[int]:
+    """The lines that rows begin with, from top to bottom; one that occurs several times is taken once a mention."""
     starts: list[int] = []
     for leaf in leaves_of(reply.text):
         same = [n for n, line in enumerate(window.lines) if line.text == leaf.value and n not in starts]
         after = [n for n in same if not starts or n > starts[-1]]
         if same:
             starts.append((after or same)[0])
-    starts.sort()
-    # What stands below the last row is a total more often than its second line: it is as long as the others.
-    longest = max((after - before for before, after in pairwise(starts)), default=1)
-    ends = [*starts[1:], starts[-1] + min(longest, _MAX_ROW_LINES)] if starts else []
+    return sorted(starts)
+
+
+def rows_at(starts: Sequence[int], window: Window) -> list[Row]:
+    """The rows that begin there."""
+    # Rows are about as long as most: what stands below is a total, or the end of a page, more often than a fifth line.
+    lengths = sorted(after - before for before, after in pairwise(starts))
+    usual = min(lengths[len(lengths) * 4 // 5], _MAX_ROW_LINES) if lengths else 1
+    ends = [min(start + usual, after) for start, after in zip(starts, [*starts[1:], len(window.lines)], strict=True)]
     rows = []
     for start, end in zip(starts, ends, strict=True):
-        lines = window.lines[start : min(end, start + _MAX_ROW_LINES)]
+        lines = window.lines[start:end]
         rows.append(Row(lines[0].offset(0), tuple(lines)))
     return rows
 
@@ -136,20 +140,3 @@ def _placed(draft: Draft, table: Field, column: str, row: Row, reading: Reading)
     inside = Source(row.lines).find(draft.kind, draft.raw)
     raw = " ".join(" ".join(reading.text[a:b].split()) for a, b in inside.spans) or draft.raw
     return replace(placed, raw=raw, grounding=inside.grounding, spans=inside.spans)
-
-
-def count_note(table: Field, rows: Sequence[Row], window: Window, *, complete: bool) -> str:
-    """A sentence when rows may be missing: the answer was cut, or many more lines look like the rows found."""
-    if not complete:
-        return f"The list of rows of {table.shown} was cut off after {len(rows)}; rows may be missing."
-    if not rows:
-        return ""
-    numeric = [column for column in table.fields if column.type in (FieldType.AMOUNT, FieldType.NUMBER)]
-    if not numeric:
-        return ""
-    first, last = rows[0].place, rows[-1].place
-    between = [line for line in window.lines if first <= line.offset(0) <= last]
-    alike = sum(len(find(FieldType.AMOUNT, line.text)) >= len(numeric) - 1 > 0 for line in between)
-    if alike > len(rows) + max(1, len(rows) // 5):
-        return f"{table.shown} has {len(rows)} rows, but {alike} lines look like one; rows may be missing."
-    return ""

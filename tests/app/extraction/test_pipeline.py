@@ -185,12 +185,33 @@ async def test_examples_stand_before_the_document_and_answer_as_the_model_should
     assert "OTHER SHOP" in turns[3].text
 
 
+async def test_an_example_shows_the_lines_that_teach() -> None:
+    goods = "\n".join(f"Brush {number}  {number}.50" for number in range(1, 30))
+    text = f"THE MILL SHOP\n1 HIGH ST\nYORK YO1 7EP\n02/01/2024\n{goods}\nTOTAL  9.10\n\nTHANK YOU\nCOME AGAIN"
+    example = Example(text, (ExampleValue("company", "The Mill Shop"), ExampleValue("total", "9.10")))
+    question, answer = turns_of(example, RECEIPT.fields)
+    lines = question.text.splitlines()
+    assert lines == [
+        "<document>",
+        "THE MILL SHOP",
+        "1 HIGH ST",
+        "…",
+        "Brush 29  29.50",
+        "TOTAL  9.10",
+        "THANK YOU",
+        "…",
+        "</document>",
+    ]
+    assert json.loads(answer.text)["total"] == "TOTAL  9.10"
+
+
 def test_examples_that_teach_most_are_chosen() -> None:
-    known = Example("A\nTOTAL 1.00", (ExampleValue("total", "1.00"), ExampleValue("date", "2024-01-01")))
-    poor = Example("B\nTOTAL 2.00", (ExampleValue("total", None),))
+    known = Example("MILL SHOP\nTOTAL 1.00", (ExampleValue("total", "1.00"), ExampleValue("date", "2024-01-01")))
+    poor = Example("LAKE INN\nTOTAL 2.00", (ExampleValue("total", None),))
+    twin = Example("MILL SHOP\nTOTAL 3.00", (ExampleValue("total", "3.00"),))
     alien = Example("C", (ExampleValue("other", "x"),))
     huge = Example("D" * 10_000, (ExampleValue("total", "1.00"),))
-    assert choose([poor, alien, huge, known], RECEIPT.fields) == [known, poor]
+    assert choose([poor, alien, twin, huge, known], RECEIPT.fields) == [known, poor]
     assert turns_of(known, RECEIPT.fields)[1].role == "assistant"
 
 
