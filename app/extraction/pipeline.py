@@ -37,6 +37,10 @@ _TOKENS_A_FIELD: Final = 90
 _CHARS_A_TOKEN: Final = 2.0
 """Rather too few: digits and foreign scripts take a token each."""
 _MAX_WINDOW_CHARS: Final = 12_000
+_LEAST_CHARS: Final = 600
+"""A window smaller than half a page is not worth asking about."""
+_PAGE_CHARS: Final = 4000
+"""Examples leave a document as much room as that, or all of its text."""
 
 
 async def extract(
@@ -76,13 +80,15 @@ class _Work:
         self._notes: list[str] = []
 
     def _shown_prefix(self, examples: Sequence[Example]) -> tuple[Turn, ...]:
-        """The instruction, and the examples that fit in half of the context."""
+        """The instruction, and the examples that leave the document its room."""
         turns = [system_turn(self._schema)]
         plain = self._parts[0] if len(self._parts) == 1 and not self._tables else None
+        needed = max(_LEAST_CHARS, min(sum(len(line.text) + 1 for line in self.lines), _PAGE_CHARS))
         if plain is not None:
             for example in shown.choose(examples, plain):
                 more = shown.turns_of(example, plain)
-                if _chars([*turns, *more]) / _CHARS_A_TOKEN < self._asker.n_ctx / 2:
+                half = _chars([*turns, *more]) / _CHARS_A_TOKEN < self._asker.n_ctx / 2
+                if half and self._room_chars([*turns, *more]) >= needed:
                     turns += more
         return tuple(turns)
 
@@ -165,16 +171,20 @@ class _Work:
         Raises:
             GatehouseError: not even a short page fits.
         """
-        fields = sum(1 for _ in leaves(self._schema.fields))
-        room = self._asker.n_ctx - _chars(self._prefix) / 3 - (_ANSWER_TOKENS + _TOKENS_A_FIELD * fields) - 64
-        chars = int(room * _CHARS_A_TOKEN)
-        if chars < 600:
+        chars = self._room_chars(self._prefix)
+        if chars < _LEAST_CHARS:
             raise GatehouseError(
                 "context_too_small",
                 f"The model's context of {self._asker.n_ctx:,} tokens has no room for this schema and a document.",
                 "Load the model with a larger context, or use a schema with fewer fields.",
             )
         return min(chars, _MAX_WINDOW_CHARS)
+
+    def _room_chars(self, prefix: Sequence[Turn]) -> int:
+        """Of text that fits between what stands before it and the answer."""
+        fields = sum(1 for _ in leaves(self._schema.fields))
+        room = self._asker.n_ctx - _chars(prefix) / 3 - (_ANSWER_TOKENS + _TOKENS_A_FIELD * fields) - 64
+        return int(room * _CHARS_A_TOKEN)
 
     def finished(self, calibration: Calibration, total_s: float) -> Extraction:
         """All values in the schema's order, judged."""
