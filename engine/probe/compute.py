@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,9 @@ _OUTPUT = re.compile(r"output buffer size =\s+([\d.]+) MiB")
 _REPACKED = re.compile(r"load_tensors:\s+(?:CPU_(?!Mapped)\S+|AMX) model buffer size")
 """Buffers of the processor's own layouts (``CPU_REPACK``, ``AMX`` ...); named even when nothing is read."""
 _SPLITS = re.compile(r"splits = (\d+)(?: / (\d+))?")
+_COPIES = re.compile(r"sched copies = (\d+)")
 _MIB = 1024 * 1024
+_ACTIVATION_BYTES = 4
 _LOG_ERROR_BYTES = _MIB // 100
 """The log rounds to 0.01 MiB; a projection adds that much so that it is never below the truth."""
 
@@ -65,8 +68,11 @@ def _measure_context(model: Model, question: ComputeQuestion, lines: list[str]) 
     sizes = parse_sizes(lines)
     native.llama_free(context)
     owners = devices.buffer_owners()
+    width = int(native.llama_model_n_embd(model.handle))
     return ComputeAnswer(
-        compute=tuple((owners.get(name, name), size) for name, size in sizes.compute),
+        compute=_without_crossing_norms(
+            [(owners.get(name, name), size) for name, size in sizes.compute], question, sizes.copies, width
+        ),
         output_bytes=max(sizes.output_bytes, full_output_bytes),
         kv_bytes=sizes.kv_bytes,
         recurrent_bytes=sizes.recurrent_bytes,
@@ -95,6 +101,28 @@ def _context_parameters(model: Model, question: ComputeQuestion) -> tuple[Any, i
     return for_writing, 0
 
 
+def _without_crossing_norms(
+    compute: Sequence[tuple[str, int]], question: ComputeQuestion, copies: int, width: int
+) -> tuple[tuple[str, int], ...]:
+    """Take out what only the projection counts when several cards work as a pipeline.
+
+    Where a card takes over at a layer, llama.cpp puts the layer's first norm on that card, so that one row of
+    activations crosses. ``ggml_backend_sched_reserve_size`` forgets that choice before it splits the graph, unlike
+    ``ggml_backend_sched_reserve``, which the worker ends up with; so rows and norms cross, each once for every copy.
+    Source: both functions in ggml-backend.cpp, ``llama_context::graph_get_cb``.
+    """
+    if copies <= 1:
+        return tuple(compute)
+    counts = question.layers_per_card[1:]
+    taking_over = {
+        name
+        for place, (name, count) in enumerate(zip(question.more_devices, counts, strict=False), start=1)
+        if count > (1 if place == len(counts) else 0)  # the output alone has no such norm
+    }
+    crossing = copies * question.n_ubatch * width * _ACTIVATION_BYTES
+    return tuple((name, size - crossing if name in taking_over else size) for name, size in compute)
+
+
 @dataclass(frozen=True, slots=True)
 class LoggedSizes:
     """What the log said about one context."""
@@ -104,24 +132,28 @@ class LoggedSizes:
     kv_bytes: int
     recurrent_bytes: int
     splits: int
+    copies: int = 1
+    """Of what crosses between devices, so that they can work on different batches at once."""
 
 
 def parse_sizes(lines: list[str]) -> LoggedSizes:
     """Find the sizes in the log. Raises: ``ProbeFailed`` when there is no compute buffer."""
     compute: dict[str, int] = {}
     sums = {_OUTPUT: 0, _KV: 0, _RECURRENT: 0}
-    splits = 0
+    splits, copies = 0, 1
     for line in lines:
         if match := _COMPUTE.search(line):
             compute[match[1]] = _bytes(match[2]) + _LOG_ERROR_BYTES
         elif match := _SPLITS.search(line):
             splits = int(match[2] or match[1])
+        elif match := _COPIES.search(line):
+            copies = int(match[1])
         for pattern in sums:
             if match := pattern.search(line):
                 sums[pattern] += _bytes(match[1])
     if not compute:
         raise ProbeFailed("no_answer", "llama.cpp named no compute buffer.")
-    return LoggedSizes(tuple(compute.items()), sums[_OUTPUT], sums[_KV], sums[_RECURRENT], splits)
+    return LoggedSizes(tuple(compute.items()), sums[_OUTPUT], sums[_KV], sums[_RECURRENT], splits, copies)
 
 
 def _bytes(mebibytes: str) -> int:

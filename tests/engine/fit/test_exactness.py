@@ -27,6 +27,7 @@ from tests.engine.fit.machines import GIB, MIB, card, machine
 from tests.fetched_models import MODELS, Fetched, installed
 from tests.made_models import TINY_RECIPES, make_tiny
 from tests.made_recipes import MORE_TINY_RECIPES
+from tests.stand_in_card import stand_in_card
 
 # Patient: on a machine that is busy with other things nothing here is decided by time.
 pytestmark = [pytest.mark.native, pytest.mark.timeout(900)]
@@ -316,3 +317,41 @@ def test_placement_on_a_card_is_exact(
             float(s) * MIB for kind, name, s in sizes if kind in ("compute", "output") and name.startswith(device.name)
         ]
         assert device.compute_bytes == pytest.approx(sum(buffers), rel=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gated-delta", "granite-hybrid", "latent", "llama", "sharing", "windowed"])
+def test_compute_of_a_pipeline_of_cards_is_projected(name: str, made_folder: Path) -> None:
+    """Every card keeps four copies of what crosses to it, and llama.cpp's own projection counts norms among them."""
+    model = make_tiny(_ALL_TINY[name], made_folder / f"tiny-{name}.gguf")
+    items, shape = read_model(model).block_count + 1, CacheShape(2_048, 4, 512, "f16")
+    with stand_in_card() as first, stand_in_card() as second:
+        counts, cards = (items // 2, items - items // 2), ("RPC0", "RPC1")
+        question = ComputeQuestion(
+            model_path=str(model),
+            n_ctx=shape.n_ctx,
+            n_batch=shape.n_ubatch,
+            n_ubatch=shape.n_ubatch,
+            n_seq_max=shape.n_seq_max,
+            n_outputs_max=shape.n_seq_max,
+            kv_type=shape.kv_type,
+            n_gpu_layers=items,
+            device=cards[0],
+            rpc_endpoints=(first, second),
+            more_devices=cards[1:],
+            layers_per_card=counts,
+        )
+        projected = [size for name, size in measure_compute(question, _PATIENCE_S).compute if name in cards]
+        loaded = _load(
+            model,
+            [shape],
+            n_gpu_layers=items,
+            devices=cards,
+            rpc_endpoints=(first, second),
+            load_mode="read",
+            layers_per_card=counts,
+        )
+    (sizes,) = loaded.contexts
+    real = [float(size) * MIB for kind, name, size in sizes if kind == "compute" and name.startswith("RPC")]
+    assert projected == pytest.approx(real, rel=0.01, abs=0.015 * MIB)
+    assert min(now - then for now, then in zip(projected, real, strict=True)) >= 0
