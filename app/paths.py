@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.errors import GatehouseError
+
 DATA_DIR_VARIABLE = "GATEHOUSE_DATA_DIR"
 """Environment variable that moves everything into one folder, as ``--data-dir`` does."""
 
@@ -73,6 +75,17 @@ def resolve(data_dir: Path | None = None) -> Paths:
         logs=platformdirs.user_log_path("gatehouse", appauthor=False),
         built_in_models=built_in,
     )
+
+
+def refuse_own_file(path: Path, folder: Path) -> None:
+    """Keep what somebody saves from being written over the store or its keys, which lie in the data ``folder``.
+
+    Raises ``GatehouseError`` ``own_file``, ``OSError``.
+    """
+    if path.exists() and path.resolve().parent == folder.resolve():
+        raise GatehouseError(
+            "own_file", f"{path} is a file of Gatehouse's own, so nothing was written over it.", "Choose another place."
+        )
 
 
 def _from_environment() -> Path | None:

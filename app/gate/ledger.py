@@ -22,6 +22,7 @@ from app.gate import chain
 from app.gate.permit import Permit
 from app.gate.records import Budget, BytesLeft, LedgerCheck, LedgerPage, LedgerRow, Outcome
 from app.lanes import StoreLane
+from app.paths import refuse_own_file
 from app.store import ledger as rows
 from app.store.database import Connection
 from engine.errors import GatehouseError
@@ -139,14 +140,18 @@ class Ledger:
         return told
 
     async def export(self, path: Path) -> int:
-        """Write every row as a line of JSON, with its seal; returns how many. Raises ``OSError``."""
+        """Write every row as a line of JSON, with its seal; returns how many. Raises ``GatehouseError``."""
 
         def work(connection: Connection) -> int:
             count = 0
-            with path.open("w", encoding="utf-8", newline="\n") as file:
-                for row in rows.every(connection):
-                    file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
-                    count += 1
+            try:
+                refuse_own_file(path, self._head.path.parent)
+                with path.open("w", encoding="utf-8", newline="\n") as file:
+                    for row in rows.every(connection):
+                        file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+                        count += 1
+            except OSError as error:  # of this file, not of the store
+                raise GatehouseError("unwritable", f"{path} cannot be written: {error.strerror or error}.") from error
             return count
 
         return await self._lane.read(work)
@@ -229,11 +234,11 @@ class _HeadFile:
         try:
             with self.path.open("rb") as file:
                 fields = json.loads(file.read(_HEAD_LIMIT_BYTES))
+            head = chain.Head(int(fields["seq"]), str(fields["mac"]), int(fields.get("remade_at", 0)))
         except FileNotFoundError:
             return None
-        if not isinstance(fields, dict):
-            raise ValueError("no object")
-        head = chain.Head(int(fields.get("seq", 0)), str(fields.get("mac", "")), int(fields.get("remade_at", 0)))
+        except (TypeError, KeyError, OverflowError, RecursionError) as error:
+            raise ValueError("no head") from error
         if all(chain.seal_head(key, head) != fields.get("seal") for key in keys):
             raise ValueError("another seal")
         return head

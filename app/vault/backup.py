@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from app.paths import refuse_own_file
 from app.store import faults, migrations
 from app.store.database import SCHEMA_VERSION, Error, connect_to, schema_version, touch_private
 from app.vault import keyfile, ledger_files, moving, retention
@@ -51,8 +52,9 @@ class Restored:
 def back_up(vault: Vault, path: Path) -> int:
     """Write a copy beside whoever uses the store; returns its bytes. The file is there whole or not at all.
 
-    Raises ``StoreError``, ``VaultError``, ``OSError``.
+    Raises ``StoreError``, ``VaultError``, ``GatehouseError`` (``own_file``), ``OSError``.
     """
+    refuse_own_file(path, vault.folder)
     file = keyfile.read(vault.folder) or KeyFile(keyfile.new_id(), keyfile.PLAIN)
     if not vault.database.exists():
         raise VaultError("nothing_to_copy", f"There is no store in {vault.folder} yet, so there is nothing to copy.")

@@ -172,6 +172,30 @@ async def test_a_lost_head_is_told_and_a_forged_one_stops_requests(ledger: Ledge
     assert caught.value.code == "ledger_tampered"
 
 
+@pytest.mark.parametrize("content", ["[]", "5", '{"seq": []}', '{"seq": 1e999, "mac": ""}', "[" * 4000, "{"])
+async def test_a_head_that_is_none_is_told_and_stops_requests(ledger: Ledger, paths: Paths, content: str) -> None:
+    await _request(ledger, 1)
+    (paths.data / HEAD_FILE).write_text(content)
+    told = await ledger.verify()
+    assert not told.intact
+    assert HEAD_FILE in told.sentence
+    with pytest.raises(GatehouseError) as caught:
+        await _request(ledger, 2)
+    assert caught.value.code == "ledger_tampered"
+
+
+async def test_an_export_is_not_written_over_the_store(ledger: Ledger, paths: Paths, tmp_path: Path) -> None:
+    await _request(ledger, 1)
+    for own in (paths.database, paths.data / HEAD_FILE):
+        with pytest.raises(GatehouseError) as caught:
+            await ledger.export(own)
+        assert caught.value.code == "own_file"
+    with pytest.raises(GatehouseError) as caught:
+        await ledger.export(tmp_path / "nowhere" / "ledger.jsonl")
+    assert caught.value.code == "unwritable"
+    assert (await ledger.verify()).rows == 2
+
+
 async def test_a_killed_writer_leaves_a_head_behind_the_table(ledger: Ledger, paths: Paths) -> None:
     head = paths.data / HEAD_FILE
     await _request(ledger, 1)

@@ -21,10 +21,10 @@ from app.gate.records import LedgerCheck
 from app.lanes import StoreLane
 from app.store import database as store
 from app.store import documents, passages
-from app.vault import backup, changing, retention
+from app.vault import backup, changing, keyfile, retention
 from app.vault.records import Lock
 from app.vault.vault import Vault
-from engine.errors import StoreError, VaultError
+from engine.errors import GatehouseError, StoreError, VaultError
 from tests.app.vault.test_vault import PASSPHRASE, TEXT, fill, found_in, titles
 
 DAY_S = 86_400.0
@@ -102,6 +102,14 @@ def test_plain_copy_of_a_plain_store(database: Path, tmp_path: Path) -> None:
     fill(database, None, "later")
     backup.restore(vault, tmp_path / "a.gatehouse", None)
     assert (titles(database, None), vault.state().lock) == ([TEXT], Lock.PLAIN)
+
+
+def test_a_copy_is_not_written_over_the_store(sealed: Vault) -> None:
+    for own in (sealed.database, sealed.folder / keyfile.FILE_NAME):
+        before = own.read_bytes()
+        with pytest.raises(GatehouseError) as caught:
+            backup.back_up(sealed, own)
+        assert (caught.value.code, own.read_bytes()) == ("own_file", before)
 
 
 def test_copy_of_a_keyring_store_opens_with_the_code_elsewhere(
