@@ -45,7 +45,7 @@ class SettingsValues:
     recogniser: Literal["built_in", "tesseract"] = "built_in"
     """What reads the words of scans: ours, or Tesseract where it is installed."""
     offline: bool = False
-    """While it is set, nothing of the product asks anybody but this machine."""
+    """Where earlier versions had the switch; it is ``app.gate.offline``'s now."""
     routing: Thresholds = field(default_factory=Thresholds)
     """When a prompt counts as hard and an answer as doubtful."""
     welcome_done: bool = False
@@ -61,6 +61,10 @@ class Settings:
         self._unknown: dict[str, object] = {}
         self._updating = threading.Lock()
         self.values = self._read()
+
+    @property
+    def path(self) -> Path:
+        return self._path
 
     def update(self, **changes: object) -> SettingsValues:
         """Replace some values and write them, from any thread. Raises ``OSError`` when the disk refuses.

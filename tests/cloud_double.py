@@ -297,7 +297,7 @@ class CloudDouble:
     """Start with ``with``; ``base_url`` is what to enter as the provider's."""
 
     def __init__(self, upstream: str = "", *, tls: Path | None = None) -> None:
-        """``tls``: a folder for a certificate of its own, ``certificate.pem``, for ``localhost``."""
+        """``tls``: a folder for ``certificate.pem``, its own, for ``localhost`` and ``cloud.example``."""
         self._options = [*(["--upstream", upstream] if upstream else []), *(["--tls", str(tls)] if tls else [])]
         self._process: subprocess.Popen[str] | None = None
         self.address = ""
@@ -357,7 +357,11 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = [
+        x509.DNSName("localhost"),
+        x509.DNSName("cloud.example"),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    ]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

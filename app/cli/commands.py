@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import documents, experts, extract, fit, hub, ledger, printer, providers, route, store
+from app.cli import documents, experts, extract, fit, hub, ledger, offline, printer, providers, route, store
 from app.cli import gate as gate_commands
 from app.cli.opening import find_model, opened_product, prompt_of
 from app.cli.options import GateOf, Json, LabelOf, ProviderOf
@@ -115,7 +115,7 @@ def serve(
         serving.serve(product, settled, model_id, as_json=as_json)
 
 
-for _part in (hub, documents, extract, gate_commands, route, providers, ledger, store, fit, experts):
+for _part in (hub, documents, extract, gate_commands, route, providers, ledger, offline, store, fit, experts):
     _part.register(_typer)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import httpx2
@@ -22,6 +22,7 @@ from app.gate.records import LedgerRow, Outcome
 from app.gate.transport import (
     Resolve,
     addressed,
+    begins_to_leave,
     is_untrusted,
     proxy_for,
     resolve,
@@ -193,8 +194,8 @@ class _Watch:
             ending = Ending(self.outcome, row.bytes_out if self.sent else 0, self.bytes_in, cost_usd=0.0)
             self._ledger.end(row, ending)
 
-    def trace(self, event: str, _: object) -> None:
-        if event.endswith("send_request_headers.started"):
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        if begins_to_leave(event, info):
             self.check()
             self.sent = True
 

@@ -38,6 +38,7 @@ def reach_outside(paths: Paths, settings: Settings, bus: Bus, lane: StoreLane, v
     """In the core thread: the ledger is written by its loop. Asks nobody."""
     offline = Offline(settings)
     offline.listen(lambda on: bus.publish(OfflineChanged(on)))
+    offline.follow()
 
     def grew(row: LedgerRow) -> None:
         bus.publish(LedgerGrew(row))

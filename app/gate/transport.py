@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 from urllib.request import getproxies, proxy_bypass
 
 import httpx2
@@ -99,6 +99,12 @@ def break_off(response: httpx2.Response) -> None:
         )
 
 
+def begins_to_leave(event: str, info: Mapping[str, Any]) -> bool:
+    """Whether a step that the HTTP library traces is the first byte of a request. That a proxy is asked for a tunnel is
+    none: it says a name, and nothing has left before the tunnel's other end has shown its certificate."""
+    return event.endswith("send_request_headers.started") and getattr(info.get("request"), "method", b"") != b"CONNECT"
+
+
 def is_untrusted(error: BaseException) -> bool:
     """Whether a failure to connect is TLS's, which trying again will not mend."""
     cause: BaseException | None = error
@@ -174,8 +180,8 @@ class GateTransport(httpx2.AsyncBaseTransport):
     ) -> httpx2.Response:
         """Try again only while nothing has left."""
 
-        async def trace(event: str, _: object) -> None:
-            if event.endswith("send_request_headers.started"):
+        async def trace(event: str, info: Mapping[str, Any]) -> None:
+            if begins_to_leave(event, info):
                 await self._passage.leaves()
 
         patience = self._passage.patience

@@ -22,6 +22,7 @@ from pathlib import Path
 from app.chat.records import Message, MessageStatus
 from app.lanes import StoreLane
 from app.store import conversations, messages, search
+from app.store.database import Connection
 from app.vault import changing, wrapping
 from app.vault.vault import Vault
 from tests import sample_data
@@ -152,7 +153,12 @@ async def _search(lane: StoreLane, words: str) -> object:
 
 async def _add(lane: StoreLane, topic: sample_data.Topic, number: int) -> None:
     head, line = sample_data.conversation(topic, 20, 0, seed=1_000 + number)
-    await lane.write(lambda c: (conversations.insert(c, head), messages.insert_line(c, line)))
+
+    def work(connection: Connection) -> None:
+        conversations.insert(connection, head)
+        messages.insert_line(connection, line)
+
+    await lane.write(work)
 
 
 def _unlock_rows(sealed: Path) -> list[Row]:
