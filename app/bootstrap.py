@@ -188,7 +188,7 @@ def build(paths: Paths, *, exclusive: bool, serving: Serving | None = None, vaul
         access = HubAccess(HubToken(vault), outside.egress)
         downloads = Downloads(paths, access, bus)
         elsewhere = Elsewhere(
-            HubService(access, planner, downloads, paths), downloads, Bundles(shelf, bus), Recorder(paths, bus)
+            HubService(access, planner, downloads, paths), downloads, Bundles(shelf, bus, planner), Recorder(paths, bus)
         )
         chat = ChatService(lane, bus, models, provider, settings, kept.forget)
         looking = _looking(shelf, planner, models, lane)

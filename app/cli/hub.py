@@ -19,8 +19,11 @@ from app.cli.opening import opened_product
 from engine.errors import GatehouseError, HubError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from app.models.hub_access import HubAccess
     from app.paths import Paths
+    from engine.fit.carried import Verdict
     from engine.hub.bundle import Arrival, Luggage
     from engine.hub.client import HubClient
     from engine.hub.download import Progress
@@ -78,14 +81,15 @@ def export_bundle(
     to: Annotated[Path, typer.Option("--to", help="Folder of the bundle.")],
     as_json: Json = False,
 ) -> None:
-    """Copy models with their hashes into a folder."""
+    """Copy models with their hashes and plans into a folder."""
     from engine.hub.bundle import export
     from engine.hub.disk import Disk
     from engine.hub.interrupt import Interrupt
 
     meter = _Meter()
     paths: Paths = context.obj
-    packed = export([_luggage(paths.models, name) for name in models], to, Interrupt(), meter.copied, Disk())
+    luggage = [_planned(paths, _luggage(paths.models, name)) for name in models]
+    packed = export(luggage, to, Interrupt(), meter.copied, Disk())
     meter.end()
     if as_json:
         printer.as_json([asdict(entry.receipt) for entry in packed])
@@ -99,7 +103,7 @@ def import_bundle(
     only: Annotated[list[str] | None, typer.Option("--only", help="Name of a model; all, when left out.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Take models over from a folder, verifying every byte."""
+    """Take models over from a folder, verifying every byte, and say whether their plans hold here."""
     from engine.hub import bundle as bundles
     from engine.hub.disk import Disk
     from engine.hub.interrupt import Interrupt
@@ -108,13 +112,17 @@ def import_bundle(
     paths: Paths = context.obj
     arrivals = bundles.import_bundle(bundle, paths.models, Interrupt(), meter.copied, Disk(), only=only)
     meter.end()
+    verdicts = _verdicts(paths, arrivals)
     if as_json:
-        printer.as_json([_arrival_fields(arrival) for arrival in arrivals])
+        printer.as_json([_arrival_fields(arrival, verdicts) for arrival in arrivals])
     for arrival in arrivals:
         if arrival.error is not None:
             printer.complain(f"{arrival.packed.receipt.name}: {arrival.error}")
         elif not as_json:
-            printer.line(f"{arrival.packed.receipt.name}: verified and ready.")
+            verdict = verdicts.get(arrival.packed.receipt.name)
+            printer.line(
+                f"{arrival.packed.receipt.name}: verified and ready. {verdict.sentence if verdict else ''}".rstrip()
+            )
     if not arrivals:
         raise HubError("no_such_model", f"{bundle} holds no such model.")
     if any(arrival.error is not None for arrival in arrivals):
@@ -201,10 +209,44 @@ def _luggage(models: Path, name: str) -> Luggage:
     return Luggage(receipt.name, tuple(folder / file.name for file in receipt.files), receipt)
 
 
-def _arrival_fields(arrival: Arrival) -> dict[str, object]:
+def _arrival_fields(arrival: Arrival, verdicts: dict[str, Verdict]) -> dict[str, object]:
     error = arrival.error
     told = None if error is None else {"code": error.code, "sentence": error.sentence, "hint": error.hint}
-    return {"receipt": asdict(arrival.packed.receipt), "error": told}
+    verdict = verdicts.get(arrival.packed.receipt.name)
+    plan = None if verdict is None else asdict(verdict)
+    return {"receipt": asdict(arrival.packed.receipt), "error": told, "plan": plan}
+
+
+def _planned(paths: Paths, piece: Luggage) -> Luggage:
+    """With the plan that it has here, where it fits; the machine it goes to holds its own memory against it."""
+    from dataclasses import replace
+
+    from engine.fit.carried import write_plan
+    from engine.fit.fit import fit
+    from engine.fit.plan import Plan, Wish
+    from engine.hardware.detect import detect
+
+    try:
+        plan = fit(piece.paths[0], Wish(), detect(paths.models, paths.cache))
+    except GatehouseError:
+        return piece  # a file that cannot be planned for can still be carried
+    return replace(piece, plan_json=write_plan(plan)) if isinstance(plan, Plan) else piece
+
+
+def _verdicts(paths: Paths, arrivals: Sequence[Arrival]) -> dict[str, Verdict]:
+    """Of the plans that came along, by name."""
+    plans = [(one, one.packed.plan_json) for one in arrivals if one.error is None]
+    if not any(plan for _, plan in plans):
+        return {}
+    from engine.fit.carried import judge_carried
+    from engine.hardware.detect import detect
+
+    machine = detect(paths.models, paths.cache)
+    return {
+        one.packed.receipt.name: judge_carried(plan, one.path(paths.models), machine)
+        for one, plan in plans
+        if plan is not None
+    }
 
 
 class _Meter:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +10,17 @@ from typing import TypeVar
 
 from app.bus import Bus
 from app.events import BundleProgressed, ModelsChanged
+from app.models.planner import Planner
 from app.models.records import Copied, ModelCard
 from app.models.shelf import Shelf
 from engine.errors import ModelFileError
 from engine.fit.plan import Plan
 from engine.gguf.split import model_stem
 from engine.hub import bundle as bundles
-from engine.hub.bundle import Luggage
+from engine.hub.bundle import Arrival, Luggage
 from engine.hub.disk import Disk
 from engine.hub.interrupt import Interrupt
 from engine.hub.verify import RECEIPT_SUFFIX, load_receipt
-from engine.records import to_plain
 
 T = TypeVar("T")
 Report = Callable[[str, int, int], None]
@@ -41,8 +40,9 @@ class Piece:
 class Bundles:
     """The one implementation of ``BundlesApi``. Use it in the core thread."""
 
-    def __init__(self, shelf: Shelf, bus: Bus) -> None:
+    def __init__(self, shelf: Shelf, bus: Bus, planner: Planner) -> None:
         self._shelf = shelf
+        self._planner = planner
         self._bus = bus
 
     async def export(self, pieces: Sequence[Piece], folder: Path) -> Sequence[Copied]:
@@ -58,16 +58,28 @@ class Bundles:
             lambda halt, report: bundles.import_bundle(folder, self._shelf.folder, halt, report, Disk())
         )
         self._bus.publish(ModelsChanged())
-        return tuple(
-            Copied(arrival.packed.receipt.name, str(arrival.error) if arrival.error is not None else "")
-            for arrival in arrivals
-        )
+        return tuple([await self._told(arrival) for arrival in arrivals])
+
+    async def _told(self, arrival: Arrival) -> Copied:
+        """How it arrived, and whether the plan that came along can be granted here."""
+        name, plan = arrival.packed.receipt.name, arrival.packed.plan_json
+        if arrival.error is not None:
+            return Copied(name, str(arrival.error))
+        if plan is None:
+            return Copied(name, "")
+        from engine.fit.carried import judge_carried
+
+        machine = await self._planner.machine()
+        verdict = await asyncio.to_thread(judge_carried, plan, arrival.path(self._shelf.folder), machine)
+        return Copied(name, "", verdict.sentence, verdict.holds)
 
     async def _luggage(self, card: ModelCard, plan: Plan | None) -> Luggage:
         files = await self._shelf.files_of(card)
         receipt = load_receipt(card.path.with_name(f"{model_stem(card.path)}{RECEIPT_SUFFIX}"))
         name = receipt.name if receipt is not None else card.id
-        return Luggage(name, files, receipt, json.dumps(to_plain(plan)) if plan is not None else None)
+        from engine.fit.carried import write_plan
+
+        return Luggage(name, files, receipt, write_plan(plan) if plan is not None else None)
 
     async def _run(self, work: Callable[[Interrupt, Report], T]) -> T:
         """In a thread; cancelling interrupts it."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.models.fitness import UNKNOWN, Fitness
+from engine.errors import ModelFileError
 from engine.fit.plan import Misfit, Plan, Wish
 from engine.gguf.header import Output
 from engine.hub.repository import RemoteModel
@@ -43,6 +44,15 @@ class ModelCard:
     """What it makes of a text: an answer, one vector, or a score. Only the first kind chats."""
     fitness: Fitness = UNKNOWN
     """At a glance; a plan says it exactly."""
+
+
+def does_not_chat(card: ModelCard) -> ModelFileError:
+    """Why such a model is not loaded to chat with."""
+    what = "makes vectors of texts" if card.output == "vectors" else "scores texts"
+    hint = "Choose another. It can be served to other programs with `gatehouse serve`."
+    if card.output == "vectors":
+        hint = "It is used by itself to find passages in long documents. Choose another one for the chat."
+    return ModelFileError("does_not_chat", f"{card.name} {what}; it does not chat.", hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,3 +142,6 @@ class Copied:
     name: str
     error: str
     """Empty when it arrived whole."""
+    plan: str = ""
+    """Whether the plan that came with it holds here, in a sentence; empty when none came."""
+    plan_holds: bool = True

@@ -45,7 +45,7 @@ class Luggage:
     receipt: Receipt | None
     """Its hashes are held against the bytes; ``None`` for a file whose origin is unknown."""
     plan_json: str | None = None
-    """What was planned for it here, as the planner writes it; carried along unread."""
+    """What was planned for it here, carried along unread: ``engine.fit.carried`` writes and judges it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,10 @@ class Arrival:
     packed: Packed
     error: GatehouseError | None
     """Set when it was not taken over; what is not whole does not stay."""
+
+    def path(self, models: Path) -> Path:
+        """Its first file in the folder that took it over."""
+        return folder_of(models, self.packed.receipt.repo) / self.packed.receipt.files[0].name
 
 
 def export(luggage: Sequence[Luggage], bundle: Path, halt: Halt, report: Report, disk: Disk) -> tuple[Packed, ...]:

@@ -18,6 +18,7 @@ from engine.errors import GatehouseError, HubError
 from engine.hub.journal import unfinished
 from tests.engine.hub.tiny_gguf import tiny_gguf, tiny_shards
 from tests.hub_double import GOOD_TOKEN, Gate, HubDouble
+from tests.made_models import TINY_LLAMA, make_tiny
 
 REPO = "owner/model-GGUF"
 CONTENT = tiny_gguf(300_000)
@@ -121,6 +122,20 @@ def test_bundle_goes_there_and_back(
     captured = capsys.readouterr()
     assert "m-Q4_K_M: verified" in captured.out
     assert "b-Q4_0-00002-of-00002.gguf in the bundle is damaged" in captured.err
+
+
+@pytest.mark.native
+def test_a_bundle_carries_a_plan_that_is_held_against_the_other_machine(
+    paths: Paths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, bundle = make_tiny(TINY_LLAMA, tmp_path / "tiny.gguf"), tmp_path / "stick"
+    assert run(paths, "bundle", "export", str(model), "--to", str(bundle)) == 0
+    capsys.readouterr()
+    assert run(resolve(tmp_path / "there"), "bundle", "import", str(bundle), "--json") == 0
+    (arrived,) = json.loads(capsys.readouterr().out)
+    assert arrived["error"] is None
+    assert arrived["plan"]["holds"]
+    assert "holds here" in arrived["plan"]["sentence"]
 
 
 def test_bundle_of_what_is_not_there_says_so(paths: Paths, tmp_path: Path) -> None:
