@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from app.extraction.finding import may_be_address
+from app.extraction.firms import FIRM
 from app.extraction.normalise import fold
 
 MAX_ADDRESS_LINES: Final = 8
@@ -21,12 +22,6 @@ _CONTACT: Final = re.compile(
     r"co\W{0,3}(?:no|reg)|reg)\b(?:\s*(?:no|id|reg)\b)?\s*[.:#(/+-]?.*$",
     re.IGNORECASE,
 )
-FIRM: Final = re.compile(
-    r"(?:\b(?:sdn\.?\s*b[hn]d|bhd|s/b|pte|ltd|limited|llc|llp|plc|inc|gmbh|kg|s\.?a\.?r\.?l|s\.?r\.?l|b\.?v))\b"
-    r"[\s.,]*(?:\(?[\w\s./:-]{0,24}\)?)?$",
-    re.IGNORECASE,
-)
-"""A line that ends as names of firms do, a number of registration behind it."""
 _LABEL: Final = re.compile(r"^[^:]{0,30}:\s+(?=\S)")
 _NUMBER_ALONE: Final = re.compile(r"[\W\d_]{8,}|\W*\d[\W\d]{6,}\(.*")
 

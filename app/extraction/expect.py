@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
-from app.extraction.blocks import FIRM, line_forms
+from app.extraction.blocks import line_forms
+from app.extraction.firms import FIRM_WORDS, firm_names
 from app.extraction.forms import LABELLED, WindowForms, label_words, supports
 from app.extraction.normalise import fold, same_value
 from app.extraction.schema import Field, FieldType
@@ -30,12 +31,7 @@ _PART: Final = re.compile(
 _WHOLE: Final = re.compile(
     r"\b(?:grand|round\w*|incl?|inclusive|including|included|payable|due|nett?)\b(?!\W*(?:adj|ding adj))", re.IGNORECASE
 )
-_FIRM_WORDS: Final = frozenset(
-    {"company", "seller", "vendor", "supplier", "merchant", "shop", "store", "firm", "issuer"}
-)
 _OTHER_SIDE: Final = frozenset({"buyer", "customer", "recipient", "delivery", "shipping", "billing"})
-_TOP_LINES: Final = 8
-_SHORT_CHARS: Final = 4
 _MOST_ABOVE: Final = 4
 _STATE_WORDS: Final = 3
 
@@ -70,7 +66,7 @@ def _expected(field: Field, lines: Sequence[Line]) -> str | None:
         return _date(field, lines)
     if field.type is FieldType.ADDRESS:
         return None if set(label_words(field)) & _OTHER_SIDE else _address(lines)
-    return _firm(lines) if field.type is FieldType.TEXT and set(label_words(field)) & _FIRM_WORDS else None
+    return _firm(lines) if field.type is FieldType.TEXT and set(label_words(field)) & FIRM_WORDS else None
 
 
 def _date(field: Field, lines: Sequence[Line]) -> str | None:
@@ -113,11 +109,6 @@ def _block_around(forms: Sequence[list[str]], number: int) -> list[str]:
 
 
 def _firm(lines: Sequence[Line]) -> str | None:
-    top = [line.text for line in lines[:_TOP_LINES]]
-    for number, text in enumerate(top):
-        firm = FIRM.search(text)
-        if firm:
-            name = re.sub(r"\s*\(?[\w.\s:]*\d{4,}[\w -]{0,4}\)?\W*$", "", text).strip()
-            begun = number and firm.start() <= _SHORT_CHARS and not re.search(r"\d{3}", top[number - 1])
-            return f"{top[number - 1]} {name}" if begun else name
-    return next((text for text in top if re.search(r"[^\W\d_]{3,}", text)), None)
+    texts = [line.text for line in lines]
+    names = firm_names(texts)
+    return names[0] if names else next((text for text in texts if re.search(r"[^\W\d_]{3,}", text)), None)

@@ -32,7 +32,7 @@ _NUMBERS: Final = re.compile(rf"(?<![\w.,/])[-−(]?\s?(?:{_SIGN}\s?)?[-−]?(?:
 _MONEY_FORM: Final = re.compile(r"(?:^|\D)\d[\d.,'’ ]*[.,]\d{2}\D*$|^\D*\d+[.,]\d\D*$")
 _EMAILS: Final = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _IBANS: Final = re.compile(r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){2,7}(?:\s?[A-Z0-9]{1,3})?\b")
-_IDS: Final = re.compile(r"\b[A-Z]{0,4}[\s-]?\d[A-Z0-9.\s/-]{4,18}[A-Z0-9]\b", re.IGNORECASE)
+_IDS: Final = re.compile(r"\b[A-Z]{0,4}[ -]?\d(?:[A-Z0-9./-]| (?! )){4,18}[A-Z0-9]\b", re.IGNORECASE)
 
 
 def find(kind: FieldType, text: str) -> list[Span]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from app.extraction.blocks import MAX_ADDRESS_LINES, block_form
 from app.extraction.finding import find
+from app.extraction.firms import FIRM_WORDS, firm_names
 from app.extraction.schema import Field, FieldType
 from app.extraction.view import Line
 
@@ -86,12 +87,10 @@ class WindowForms:
                 return {"anyOf": [{"type": "array", "items": items, "maxItems": MAX_LIST_ITEMS}, _NULL]}
             case FieldType.ADDRESS:
                 return {"anyOf": [self._address(), _NULL]}
-            case _ if field.type in LABELLED and not self._wide:
-                return self._narrowed(field)
             case _ if field.type in QUOTED:
                 return self._quoted(field)
             case _:
-                return self._single(field.type, field.choices, nullable=True)
+                return self._narrowed(field) or self._single(field.type, field.choices, nullable=True)
 
     def _address(self) -> JsonSchema:
         """Runs of lines; any lines where that would be too long."""
@@ -112,12 +111,16 @@ class WindowForms:
         }
         return {"anyOf": [both, _NULL]}
 
-    def _narrowed(self, field: Field) -> JsonSchema:
-        """Where some values have the field's own words before them, only those."""
+    def _narrowed(self, field: Field) -> JsonSchema | None:
+        """Where some values have the field's own words before them, or are names of firms, only those."""
         words = label_words(field)
-        texts = list(dict.fromkeys(one.text for one in self.options(field.type) if supports(one, words)))
+        texts: list[str] = []
+        if field.type in LABELLED and not self._wide:
+            texts = list(dict.fromkeys(one.text for one in self.options(field.type) if supports(one, words)))
+        elif field.type is FieldType.TEXT and not self._wide and set(words) & FIRM_WORDS:
+            texts = firm_names(self._lines)
         if not texts or sum(map(len, texts)) > _MAX_OPTIONS_CHARS:
-            return self._single(field.type, field.choices, nullable=True)
+            return None
         self.narrowed.add(field.name)
         return {"enum": [*texts, None]}
 
@@ -173,6 +176,10 @@ def supports(option: Option, words: Sequence[str]) -> int:
 
 
 def _label_start(line: str, start: int) -> int:
+    """Of the words before a value: those of its own column where it has some, else of the line."""
+    column = max((gap.end() for gap in re.finditer(r"\s{2,}", line[:start])), default=0)
+    if start - column <= MAX_LABEL_CHARS and re.search(r"[^\W\d_]{3,}", line[column:start]):
+        return column
     if start <= MAX_LABEL_CHARS:
         return 0
     cut = line.find(" ", start - MAX_LABEL_CHARS)

@@ -9,6 +9,8 @@ import pytest
 from app.extraction.blocks import block_form, block_of, line_forms
 from app.extraction.builtin import builtin_schema
 from app.extraction.expect import Opinion, opinion, rivals
+from app.extraction.firms import firm_names
+from app.extraction.forms import WindowForms
 from app.extraction.schema import Field, FieldType, find_field
 from app.extraction.view import lines_of
 
@@ -94,3 +96,14 @@ def test_a_rule_knows_nothing_of_texts_that_name_no_firm() -> None:
     assert opinion(Field("remark"), "Brush", lines_of(LETTER)) is Opinion.NONE
     assert rivals(FieldType.AMOUNT, lines_of(LETTER)) == 2
     assert rivals(FieldType.TEXT, lines_of(LETTER)) == 0
+
+
+def test_a_firm_is_offered_as_its_line_says_it() -> None:
+    lines = ["TAN WOON YANN", "MILL BOOKS", "CO. (M) SDN BHD (113825-W)", "OWNED BY : LAKE SUPPLY LTD", "12 MILL LANE"]
+    assert firm_names(lines) == ["MILL BOOKS CO. (M) SDN BHD"]
+    assert firm_names(["SUNRISE PAINTS GmbH  INVOICE", "12 MILL LANE"]) == ["SUNRISE PAINTS GmbH"]
+    form = WindowForms(lines_of("MILL BOOKS LTD\n12 MILL LANE")).schema(RECEIPT.fields[:1])
+    assert form["properties"]["company"] == {"enum": ["MILL BOOKS LTD", None]}
+    # Without such a line, and when asked widely, any words may be the name.
+    wide = WindowForms(lines_of("MILL BOOKS LTD\n12 MILL LANE"), wide=True).schema(RECEIPT.fields[:1])
+    assert wide["properties"]["company"] != form["properties"]["company"]
