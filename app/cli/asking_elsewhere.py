@@ -56,6 +56,8 @@ def preview(product: Product, question: Question, *, as_json: bool) -> None:
         printer.as_json(_fields(made))
         return
     refuse(made.verdict)
+    for warning in made.warnings:
+        printer.complain(warning)
     sys.stdout.buffer.write(made.body)
     sys.stdout.buffer.flush()
 
@@ -70,7 +72,9 @@ def ask(product: Product, question: Question, *, as_json: bool) -> bool:
         raise GatehouseError(
             "needs_sheet",
             "Nobody at a terminal can agree to what would leave, so nothing was sent.",
-            "See it with gatehouse gate preview, or use --gate open.",
+            "See it with gatehouse gate preview; what is confidential is agreed to at a terminal each time."
+            if question.label is Label.CONFIDENTIAL
+            else "See it with gatehouse gate preview, or use --gate open.",
         )
     made = product.run(_preview(product, question))
     refuse(made.verdict)

@@ -34,7 +34,12 @@ def prompt_of(argument: str | None) -> str:
     elif argument is None and sys.stdin.isatty():
         raise GatehouseError("no_prompt", "There is nothing to ask.", 'Use: gatehouse chat "…"')
     else:
-        text = sys.stdin.buffer.read(_MAX_STDIN_BYTES).decode("utf-8", "replace").rstrip("\r\n")
+        read = sys.stdin.buffer.read(_MAX_STDIN_BYTES + 1)
+        if len(read) > _MAX_STDIN_BYTES:
+            raise GatehouseError(
+                "too_long", f"Standard input holds more than {_MAX_STDIN_BYTES:,} bytes.", "Shorten it."
+            )
+        text = read.decode("utf-8", "replace").rstrip("\r\n")
     if not text.strip():
         raise GatehouseError("no_prompt", "There is nothing to ask: the prompt is empty.")
     return text

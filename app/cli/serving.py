@@ -11,6 +11,7 @@ import ipaddress
 import os
 import signal
 import socket
+import sys
 import threading
 from pathlib import Path
 from types import FrameType
@@ -45,7 +46,8 @@ def read_keys(key_file: Path | None) -> tuple[str, ...]:
 def settle(host: str, port: int, keys: tuple[str, ...]) -> Serving:
     """Check who may reach the API, and fix the port so that a restarted worker has the same.
 
-    Raises ``GatehouseError`` for an open address without a key, or one that this machine does not have.
+    Raises ``GatehouseError`` for an open address without a key, or one that cannot be had: a model may take minutes to
+    load, and nobody should learn of it only then.
     """
     if not keys and not _is_loopback(host):
         raise GatehouseError(
@@ -53,7 +55,7 @@ def settle(host: str, port: int, keys: tuple[str, ...]) -> Serving:
             f"Others could reach {host}, so an API key is needed.",
             f"Set {KEY_VARIABLE}, give --api-key-file, or stay on 127.0.0.1.",
         )
-    return Serving(host, port or _free_port(host), keys, private=False)
+    return Serving(host, _had_port(host, port), keys, private=False)
 
 
 def serve(product: Product, serving: Serving, model_id: str | None, *, as_json: bool) -> None:
@@ -116,11 +118,20 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _free_port(host: str) -> int:
+def _had_port(host: str, port: int) -> int:
+    """The port, or for 0 one that is free, after a moment of having it as the worker will."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.bind((host, 0))
+            if sys.platform != "win32":  # there it would let two programs share a port
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
             return int(probe.getsockname()[1])
     except OSError as error:
-        raise GatehouseError("bad_host", f"This machine cannot listen on {host}: {error.strerror}.") from error
+        if port:
+            raise GatehouseError(
+                "address_in_use",
+                f"The address {host}:{port} cannot be used: {error.strerror or error}.",
+                "Choose another port.",
+            ) from error
+        raise GatehouseError("bad_host", f"This machine cannot listen on {host}: {error.strerror or error}.") from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import tomllib
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from app.__main__ import UsageFault, take_data_dir
+from app.cli import opening
 from app.store import database
 from engine.errors import GatehouseError
 
@@ -186,3 +189,24 @@ def test_settled_addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         assert caught.value.code == code
     with pytest.raises(GatehouseError, match="cannot listen"):
         settle("192.0.2.1", 0, ("key",))
+
+
+def test_an_address_in_use_is_told_before_a_model_is_loaded() -> None:
+    from app.cli.serving import settle
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(GatehouseError) as caught:
+            settle("127.0.0.1", taken.getsockname()[1], ())
+    assert caught.value.code == "address_in_use"
+
+
+def test_a_text_that_is_too_long_is_refused_and_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "_MAX_STDIN_BYTES", 4)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"four")))
+    assert opening.prompt_of("-") == "four"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"fives")))
+    with pytest.raises(GatehouseError) as caught:
+        opening.prompt_of("-")
+    assert caught.value.code == "too_long"

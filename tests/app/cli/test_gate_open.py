@@ -76,7 +76,7 @@ def test_preview_is_the_body_that_open_sends(folder: Path, cloud: CloudDouble) -
     ("arguments", "words"),
     [
         (("--gate", "ask"), "Nobody at a terminal"),
-        (("--gate", "open", "--label", "confidential"), "Nobody at a terminal"),
+        (("--gate", "open", "--label", "confidential"), "confidential is agreed to at a terminal each time"),
         (("--gate", "open", "--label", "restricted"), "restricted"),
     ],
 )
