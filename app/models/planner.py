@@ -54,6 +54,17 @@ class Planner:
         """What was measured last, without waiting."""
         return self._machine
 
+    async def glance(self) -> Machine | None:
+        """What was measured last, with the memory that is free now; a few milliseconds, no child is started."""
+        known = self._machine
+        if known is None:
+            return None
+        now = await asyncio.to_thread(_detect, self._paths, (), slow=False, cards=False)
+        free = {gpu.pci_id: gpu.free_bytes for gpu in now.gpus if gpu.pci_id}
+        gpus = tuple(replace(gpu, free_bytes=free.get(gpu.pci_id or "", gpu.free_bytes)) for gpu in known.gpus)
+        self._machine = replace(known, memory=now.memory, gpus=gpus)
+        return self._machine
+
     async def plan(self, card: ModelCard, wish: Wish, loaded: Plan | None = None) -> Plan | Misfit:
         """``loaded`` ends before the new plan begins. Raises ``ModelFileError`` for a file that cannot be a model."""
         return await self.plan_file(card.path, wish, loaded)
@@ -77,6 +88,14 @@ def reclaimable_bytes(plan: Plan) -> int:
     on_host = [device for device in plan.devices if device.kind is DeviceKind.CPU]
     mapped = sum(device.weights_bytes for device in on_host) if plan.load_mode == "mmap" else 0
     return sum(device.needed_bytes for device in on_host) - mapped
+
+
+def device_words(plan: Plan) -> str:
+    """Where the weights lie, in words: ``CPU``, ``NVIDIA RTX 4090``, ``NVIDIA RTX 4090 + CPU``."""
+    names = [
+        "CPU" if device.kind is DeviceKind.CPU else device.name for device in plan.devices if device.weights_bytes > 0
+    ]
+    return " + ".join(sorted(dict.fromkeys(names), key=lambda name: name == "CPU")) or "CPU"
 
 
 def _detect(paths: Paths, stand_ins: tuple[str, ...], *, slow: bool, cards: bool) -> Machine:

@@ -20,8 +20,8 @@ from app.models.disposal import Disposal
 from app.models.fitness import judge
 from app.models.lifecycle import Begin, Discard, Nothing, Observed, Target, choose_model, next_action, usual_n_ctx
 from app.models.pins import Pins, explicit
-from app.models.planner import Planner
-from app.models.records import LoadedModel, Measured, ModelCard, Removed
+from app.models.planner import Planner, device_words
+from app.models.records import LoadedModel, Measured, ModelCard, Removed, does_not_chat
 from app.models.shelf import Shelf
 from app.models.stand_ins import usable_endpoints
 from app.providers.provider import Endpoint
@@ -29,7 +29,7 @@ from app.settings import Settings
 from engine.errors import DoesNotFit, GatehouseError, ModelFileError, StoreError, WorkerError
 from engine.fit.plan import Misfit, Plan, Wish
 from engine.fit.routed import RoutedExperts
-from engine.hardware.profile import DeviceKind, Machine
+from engine.hardware.profile import Machine
 from engine.worker.spec import Failed, KeptStates, Ready, Stopped, WorkerSpec, WorkerState
 from engine.worker.supervisor import Supervisor
 
@@ -232,6 +232,9 @@ class ModelsService:
     async def machine(self, refresh: bool = False) -> Machine:
         return await self._planner.machine(refresh)
 
+    async def glance(self) -> Machine | None:
+        return await self._planner.glance()
+
     def endpoint(self) -> Endpoint | None:
         kept = self._kept
         if kept is None or not isinstance(kept.supervisor.state, Ready) or not kept.supervisor.running:
@@ -288,7 +291,10 @@ class ModelsService:
         try:
             if self.make_room is not None:
                 await self.make_room()
-            plan = await self._planner.plan(await self._usable(model_id), wish, self._present_plan())
+            card = await self._usable(model_id)
+            if self._serving.private and card.output != "text":
+                raise does_not_chat(card)
+            plan = await self._planner.plan(card, wish, self._present_plan())
             if isinstance(plan, Plan):
                 return Target(model_id, wish, plan)
             refused = LoadedModel(model_id, None, None, plan)
@@ -397,11 +403,3 @@ class ModelsService:
         if card.fault:
             raise ModelFileError("unusable_model", card.fault)
         return card
-
-
-def device_words(plan: Plan) -> str:
-    """Where the weights lie, in words: ``CPU``, ``NVIDIA RTX 4090``, ``NVIDIA RTX 4090 + CPU``."""
-    names = [
-        "CPU" if device.kind is DeviceKind.CPU else device.name for device in plan.devices if device.weights_bytes > 0
-    ]
-    return " + ".join(sorted(dict.fromkeys(names), key=lambda name: name == "CPU")) or "CPU"

@@ -21,6 +21,7 @@ from app.models.records import LoadedModel, ModelCard
 from app.models.vectors import VectorWorker
 from app.paths import Paths
 from app.store.database import Connection
+from engine.errors import ModelFileError
 from engine.fit.plan import Plan, Wish
 from engine.gguf.split import read_model
 from engine.worker.spec import Ready
@@ -81,6 +82,9 @@ def test_passages_are_learned_once_and_found_beside_the_chat(tmp_path: Path) -> 
         product.begin()
         house.ready()
         assert product.services.models.loaded().model_id == STARTER, "a model for vectors does not chat"
+        with pytest.raises(ModelFileError, match="does not chat"):
+            product.run(product.services.models.load("tiny-embed"))
+        assert product.models.endpoint() is not None, "what was loaded stays"
         conversation_id = _attach(house, path)
         (item,) = product.run(product.services.documents.attachments(conversation_id))
         assert "by their meaning" in item.looked_up

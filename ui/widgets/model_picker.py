@@ -75,6 +75,8 @@ class ModelPicker(QToolButton):
         self._menu.clear()
         group = QActionGroup(self._menu)
         for card in self._cards:
+            if card.output != "text":
+                continue
             size = display.byte_size(card.size_bytes)
             action = self._menu.addAction(f"{card.name.replace('&', '&&')}\t{size}")
             action.setCheckable(True)

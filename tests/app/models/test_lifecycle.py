@@ -18,7 +18,7 @@ from app.models.lifecycle import (
     usual_n_ctx,
 )
 from app.models.planner import reclaimable_bytes
-from app.models.service import device_words
+from app.models.planner import device_words
 from engine.fit.plan import DeviceBytes, LoadMode, Plan, Wish
 from engine.hardware.profile import DeviceKind
 

@@ -57,7 +57,7 @@ class ChatModels(QObject):
         self._loaded = loaded
         self._picker.show_loaded(loaded)
         name = self._picker.name_of(loaded.model_id)
-        usable = self._cards is None or any(not card.fault for card in self._cards)
+        usable = self._cards is None or any(not card.fault and card.output == "text" for card in self._cards)
         self._banner.show_trouble(trouble_of(loaded, any_model=usable))
         self._empty.show_note(name)
         self._transcript.set_waiting(waiting_of(loaded, name))
