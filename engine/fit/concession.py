@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from engine.fit.plan import DeviceBytes, KvType, Plan, Wish
-from engine.fit.reasons import size_words
 from engine.hardware.profile import DeviceKind
 
 MIN_N_CTX: Final = 1024
@@ -161,6 +160,8 @@ def _fewer_layers(plan: Plan, short: DeviceBytes | None, missing_bytes: int) -> 
 def _told(sentence: str, frees_bytes: int, short: DeviceBytes | None) -> str:
     if not frees_bytes or short is None:
         return f"{sentence}."
+    from engine.fit.reasons import size_words  # not above: a worker reads this file at its start, and rarely fails
+
     return f"{sentence}: frees about {size_words(frees_bytes)} {memory_text(short.name)}."
 
 

@@ -13,7 +13,6 @@ from llama_cpp import llama_cpp as native
 
 from engine.errors import WorkerError
 from engine.fit.plan import Plan
-from engine.gguf.split import read_model
 from engine.llama.parameters import model_parameters, plan_layout
 from engine.llama.tokens import Vocabulary
 
@@ -56,9 +55,7 @@ class Model:
             cancelled = cancelled or not progress(ratio)
             return not cancelled
 
-        # Only a changed number of experts needs the header: llama.cpp wants its key by the architecture's name.
-        architecture = read_model(plan.model_path).architecture if plan.n_expert_used is not None else ""
-        parameters = model_parameters(plan_layout(plan, architecture))
+        parameters = model_parameters(plan_layout(plan, _architecture(plan)))
         callback = native.llama_progress_callback(receive)
         parameters.progress_callback = callback
         handle = native.llama_model_load_from_file(str(plan.model_path).encode(), parameters)
@@ -94,3 +91,12 @@ class Model:
         if self.handle:
             native.llama_model_free(self.handle)
             self.handle = None
+
+
+def _architecture(plan: Plan) -> str:
+    """Only a changed number of experts needs the header: llama.cpp wants its key by the architecture's name."""
+    if plan.n_expert_used is None:
+        return ""
+    from engine.gguf.split import read_model
+
+    return read_model(plan.model_path).architecture

@@ -1,12 +1,11 @@
 """The worker process: loads one model by plan and serves it until the parent says stop or is gone.
 
-Order of things: tie to the parent, read the weights in the engine's thread-to-be while the HTTP libraries are
-imported here, warm up, listen, report ready. The protocol with the parent is in ``lifeline.py`` and ``wire.py``.
+Order of things: tie to the parent, read the weights in a thread as soon as the bindings are there, import everything
+else meanwhile, warm up, listen, report ready. The protocol with the parent is in ``lifeline.py`` and ``wire.py``.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import faulthandler
 import gc
@@ -21,7 +20,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from engine.errors import GatehouseError, WorkerError
-from engine.worker.allowance import beyond_reported, read_resident
 from engine.worker.lifeline import ParentGone, Reporter, bind_to_parent, listen_to_parent, read_spec_line
 from engine.worker.spec import Alive, Failed, Loading, Ready, Starting, Stopped, WorkerSpec
 from engine.worker.wire import WireFault, decode_spec
@@ -40,6 +38,8 @@ _PROGRESS_STEP: Final = 0.02
 _STOP_TIMEOUT_S: Final = 2.0
 _SWITCH_INTERVAL_S: Final = 0.0005
 """How long the HTTP thread may keep the interpreter from the engine's thread once that has a result."""
+_LOADING_INTERVAL_S: Final = 0.0001
+"""The same while weights are read: llama.cpp tells of its progress with each of some hundred tensors."""
 _MAX_LOG_LINES: Final = 2000
 _MAY_LACK_MEMORY: Final = frozenset({"load_failed", "context_failed", "warm_up_failed", "decode_failed"})
 
@@ -102,6 +102,8 @@ class Worker:
         self._spec = spec
         self._reporter = reporter
         self._stopping = threading.Event()
+        self._reading = threading.Event()
+        """llama.cpp reads the weights, or nothing came of it."""
         self._wake: Callable[[], object] | None = None
         self._log_lines: list[str] = []
         self._reported_ratio = -1.0
@@ -144,6 +146,7 @@ class Worker:
         from engine.llama.lean import skip_high_level
 
         skip_high_level()
+        sys.setswitchinterval(_LOADING_INTERVAL_S)
         results: list[_Loaded | BaseException] = []
 
         def load() -> None:
@@ -151,11 +154,16 @@ class Worker:
                 results.append(self._load())
             except BaseException as error:  # noqa: BLE001  handed to the main thread, which raises it
                 results.append(error)
+            finally:
+                self._reading.set()
 
         thread = threading.Thread(target=load, name="load")
         thread.start()
+        self._reading.wait()  # importing at once would only keep the bindings from being imported
+        import engine.llama.context
         import engine.serving.http.api
-        import engine.serving.http.server  # noqa: F401  imported for the wait's sake
+        import engine.serving.http.server
+        import engine.worker.allowance  # noqa: F401  all of these for the wait's sake
 
         thread.join()
         if isinstance(results[0], BaseException):
@@ -177,6 +185,7 @@ class Worker:
         for endpoint in self._spec.rpc_endpoints:
             bindings.add_rpc_server(endpoint)
         self._free_before = dict(free_bytes([device.name for device in self._spec.plan.devices]))
+        self._reading.set()
         try:
             model = Model.load(self._spec.plan, self._progress)
         except LoadCancelled as error:
@@ -222,6 +231,8 @@ class Worker:
     # Serving
 
     def _serve(self, loaded: _Loaded) -> int:
+        import asyncio
+
         from engine.serving.http.server import listen
 
         listening = listen(self._spec.host, self._spec.port)
@@ -235,6 +246,8 @@ class Worker:
         return 0
 
     async def _serve_async(self, loaded: _Loaded, listening: socket.socket) -> None:
+        import asyncio
+
         hosted = loaded.hosted
         api, engine = self._host_writer(hosted) if isinstance(hosted, _Writer) else self._host_pooler(hosted)
         gc.collect()
@@ -249,6 +262,8 @@ class Worker:
                 os._exit(1)  # it hangs in native code; freeing memory under it would only add a crash
 
     def _host_writer(self, writer: _Writer) -> tuple[_Api, _Engine]:
+        import asyncio
+
         from engine.serving.engine import Engine
         from engine.serving.expert_watch import ExpertWatch
         from engine.serving.http.api import Api
@@ -284,9 +299,12 @@ class Worker:
 
     async def _accept(self, api: _Api, engine: _Engine, loaded: _Loaded, listening: socket.socket) -> None:
         """Answer requests until :meth:`stop`."""
+        import asyncio
+
         from engine.llama.buffers import parse_buffers
         from engine.llama.devices import buffer_owners, free_bytes
         from engine.serving.http.server import Server, address_of
+        from engine.worker.allowance import beyond_reported, read_resident
 
         loop = asyncio.get_running_loop()
         told = asyncio.Event()
@@ -297,6 +315,8 @@ class Worker:
         address = address_of(listening)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         await server.listening.wait()
+        if serving.done():
+            await serving  # for what it raises
         plan = self._spec.plan
         buffers = parse_buffers(self._log_lines, buffer_owners())
         after = free_bytes([device.name for device in plan.devices])
@@ -313,6 +333,8 @@ class Worker:
             await asyncio.gather(serving, beating, return_exceptions=True)
 
     async def _beat(self, engine: _Engine) -> None:
+        import asyncio
+
         while True:
             self._reporter.mention(Alive(engine.busy, engine.steps))
             await asyncio.sleep(_HEARTBEAT_S)

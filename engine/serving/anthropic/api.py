@@ -6,7 +6,6 @@ from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from engine.serving.anthropic.answer import MessagesEncoder
 from engine.serving.anthropic.wire import parse_count_call, parse_message_call
@@ -15,17 +14,10 @@ from engine.serving.http.respond import json_response
 
 
 class MessagesApi:
-    """The routes and what they do."""
+    """What its routes do; they are in ``http/later.py``."""
 
     def __init__(self, frontend: Frontend) -> None:
         self._frontend = frontend
-
-    def routes(self) -> list[Route]:
-        """Where they are."""
-        return [
-            Route("/v1/messages", self.answer, methods=["POST"]),
-            Route("/v1/messages/count_tokens", self.count, methods=["POST"]),
-        ]
 
     async def answer(self, request: Request) -> Response:
         """``POST /v1/messages``."""

@@ -1,8 +1,12 @@
-"""The worker's HTTP API: its routes, and OpenAI's completions. What all protocols share is in ``frontend.py``."""
+"""The worker's HTTP API: its routes, and OpenAI's completions. What all protocols share is in ``frontend.py``.
+
+What a chat does not need is imported when it is first asked for (``later.py``), so that a worker is ready sooner.
+"""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -12,7 +16,6 @@ from starlette.routing import Route
 
 from engine.llama.template import ChatTemplate
 from engine.llama.tokens import Vocabulary
-from engine.serving.anthropic.api import MessagesApi
 from engine.serving.engine import Engine
 from engine.serving.expert_watch import ExpertWatch
 from engine.serving.http.experts_api import ExpertsApi
@@ -20,13 +23,11 @@ from engine.serving.http.frontend import Frontend, Offer
 from engine.serving.http.generation import Prepared
 from engine.serving.http.guard import Guard
 from engine.serving.http.intake import REFUSALS
+from engine.serving.http.later import document_route, messages_routes, responses_route
 from engine.serving.http.not_here import EMBEDDING_PATHS, RERANK_PATHS, refusing
-from engine.serving.http.openapi import describe_writer, document_route
-from engine.serving.http.openapi_requests import Limits
 from engine.serving.http.state_api import StateApi
 from engine.serving.openai import wire
 from engine.serving.openai.chat_answer import ChatEncoder
-from engine.serving.openai.responses_api import ResponsesApi
 from engine.serving.openai.text_answer import TextEncoder
 
 
@@ -45,29 +46,34 @@ class Api:
         self._experts = ExpertsApi(self._frontend, watch)
         self._counts_experts = watch is not None
         self._completions = CompletionsApi(self._frontend)
-        self._responses = ResponsesApi(self._frontend)
-        self._messages = MessagesApi(self._frontend)
         self._state = StateApi(self._frontend)
 
     def application(self, *, api_keys: tuple[str, ...], host: str) -> Starlette:
         """The ASGI application."""
         offer = self._frontend.offer
         name = offer.model_id
-        limits = Limits(name, self._frontend.vocabulary.n_tokens, offer.n_slots)
         return Starlette(
             routes=[
-                document_route(describe_writer(limits, counts_experts=self._counts_experts)),
+                document_route(self._describe),
                 *self._state.routes(),
                 *self._experts.routes(),
                 *self._completions.routes(),
-                *self._responses.routes(),
-                *self._messages.routes(),
+                responses_route(self._frontend),
+                *messages_routes(self._frontend),
                 *refusing(EMBEDDING_PATHS, f"{name} writes; it makes no vectors.", "Load an embedding model."),
                 *refusing(RERANK_PATHS, f"{name} writes; it scores no documents.", "Load a reranking model."),
             ],
             middleware=[Middleware(Guard, api_keys=api_keys, host=host)],
             exception_handlers=REFUSALS,
         )
+
+    def _describe(self) -> dict[str, Any]:
+        from engine.serving.http.openapi import describe_writer
+        from engine.serving.http.openapi_requests import Limits
+
+        offer = self._frontend.offer
+        limits = Limits(offer.model_id, self._frontend.vocabulary.n_tokens, offer.n_slots)
+        return describe_writer(limits, counts_experts=self._counts_experts)
 
     def close(self) -> None:
         """End the threads that prepare requests."""

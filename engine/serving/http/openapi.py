@@ -10,16 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
 from engine.serving.http import openapi_answers as answers
 from engine.serving.http import openapi_requests as requests
 from engine.serving.http.not_here import EMBEDDING_PATHS, RERANK_PATHS
 from engine.serving.http.openapi_requests import Limits
 from engine.serving.http.openapi_shapes import JsonObject, reference, text
-from engine.serving.http.respond import json_response
 
 _VERSION: Final = "1"
 _REFUSALS: Final = {
@@ -118,15 +113,6 @@ def describe_writer(limits: Limits, *, counts_experts: bool = False) -> JsonObje
 def describe_pooler(limits: Limits, *, ranks: bool) -> JsonObject:
     """The document of a worker whose model makes vectors, or scores."""
     return _document(limits, _RANKING if ranks else _POOLING, {})
-
-
-def document_route(document: JsonObject) -> Route:
-    """``GET /openapi.json``."""
-
-    async def show(request: Request) -> Response:
-        return json_response(document)
-
-    return Route("/openapi.json", show)
 
 
 def _document(limits: Limits, calls: tuple[_Call, ...], more: JsonObject) -> JsonObject:

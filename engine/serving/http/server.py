@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.server import Server as Uvicorn
 
 from engine.errors import WorkerError
 
@@ -39,12 +41,13 @@ def address_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class Server(uvicorn.Server):
+class Server(Uvicorn):
     """Serves one application until told to stop; leaves signals to the process that owns it."""
 
     def __init__(self, application: ASGIApp) -> None:
+        vars(uvicorn).setdefault("Config", Config)  # for its own modules, where ``lean.py`` has left the package out
         super().__init__(
-            uvicorn.Config(
+            Config(
                 application,
                 loop="asyncio",
                 http="httptools",
@@ -58,6 +61,14 @@ class Server(uvicorn.Server):
             )
         )
         self.listening = asyncio.Event()
+        """Set as well when :meth:`serve` fails before it."""
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until ``should_exit``."""
+        try:
+            await super().serve(sockets)
+        finally:
+            self.listening.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, and say so."""

@@ -6,7 +6,6 @@ from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from engine.serving.http.frontend import Frontend
 from engine.serving.openai.responses_answer import ResponsesEncoder
@@ -14,14 +13,10 @@ from engine.serving.openai.responses_wire import parse_responses
 
 
 class ResponsesApi:
-    """The route and what it does."""
+    """What its route does; that is in ``http/later.py``."""
 
     def __init__(self, frontend: Frontend) -> None:
         self._frontend = frontend
-
-    def routes(self) -> list[Route]:
-        """Where it is."""
-        return [Route("/v1/responses", self.respond, methods=["POST"])]
 
     async def respond(self, request: Request) -> Response:
         """``POST /v1/responses``."""

@@ -25,9 +25,10 @@ from engine.llama.tokens import Segment, Vocabulary
 from engine.serving.http.answers import JsonObject
 from engine.serving.http.guard import Guard
 from engine.serving.http.intake import REFUSALS, Intake
+from engine.serving.http.later import document_route
 from engine.serving.http.models_answer import model_object, models_object, pick_model
 from engine.serving.http.not_here import EMBEDDING_PATHS, RERANK_PATHS, WRITING_PATHS, refusing
-from engine.serving.http.openapi import describe_pooler, document_route
+from engine.serving.http.openapi import describe_pooler
 from engine.serving.http.openapi_requests import Limits
 from engine.serving.http.pace import Pace
 from engine.serving.http.respond import json_response, unless_gone
@@ -86,7 +87,7 @@ class EmbeddingApi:
             serves += refusing(RERANK_PATHS, f"{what}; it scores no documents.", "Use /v1/embeddings.")
         limits = Limits(name, self._vocabulary.n_tokens, 1, self._offer.width)
         small = [
-            document_route(describe_pooler(limits, ranks=self._offer.pooling is Pooling.RANK)),
+            document_route(lambda: describe_pooler(limits, ranks=self._offer.pooling is Pooling.RANK)),
             Route("/health", self.health),
             Route("/metrics", self.metrics),
             Route("/v1/models", self.models),
