@@ -101,13 +101,16 @@ def paths_of(connection: Connection, document_id: str) -> tuple[Path, ...]:
 
 
 def purge_unused(connection: Connection) -> int:
-    """Destroy documents that no batch and no conversation has any more; returns how many."""
-    return connection.execute(
+    """Destroy documents that no batch and no conversation has any more, with their words in the index; how many."""
+    destroyed = connection.execute(
         "DELETE FROM documents WHERE held = 0"
         " AND NOT EXISTS (SELECT 1 FROM batch_files AS f WHERE f.document_id = documents.id)"
         " AND NOT EXISTS (SELECT 1 FROM attachments AS a WHERE a.document_id = documents.id)"
         " AND NOT EXISTS (SELECT 1 FROM citations AS c WHERE c.document_id = documents.id)"
     ).rowcount
+    if destroyed:  # until then the index only notes that words are gone, and still holds them
+        connection.execute("INSERT INTO passages_text (passages_text) VALUES ('optimize')")
+    return destroyed
 
 
 def _raise_labels(connection: Connection, document_id: str, label: Label) -> None:
