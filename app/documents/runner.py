@@ -64,6 +64,8 @@ class Runner:
         self._passwords: dict[str, str] = {}
         self._resting: set[str] = set()
         """Batches that cannot go on for now."""
+        self._owed: set[str] = set()
+        """Files that do not work any more and could not be put back: the disk refused."""
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
 
@@ -111,8 +113,10 @@ class Runner:
         while True:
             self._wake.clear()
             try:
+                for file_id in tuple(self._owed):
+                    await self._put_back(file_id)
                 await self._fill()
-            except StoreError as error:
+            except GatehouseError as error:
                 _log.error("Batches rest: %s", error)
             await self._wake.wait()
 
@@ -137,11 +141,14 @@ class Runner:
             await self._put_back(file_id)
 
     async def _put_back(self, file_id: str) -> None:
+        self._owed.add(file_id)
         try:
             self._tell(await self._kit.lane.write(lambda connection: batches.put_back(connection, file_id)))
         except StoreError as error:
-            # It stays at work in the store; the next start, or the next wake after the trouble, takes it up.
+            # It stays at work in the store; the next wake after the trouble, or the next start, takes it up.
             _log.error("A file could not be put back: %s", error)
+        else:
+            self._owed.discard(file_id)
 
     async def _work(self, order: Order) -> None:
         """One file, from its turn to its end, whatever that is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -17,13 +17,15 @@ from app.documents.batch_records import Batch, BatchFile, BatchState, FileState,
 from app.documents.batches import Batches
 from app.documents.kit import CannotGoOn
 from app.documents.pool import ReaderPool
+from app.documents.records import Reading
 from app.events import BatchChanged, Event, FileChanged, LoadedModelChanged
 from app.gate.label import Label
 from app.lanes import StoreLane
 from app.models.records import LoadedModel
 from app.store import batches as rows
 from app.store import documents, extractions
-from engine.errors import GatehouseError
+from app.store.database import Connection
+from engine.errors import GatehouseError, StoreError
 from tests.app.documents.batch_kit import Heard, RegexExtractor, made_kit, made_shelf
 from tests.app.documents.made_files import PdfPage, pdf
 
@@ -206,6 +208,35 @@ async def test_batch_rests_without_a_model_and_wakes_with_it(lane: StoreLane, po
         house.kit.bus.publish(LoadedModelChanged(LoadedModel("m", None, None, None)))
         done = await house.ended(batch)
         assert {(file.state, file.attempts) for file in done.values()} == {(FileState.DONE, 1)}
+
+
+async def test_a_file_that_a_full_disk_left_at_work_goes_on_after_it(
+    lane: StoreLane, pool: ReaderPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _slips(tmp_path / "in", 1)
+    full = False
+    write = lane.write
+
+    async def refusing(work: Callable[[Connection], object]) -> object:
+        if full:
+            raise StoreError("disk_full", "The disk is full.")
+        return await write(work)
+
+    def fill(_: Reading) -> None:
+        nonlocal full
+        full = True
+
+    monkeypatch.setattr(lane, "write", refusing)
+    async with open_house(lane, pool) as house:
+        house.extractor.refuse = fill
+        batch = await house.batches.create(NewBatch((folder,), "slip"))
+        await house.heard.until(lambda event: isinstance(event, BatchChanged) and "full" in event.batch.waits_for)
+        full = False
+        house.extractor.refuse = lambda reading: None
+        house.heard.forget()
+        await house.batches.resume(batch.id)
+        done = await house.ended(batch)
+        assert [(file.state, file.attempts) for file in done.values()] == [(FileState.DONE, 1)]
 
 
 async def test_file_to_blame_ends_alone(lane: StoreLane, pool: ReaderPool, tmp_path: Path) -> None:
