@@ -54,10 +54,10 @@ def _blend(known: float, seen: float) -> float:
     return seen if known == 0.0 else known * 0.7 + seen * 0.3
 
 
-def prompt_rows(pace: Pace, n_watched: int, n_batch: int, least: int = LEAST_SLICE) -> int:
+def prompt_rows(pace: Pace, n_watched: int, n_batch: int, least: int = LEAST_SLICE, *, apart: bool = False) -> int:
     """How many rows of prompts a step may take beside ``n_watched`` rows of answers that somebody reads as they are
-    written, so that it keeps its time; but at least ``least``."""
-    budget_s = STEP_BUDGET_S - pace.decode_s if n_watched else ALONE_BUDGET_S
+    written, so that it keeps its time; but at least ``least``. ``apart``: the answers wait for the next step."""
+    budget_s = STEP_BUDGET_S - (0.0 if apart else pace.decode_s) if n_watched else ALONE_BUDGET_S
     if pace.row_s <= 0.0:
         return min(n_batch, 128) if n_watched else n_batch
     return min(n_batch, max(least, int(budget_s / pace.row_s)))
@@ -78,9 +78,11 @@ def how_together(n_decoding: int, prompts: Items[int], budget: int, tile_rows: i
 
     llama.cpp's attention on the processor works on tiles of 64 rows, and a tile looks at every cell that any of its
     rows looks at. Twenty decoding rows of twenty sequences among a hundred of a prompt take twice as long as both apart
-    (measured: 2.2 s and 1.0 s). ``tile_rows`` is 0 where that is not so.
+    (measured: 2.2 s and 1.0 s). ``tile_rows`` is 0 where that is not so. Several prompts have steps of their own in any
+    case: the sooner all are answers, the more answers share a step; see :func:`prompt_steps`.
     """
-    if not prompts or not tile_rows or n_decoding + min(budget, sum(prompts)) < tile_rows:
+    small = n_decoding + min(budget, sum(prompts)) < tile_rows
+    if not prompts or not tile_rows or (small and (len(prompts) < 2 or not n_decoding)):
         return Manner.TOGETHER
     if prompts[0] < LEAST_TILED and n_decoding < tile_rows - LEAST_TILED:
         return Manner.SMALL

@@ -311,6 +311,7 @@ class Scheduler:
         elif manner is Manner.APART:
             if not slices or self._prompt_steps < prompt_steps(self.pace, len(prompts) - sum(map(is_batch, prompts))):
                 self._prompt_steps += 1
+                budget = min(rows, prompt_rows(self.pace, n_watched, self._n_batch, least, apart=True))
                 slices, n_decoding, n_rows = [], 0, 0
                 prompts = prompts[:1] + [sequence for sequence in prompts[1:] if sequence.pending >= LEAST_TILED]
             else:

@@ -440,7 +440,9 @@ def test_guesses_are_dropped_where_there_are_no_rows_of_logits_for_them() -> Non
     ("n_decoding", "prompts", "budget", "tile_rows", "expected"),
     [
         (4, [500], 50, 64, Manner.TOGETHER),  # few rows: each row for itself
-        (4, [500], 100, 0, Manner.TOGETHER),  # no tiles
+        (4, [500, 500], 50, 64, Manner.APART),  # several wait for their first word
+        (0, [500, 500], 50, 64, Manner.TOGETHER),
+        (4, [500, 500], 100, 0, Manner.TOGETHER),  # no tiles
         (4, [500], 100, 64, Manner.APART),
         (0, [500], 500, 64, Manner.APART),
         (4, [10, 500], 100, 64, Manner.SMALL),  # the short one comes first, and does not wait for a turn
