@@ -145,8 +145,12 @@ class Passage:
         self._offline.check()
         self._sent = True
 
+    def waits(self, break_off: Callable[[], None] | None) -> None:
+        """The request is on its way or waits for an answer, until told ``None``; ``break_off`` ends that."""
+        self._break = break_off
+
     def answered(self, content_type: str, break_off: Callable[[], None]) -> None:
-        """The head of an answer is there; ``break_off`` ends the connection from any thread."""
+        """The head of an answer is there; ``break_off`` ends the connection."""
         self.outcome = Outcome.CUT
         self.content_type = content_type.partition(";")[0].strip().lower()
         self._break = break_off
@@ -159,7 +163,7 @@ class Passage:
             raise refused(forced=self._offline.is_forced)
 
     def break_off(self) -> None:
-        """End the connection, if there is one. May be called from any thread."""
+        """End the connection, if there is one. In the core thread."""
         if self._break is not None:
             self._break()
 

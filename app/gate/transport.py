@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 from urllib.request import getproxies, proxy_bypass
@@ -19,6 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx2
 
 from app.gate.addresses import Target, check_resolved, claims_loopback
+from app.gate.offline import refused
 from app.gate.passage import Passage
 from app.gate.records import Outcome, Trust
 from engine.errors import GatehouseError
@@ -150,7 +151,7 @@ class GateTransport(httpx2.AsyncBaseTransport):
             )
         except (ImportError, ValueError) as error:
             raise unknown_proxy(proxy) from error
-        response = await self._connect_and_send(self._inner, request, addresses)
+        response = await self._unless_offline(self._connect_and_send(self._inner, request, addresses))
         passage.answered(response.headers.get("content-type", ""), lambda: break_off(response))
         refuse_redirect(response, target)
         if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
@@ -174,6 +175,22 @@ class GateTransport(httpx2.AsyncBaseTransport):
         except (OSError, UnicodeError) as error:
             raise httpx2.ConnectError("no such name", request=request) from error
         return check_resolved(target.host, found, self._passage.permit.trust)[:_MOST_ADDRESSES]
+
+    async def _unless_offline(self, asking: Awaitable[httpx2.Response]) -> httpx2.Response:
+        """The head of the answer. Going offline ends the connection at once, also while the body is on its way."""
+        passage, waiting = self._passage, asyncio.timeout(None)
+        try:
+            async with waiting:
+                passage.waits(lambda: waiting.reschedule(0))
+                try:
+                    return await asking
+                finally:
+                    passage.waits(None)
+        except TimeoutError as error:
+            if not waiting.expired():
+                raise
+            passage.outcome = Outcome.CUT if passage.sent else Outcome.UNREACHABLE
+            raise refused() from error
 
     async def _connect_and_send(
         self, inner: httpx2.AsyncHTTPTransport, request: httpx2.Request, addresses: Sequence[str] | None

@@ -185,6 +185,34 @@ async def test_the_environment_can_hold_the_product_offline(
     assert made.offline.is_on
 
 
+async def test_going_offline_ends_a_request_that_nobody_has_answered_yet(made: MadeEgress) -> None:
+    """Also one whose body is still on its way."""
+    came, gone = asyncio.Event(), asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        came.set()
+        while await reader.read(1 << 16):
+            pass
+        gone.set()
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    provider = provider_at(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+    body = body_for(provider)
+    async with server, asyncio.timeout(20):
+        asked = made.provider.stream(provider, body, permit_for(provider, body))
+        asking = asyncio.create_task(anext(asked))
+        await came.wait()
+        await made.offline.switch(True)
+        with pytest.raises(GatehouseError) as caught:
+            await asking
+        await gone.wait()
+    assert caught.value.code == "offline"
+    ended = (await made.ledger.page()).rows[1]
+    assert (ended.bytes_out > 0, ended.outcome) == (True, Outcome.CUT)
+
+
 async def test_a_team_server_without_a_key_gets_none(made: MadeEgress, cloud: CloudDouble) -> None:
     provider = provider_at(cloud.base_url, trust="team", has_key=False)
     body = body_for(provider)
