@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from app.extraction.finding import may_be_address
-from app.extraction.firms import FIRM
+from app.extraction.firms import FIRM, SENDER
 from app.extraction.normalise import fold
 
 MAX_ADDRESS_LINES: Final = 8
@@ -23,13 +23,15 @@ _CONTACT: Final = re.compile(
     re.IGNORECASE,
 )
 _LABEL: Final = re.compile(r"^[^:]{0,30}:\s+(?=\S)")
+_POSTCODE: Final = re.compile(r"\b\d{5}\b")
+_PRICED: Final = re.compile(r"\s{2,}\W*[^\W\d_]{0,3}\s?\d[\d.,]*[.,]\d{2}(?!\d)")
 _NUMBER_ALONE: Final = re.compile(r"[\W\d_]{8,}|\W*\d[\W\d]{6,}\(.*")
 
 
 def line_forms(line: str) -> list[str]:
     """The parts of a line that may be a line of an address, the longest first; none for most lines."""
     contact = _CONTACT.search(line)
-    if FIRM.search(line) or (contact and not contact.start()):
+    if FIRM.search(line) or (contact and not contact.start()) or _PRICED.search(line):
         return []
     found: dict[str, None] = {}
     for start in _starts(line):
@@ -45,7 +47,8 @@ def line_forms(line: str) -> list[str]:
 
 def _starts(line: str) -> Iterator[int]:
     """At the beginning, behind a label, behind a gap."""
-    yield 0
+    sender = SENDER.match(line)
+    yield sender.end() if sender else 0
     label = _LABEL.match(line)
     if label:
         yield label.end()
@@ -113,7 +116,10 @@ def _may_begin(forms: Sequence[list[str]], number: int) -> bool:
     parts = forms[number]
     if not parts:
         return False
-    return not number or not forms[number - 1] or bool(re.search(r"\d", parts[0]))
+    above = forms[number - 1] if number else []
+    below = forms[number + 1] if number + 1 < len(forms) else []
+    after_another = above and below and _POSTCODE.search(above[0]) and re.search(r"\d", below[0])
+    return not above or bool(re.search(r"\d", parts[0]) or after_another)
 
 
 def _following(forms: Sequence[list[str]], first: int) -> Iterator[list[str]]:

@@ -14,9 +14,11 @@ from typing import Final
 
 from app.extraction.drafts import Draft
 from app.extraction.finding import find
-from app.extraction.forms import LABELLED, MAX_LIST_ITEMS
+from app.extraction.forms import LABELLED, MAX_LIST_ITEMS, label_words
 from app.extraction.schema import Field, FieldType
 
+_FEW_NAMES: Final = 2
+"""A line without a number that has the names of as many columns is a head."""
 _FEW_COLUMNS: Final = 3
 """Lines of words need as many columns before they can look like rows."""
 
@@ -38,6 +40,17 @@ class _Shape:
     def like(self, usual: _Shape) -> bool:
         enough = self.amounts >= usual.amounts and self.dates >= usual.dates
         return enough and self.columns >= usual.columns - 1
+
+
+def without_head(table: Field, starts: Sequence[int], lines: Sequence[str]) -> list[int]:
+    """Without the lines that only name the table's columns."""
+    names = [set(label_words(column)) for column in table.fields]
+    return [
+        number
+        for number in starts
+        if any(map(str.isdigit, lines[number]))
+        or sum(bool(words & set(re.findall(r"[^\W\d_]{3,}", lines[number].lower()))) for words in names) < _FEW_NAMES
+    ]
 
 
 def missed_rows(table: Field, starts: Sequence[int], lines: Sequence[str]) -> list[int]:

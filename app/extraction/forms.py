@@ -33,7 +33,10 @@ _MAX_PATTERN_CHARS: Final = 20_000
 _MAX_OPTIONS_CHARS: Final = 12_000
 _MAX_RUN_WORDS: Final = 14
 _SHORT_LINE_WORDS: Final = 9
+_PROSE_LABEL_WORDS: Final = 4
+_BETWEEN: Final = frozenset({"and", "or", "between", "und", "oder", "zwischen", "et", "y"})
 _MAX_TEXT_CHARS: Final = 300
+_FOREIGN_DATE: Final = re.compile(r"\b\d{1,2}\.?\s+[^\W\d_]{3,}\.?\s+\d{4}\b")
 _NULL: Final[JsonSchema] = {"type": "null"}
 _SPECIAL: Final = re.compile(r"([.^$*+?()\[\]{}|\\/&~#-])")
 
@@ -56,10 +59,13 @@ class Option:
 class WindowForms:
     """The forms for one window; what fields share is made once and referred to."""
 
-    def __init__(self, lines: Sequence[Line], *, wide: bool = False) -> None:
-        """``wide``: numbers are offered whatever stands before them."""
-        self._lines = [line.text for line in lines]
-        self._wide = wide
+    def __init__(self, lines: Sequence[Line], *, wide: bool = False, cells: bool = False) -> None:
+        """``wide``: numbers are offered whatever stands before them. ``cells``: values are those of columns, so none
+        reaches over a wide gap, and numbers have no words before them."""
+        texts = [line.text for line in lines]
+        self._lines = [part for text in texts for part in re.split(r"\s{2,}", text)] if cells else texts
+        self._wide = wide or cells
+        self._cells = cells
         self._defs: dict[str, JsonSchema] = {}
         self.narrowed: set[str] = set()
         """Names of fields that were offered only what has their own words before it."""
@@ -127,7 +133,7 @@ class WindowForms:
     def _single(self, kind: FieldType, choices: tuple[str, ...], *, nullable: bool) -> JsonSchema:
         if kind in FOUND:
             texts = list(dict.fromkeys(option.text for option in self.options(kind)))
-            if sum(map(len, texts)) <= _MAX_OPTIONS_CHARS and (texts or kind in LABELLED):
+            if sum(map(len, texts)) <= _MAX_OPTIONS_CHARS and (texts or not self._may_be_written(kind)):
                 return {"enum": [*texts, None]} if nullable or not texts else {"enum": texts}
             free: JsonSchema = {"type": "string", "minLength": 1, "maxLength": 2 * MAX_LABEL_CHARS}
             return {"anyOf": [free, _NULL]} if nullable else free
@@ -137,10 +143,16 @@ class WindowForms:
             return {"enum": [*choices, None]} if nullable else {"enum": list(choices)}
         return {"anyOf": [self._runs(), _NULL]} if nullable else self._runs()
 
+    def _may_be_written(self, kind: FieldType) -> bool:
+        """Whether a value may stand there in a form that the finders do not know: dates in other languages, odd ids."""
+        if kind is FieldType.DATE:
+            return any(_FOREIGN_DATE.search(line) for line in self._lines)
+        return kind is FieldType.VAT_ID
+
     def _runs(self) -> JsonSchema:
         """Runs of words; any text where that would be too long an expression."""
         if "words" not in self._defs:
-            pattern = words_pattern(self._lines)
+            pattern = words_pattern(self._lines, over_ends=not self._cells)
             free: JsonSchema = {"type": "string", "minLength": 1, "maxLength": _MAX_TEXT_CHARS}
             self._defs["words"] = {"type": "string", "pattern": pattern} if pattern else free
         return {"$ref": "#/$defs/words"}
@@ -150,7 +162,10 @@ class WindowForms:
         found = list(options_of(kind, self._lines))
         if not found and kind is FieldType.AMOUNT:
             found = list(options_of(FieldType.NUMBER, self._lines))
-        return found
+        if not self._cells:
+            return found
+        found = [Option(one.value, one.value_chars, one.line, one.start) for one in found]
+        return [one for one in found if one.value == self._lines[one.line]] or found
 
 
 def options_of(kind: FieldType, lines: Sequence[str]) -> Iterator[Option]:
@@ -178,15 +193,18 @@ def supports(option: Option, words: Sequence[str]) -> int:
 def _label_start(line: str, start: int) -> int:
     """Of the words before a value: those of its own column where it has some, else of the line."""
     column = max((gap.end() for gap in re.finditer(r"\s{2,}", line[:start])), default=0)
-    if start - column <= MAX_LABEL_CHARS and re.search(r"[^\W\d_]{3,}", line[column:start]):
+    if column and start - column <= MAX_LABEL_CHARS and re.search(r"[^\W\d_]{3,}", line[column:start]):
         return column
+    words = [word.start() for word in re.finditer(r"\S+", line[:start])]
+    if len(words) > _SHORT_LINE_WORDS:
+        return words[-_PROSE_LABEL_WORDS]  # of a sentence only what stands right before it tells values apart
     if start <= MAX_LABEL_CHARS:
         return 0
     cut = line.find(" ", start - MAX_LABEL_CHARS)
     return min(cut + 1, start) if cut >= 0 else start
 
 
-def words_pattern(lines: Sequence[str]) -> str:
+def words_pattern(lines: Sequence[str], *, over_ends: bool = True) -> str:
     """An expression for runs of words of the lines; a run may go on at the beginning of the next line.
 
     Of short lines a run begins where something may begin: at the start, behind a gap or a label, at a number or a
@@ -202,7 +220,7 @@ def words_pattern(lines: Sequence[str]) -> str:
                 continue
             run, between = own[first : first + _MAX_RUN_WORDS], gaps[number][first:]
             more = _MAX_RUN_WORDS - len(run)
-            if more and number + 1 < len(words):
+            if over_ends and more and number + 1 < len(words):
                 run, between = run + words[number + 1][:more], [*between, " ", *gaps[number + 1]]
             made = _nested(run, between)
             runs[made] = None
@@ -216,7 +234,12 @@ def _may_begin(words: Sequence[str], gaps: Sequence[str], index: int) -> bool:
     if index == 0 or len(words) > _SHORT_LINE_WORDS or len(gaps[index - 1]) > 1:
         return True
     before = words[index - 1]
-    return before[-1] in ":#=.-–|/" or words[index][0] in "(\"'" or any(map(str.isdigit, words[index]))
+    return (
+        before.lower() in _BETWEEN
+        or before[-1] in ":#=.-–|/,;"
+        or words[index][0] in "(\"'"
+        or any(map(str.isdigit, words[index]))
+    )
 
 
 def _nested(run: Sequence[str], gaps: Sequence[str]) -> str:

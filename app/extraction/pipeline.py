@@ -17,7 +17,7 @@ from app.extraction import tables
 from app.extraction.ask import Asker, Question, Reply, Turn
 from app.extraction.calibration import Calibration, shipped
 from app.extraction.confidence import Signs, score
-from app.extraction.counts import list_notes, missed_rows, rows_note
+from app.extraction.counts import list_notes, missed_rows, rows_note, without_head
 from app.extraction.drafts import Draft, drafts_of, places_of
 from app.extraction.expect import Opinion, opinion, rivals
 from app.extraction.forms import WindowForms
@@ -154,8 +154,9 @@ class _Work:
         first = len(conversation) == len(self._prefix)
         turn = tables.rows_turn(window, table, first=first)
         reply = await self._say(conversation, turn, tables.rows_form(window), tables.ROWS_TOKENS)
-        starts = tables.starts_of(reply, window)
-        added = missed_rows(table, starts, [line.text for line in window.lines])
+        lines = [line.text for line in window.lines]
+        starts = without_head(table, tables.starts_of(reply, window), lines)
+        added = missed_rows(table, starts, lines)
         rows = tables.rows_at(sorted((*starts, *added)), window)
         note = rows_note(table, len(rows), len(added), complete=reply.complete)
         self._notes += [note] if note else []

@@ -64,7 +64,8 @@ def part_text(fields: Sequence[Field]) -> str:
 
 def rows_text(table: Field) -> str:
     """The question that finds a table's rows."""
-    return f"Table {table.name}: list the line on which each row begins, from top to bottom. No head, no totals."
+    about = f" ({table.description.rstrip('.')})" if table.description else ""
+    return f"Table {table.name}{about}: list the line on which each row begins, from top to bottom. No head, no totals."
 
 
 def cells_text(table: Field, count: int) -> str:

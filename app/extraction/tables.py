@@ -64,6 +64,8 @@ def starts_of(reply: Reply, window: Window) -> list[int]:
 
 def rows_at(starts: Sequence[int], window: Window) -> list[Row]:
     """The rows that begin there."""
+    if not starts:
+        return []
     # Rows are about as long as most: what stands below is a total, or the end of a page, more often than a fifth line.
     lengths = sorted(after - before for before, after in pairwise(starts))
     usual = min(lengths[len(lengths) * 4 // 5], _MAX_ROW_LINES) if lengths else 1
@@ -91,7 +93,7 @@ def cells_form(table: Field, rows: Sequence[Row]) -> JsonSchema:
     items: list[JsonSchema] = []
     defs: dict[str, Any] = {}
     for number, row in enumerate(rows):
-        made = WindowForms(row.lines).schema(table.fields)
+        made = WindowForms(row.lines, cells=True).schema(table.fields)
         for name, shared in made.pop("$defs", {}).items():
             defs[f"{name}{number}"] = shared
             made = _renamed(made, f"#/$defs/{name}", f"#/$defs/{name}{number}")

@@ -208,7 +208,6 @@ Parties: Bluefin Robotics Inc. and Palmer Analytics LLC.
         "parties[0]": "Bluefin Robotics Inc.",
         "parties[1]": "Palmer Analytics LLC",
         "effective_date": "2024-01-15",
-        "mutual": "true",
     }
     return Paper("nda.txt", "nda", text.encode(), values, {})
 

@@ -80,3 +80,19 @@ async def test_a_list_without_room_for_more_says_so() -> None:
     made = await extract(reading_of(text), schema, (), asker)
     assert len(made.values) == MAX_LIST_ITEMS
     assert made.notes == (f"Members was full with {MAX_LIST_ITEMS} items; more may be missing.",)
+
+
+async def test_a_table_that_is_not_there_has_no_rows() -> None:
+    made = await extract(reading_of(INVOICE), Schema("bill", "Bill", "", (LINES,)), (), RuleAsker({"": lambda _: []}))
+    assert made.values == ()
+
+
+async def test_a_head_is_no_row_and_no_cell_reaches_into_the_next_column() -> None:
+    with_head = lambda lines: [row for row in lines if row.startswith(("Description", "Oak", "Task"))][:3]  # noqa: E731
+    asker = RuleAsker({"": with_head, "amount": _last, "quantity": lambda options: options[0]})
+    made = await extract(reading_of(INVOICE), Schema("bill", "Bill", "", (LINES,)), (), asker)
+    first = {value.name: value.value for value in made.values if value.name.startswith("lines[0]")}
+    assert first["lines[0].quantity"] == "2"
+    assert first["lines[0].amount"] == "840.00"
+    row = asker.questions[1].schema["prefixItems"][0]["properties"]
+    assert row["amount"] == {"enum": ["420.00", "840.00", None]}
