@@ -39,10 +39,10 @@ def firm_names(lines: Sequence[str]) -> list[str]:
     for number, line in enumerate(top):
         column = _first_firm_column(line)
         firm = FIRM.search(column)
-        if firm is None or _ANOTHER.search(column):
+        above = top[number - 1] if number else ""
+        if firm is None or _ANOTHER.search(column) or _ANOTHER.search(above):
             continue
         name = _REGISTRATION.sub("", column).strip(" ,;") if re.search(r"\d{4}", column[firm.start() :]) else column
-        above = top[number - 1] if number else ""
         may_go_on = bool(above) and not re.search(r"\d{3}|:", above) and FIRM.search(above) is None
         own = column[: firm.start()]
         if may_go_on and (len(own.split()) <= 1 or _GOES_ON.match(own)) and len(above) + len(name) < _MOST_CHARS:
