@@ -113,6 +113,9 @@ class ModelsApi(Protocol):
 
     async def machine(self, refresh: bool = False) -> Machine: ...
 
+    async def glance(self) -> Machine | None:
+        """What was measured last, with the memory that is free now: cheap enough to be asked every few seconds."""
+
     def pinned(self, model_id: str) -> Wish | None:
         """What this model is loaded with when nobody says otherwise."""
 

@@ -51,6 +51,12 @@ class SettingsValues:
     welcome_done: bool = False
     window_geometry: str = ""
     """Qt's saved geometry, base64."""
+    window_page: str = ""
+    """The page that was in front when the window was closed; empty for the first one."""
+    chat_list_px: int = 0
+    """How wide the person made the list of conversations; 0 for the usual width."""
+    documents_list_px: int = 0
+    """The same for the list of batches and files."""
 
 
 class Settings:

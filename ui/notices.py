@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QWidget
 from app.events import NoticeRaised
 from ui.desk import Action, NoticeLevel
 from ui.icons import Icons
-from ui.theme import GRID, ThemeStore
+from ui.theme import GRID, ThemeStore, grown
 from ui.widgets.icon_button import IconButton
 from ui.widgets.parts import button, column, label, row
 
@@ -82,7 +82,7 @@ class Notices(QObject):
         """Stack them upwards from the corner, newest lowest."""
         bottom = self._area.height() - self._clearance()
         for notice in reversed(self._shown):
-            width = min(_WIDTH, self._area.width() - 4 * GRID)
+            width = min(grown(_WIDTH), self._area.width() - 4 * GRID)
             notice.setFixedWidth(width)
             layout = notice.layout()
             height = layout.totalHeightForWidth(width) if layout and layout.hasHeightForWidth() else -1

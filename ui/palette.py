@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 from ui.desk import Command
 from ui.icons import SIZE, Icons
 from ui.shortcuts import in_words
-from ui.theme import GRID, ThemeStore
+from ui.theme import GRID, ThemeStore, grown
 from ui.widgets.parts import column, label
 
 _WIDTH = 560
@@ -100,7 +100,7 @@ class _Delegate(QStyledItemDelegate):
         self._themes, self._icons = themes, icons
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return QSize(0, _ROW)
+        return QSize(0, grown(_ROW))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         command = index.data(_COMMAND)
@@ -206,8 +206,8 @@ class Palette(QFrame):
             self.list.setCurrentIndex(self._model.index(0))
         self.list.setVisible(rows > 0)
         self._nothing.setVisible(rows == 0)
-        self.list.setFixedHeight(min(rows, _MOST_ROWS) * _ROW)
-        width = min(_WIDTH, self.window().width() - 4 * GRID)
+        self.list.setFixedHeight(min(rows, _MOST_ROWS) * grown(_ROW))
+        width = min(grown(_WIDTH), self.window().width() - 4 * GRID)
         self.setFixedWidth(width)
         self.adjustSize()
         self.move((self.window().width() - width) // 2, 10 * GRID)

@@ -12,7 +12,7 @@ from ui import shortcuts
 from ui.icons import Icons
 from ui.page_spec import PageSpec
 from ui.shortcuts import in_words
-from ui.theme import GRID, ThemeStore
+from ui.theme import GRID, ThemeStore, grown
 
 _WIDTH = 9 * GRID
 _FOOT = "settings"
@@ -30,7 +30,7 @@ class Rail(QFrame):
         self._group = QButtonGroup(self)
         self.buttons: dict[str, QToolButton] = {}
         self.setProperty("kind", "rail")
-        self.setFixedWidth(_WIDTH)
+        self.setFixedWidth(grown(_WIDTH))
         self.setAccessibleName(self.tr("Pages"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(GRID, 12, GRID, 12)
@@ -64,7 +64,7 @@ class Rail(QFrame):
         made.setFont(themes.fonts.caption)
         made.setCheckable(True)
         made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        made.setFixedHeight(7 * GRID)
+        made.setFixedHeight(grown(7 * GRID))
         made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         made.setAccessibleName(spec.title)
         made.setToolTip(f"{spec.title} ({in_words(keys)})")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from PySide6.QtCore import QCoreApplication, QSize, Qt, QTimer
+from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton
 
 from app.events import AnswerFinished, AnswerGrew, LoadedModelChanged, MessageAdded, OfflineChanged
@@ -18,13 +19,15 @@ from ui import display, gate_words
 from ui.desk import Desk
 from ui.icons import Icons
 from ui.memory import machine_segments
-from ui.theme import GRID, ThemeStore
+from ui.theme import GRID, ThemeStore, grown
 from ui.widgets.gate_control import GateSetting, look_of
 from ui.widgets.memory_bar import MemoryBar
 from ui.widgets.parts import label, row
 
 _MEASURE_MS = 1500
 """After the start: measuring takes a child process, and the first moments are for the window."""
+_GLANCE_MS = 4000
+"""Between two looks at the free memory, while somebody can see the bar and a model is loaded."""
 
 
 class StatusBar(QFrame):
@@ -33,7 +36,7 @@ class StatusBar(QFrame):
     def __init__(self, themes: ThemeStore, icons: Icons) -> None:
         super().__init__()
         self.setProperty("kind", "bar")
-        self.setFixedHeight(4 * GRID)
+        self.setFixedHeight(grown(4 * GRID))
         self._themes, self._icons = themes, icons
         self._desk: Desk | None = None
         self._running: set[str] = set()
@@ -67,6 +70,8 @@ class StatusBar(QFrame):
         self.setLayout(layout)
         self._bar.hide()
         self._queue.hide()
+        self._glances = QTimer(self, interval=_GLANCE_MS)
+        self._glances.timeout.connect(self.glance)
         themes.changed.connect(self._draw)
         self._tone = "faint"
         self._draw()
@@ -94,6 +99,38 @@ class StatusBar(QFrame):
             models = desk.services.models
             desk.bridge.call(lambda: models.machine(refresh=again), self._show_machine, _ignore, owner=self)
 
+    def glance(self) -> None:
+        """Ask how much memory is free now; the bar follows."""
+        desk = self._desk
+        if desk is not None and not self.window().isMinimized():
+            desk.bridge.call(desk.services.models.glance, self._show_glance, _ignore, owner=self)
+
+    def _show_glance(self, machine: Machine | None) -> None:
+        if machine is not None:
+            self._show_machine(machine)
+
+    @property
+    def watching(self) -> bool:
+        """Whether the memory is looked at every few seconds."""
+        return self._glances.isActive()
+
+    def _watch(self) -> None:
+        """Look now and then while there is something to see, and somebody who could."""
+        desk = self._desk
+        wanted = desk is not None and self.isVisible() and desk.services.models.loaded().state is not None
+        if wanted and not self._glances.isActive():
+            self._glances.start()
+        elif not wanted:
+            self._glances.stop()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._watch()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self._watch()
+
     def _loaded_changed(self, event: LoadedModelChanged) -> None:
         self._show_loaded(event.loaded)
         if isinstance(event.loaded.state, Ready | Failed | Stopped) or event.loaded.state is None:
@@ -104,6 +141,7 @@ class StatusBar(QFrame):
         self._tone = state_tone(loaded)
         self._draw()
         self._show_bar()
+        self._watch()
 
     def _show_machine(self, machine: Machine) -> None:
         self._machine = machine

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 _ICONS = (Path(__file__).resolve().parent.parent / "resources" / "icons").as_posix()
 
 
-def style_sheet(t: Theme) -> str:
-    """The whole application's style sheet."""
-    return "\n".join((_frames(t), _buttons(t), _fields(t), _lists(t), _small_parts(t)))
+def style_sheet(t: Theme, line: int = 22) -> str:
+    """The whole application's style sheet; ``line`` is how high a line of text is in a field, in pixels."""
+    return "\n".join((_frames(t), _buttons(t), _fields(t, line), _lists(t), _small_parts(t)))
 
 
 def _frames(t: Theme) -> str:
@@ -97,10 +97,10 @@ QToolButton::menu-indicator {{ image: none; }}
 """
 
 
-def _fields(t: Theme) -> str:
+def _fields(t: Theme, line: int) -> str:
     return f"""
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox {{ background: {t.surface}; color: {t.text};
-  border: 1px solid {t.border_strong}; border-radius: 6px; padding: 4px 8px; min-height: 22px; max-height: 22px;
+  border: 1px solid {t.border_strong}; border-radius: 6px; padding: 4px 8px; min-height: {line}px; max-height: {line}px;
   selection-background-color: {t.selection}; selection-color: {t.text}; }}
 QLineEdit {{ padding: 4px 6px; }}
 QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {{ border: 2px solid {t.focus};
@@ -109,7 +109,7 @@ QLineEdit:focus {{ padding: 3px 5px; }}
 QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {{ color: {t.faint};
   background: {t.raised};
   border-color: {t.border}; }}
-QLineEdit[kind="compact"] {{ padding: 1px 6px; min-height: 18px; max-height: 18px; }}
+QLineEdit[kind="compact"] {{ padding: 1px 6px; min-height: {line - 4}px; max-height: {line - 4}px; }}
 QLineEdit[kind="compact"]:focus {{ padding: 0 5px; }}
 QAbstractSpinBox QLineEdit {{ border: none; padding: 0; min-height: 0; background: transparent; }}
 QComboBox {{ padding-right: 24px; }}

@@ -29,6 +29,8 @@ CONTROL_HEIGHT = 32
 RADIUS = 6
 FRAME_MS = 16
 MOTION_MS = 120
+_FONT_PX = 13.34
+_LINE = 22
 
 _FONT_FOLDER = Path(__file__).resolve().parent.parent / "resources" / "fonts"
 _TEXT_FONTS = ("Inter-Regular.otf", "Inter-Medium.otf", "Inter-SemiBold.otf", "Inter-Italic.otf")
@@ -316,7 +318,12 @@ class ThemeStore(QObject):
 
     def _apply(self) -> None:
         self._app.setPalette(palette_of(self.theme))
-        self._app.setStyleSheet(style_sheet(self.theme))
+        self._app.setStyleSheet(style_sheet(self.theme, grown(_LINE)))
+
+
+def grown(length: int) -> int:
+    """A length that holds text, in pixels for a font of 10 points at 96 dpi, as large as the system's font needs it."""
+    return round(length * max(1.0, QFontInfo(QGuiApplication.font()).pixelSize() / _FONT_PX))
 
 
 def apply(app: QApplication, appearance: Appearance = "system", *, shipped_fonts: bool = False) -> ThemeStore:

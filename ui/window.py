@@ -325,9 +325,12 @@ class Window(QWidget):
         kept = QByteArray.fromBase64(values.window_geometry.encode("ascii", "ignore"))
         if kept.isEmpty() or not self.restoreGeometry(kept):
             self.resize(_FIRST_SIZE)
+        if values.window_page in self.rail.buttons:
+            self._wanted = values.window_page
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        self.keep_setting(window_geometry=self.geometry_text())
+        page = self._wanted if self._wanted in self.rail.buttons else ""
+        self.keep_setting(window_geometry=self.geometry_text(), window_page=page)
         self.closing.emit()
         event.accept()
 

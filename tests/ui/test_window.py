@@ -20,6 +20,7 @@ from ui.pages.fault import FaultPage
 from ui.screenshots import sample, sample_chat
 from ui.shell import page_specs
 from ui.theme import ThemeStore
+from ui.widgets.kept_splitter import KeptSplitter
 from ui.window import Window
 
 
@@ -108,6 +109,18 @@ def test_notices_of_the_core_are_shown(qtbot: QtBot, house: House, window: Windo
     assert notice.sentence == "The disk is full."
 
 
+def test_memory_is_watched_only_while_a_model_is_loaded_and_somebody_can_see_it(
+    qtbot: QtBot, house: House, window: Window
+) -> None:
+    window.show()
+    assert window.status.watching
+    window.hide()
+    assert not window.status.watching
+    window.show()
+    house.models.become(sample.UNLOADED)
+    qtbot.waitUntil(lambda: not window.status.watching)
+
+
 def test_the_status_bar_follows_model_and_answers(qtbot: QtBot, house: House, window: Window) -> None:
     def words() -> str:
         labels = [found.text() for found in window.status.findChildren(QLabel) if not found.isHidden()]
@@ -132,6 +145,25 @@ def test_geometry_is_kept(qtbot: QtBot, house: House, themes: ThemeStore, window
     again = Window(page_specs(lambda: None), themes, Icons(themes), values)
     qtbot.addWidget(again)
     assert (again.width(), again.height()) == (740, 520)
+
+
+def test_the_page_in_front_and_the_width_of_the_list_are_kept(
+    qtbot: QtBot, house: House, themes: ThemeStore, window: Window
+) -> None:
+    window.show()
+    chat = window.page("chat")
+    assert chat is not None
+    split = chat.findChild(KeptSplitter)
+    assert split is not None
+    split.moveSplitter(230, 1)
+    settings = house.desk.services.settings
+    qtbot.waitUntil(lambda: settings.values.chat_list_px == 230)
+    window.go("models")
+    window.close()
+    again = Window(page_specs(lambda: None), themes, Icons(themes), settings.values)
+    qtbot.addWidget(again)
+    assert again.current == "models"
+    assert KeptSplitter(house.desk, "chat_list_px", 200).width_wanted == 230
 
 
 @pytest.mark.parametrize("kept", ["", "not base64 at all", "AAAA"])

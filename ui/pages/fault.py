@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QPlainTextEdit, QWidget
 
 from ui.desk import Action
 from ui.icons import Icons
-from ui.theme import GRID, ThemeStore
+from ui.theme import GRID, ThemeStore, grown
 from ui.widgets.parts import button, column, label, row
 
 _WIDTH = 640
@@ -51,7 +51,7 @@ class FaultPage(QFrame):
         else:
             words.addLayout(row(*self.buttons, None))
         inner = QWidget()
-        inner.setMaximumWidth(_WIDTH)
+        inner.setMaximumWidth(grown(_WIDTH))
         inner.setLayout(words)
         centred = row(None, inner, None)
         centred.setStretch(1, 1000)

@@ -18,7 +18,7 @@ from engine.errors import GatehouseError
 from ui import display
 from ui.desk import Desk
 from ui.gate_words import label_tone, label_words
-from ui.theme import GRID
+from ui.theme import GRID, grown
 from ui.widgets.parts import button, column, label, row, set_kind
 
 _DAYS: Final = (None, 30, 90, 180, 365, 1_095, 2_190, 3_650)
@@ -113,7 +113,7 @@ class RetentionPart(QWidget):
         how = label(label_words(item.label), caption, label_tone(item.label))
         words = self.tr("End the hold") if item.held else self.tr("Hold")
         hold = button(words, lambda: self._hold(item), "quiet", name=f"{words}: {title}")
-        hold.setFixedWidth(14 * GRID)
+        hold.setFixedWidth(grown(14 * GRID))
         hold.setToolTip(self.tr("Legal hold: it stays, whatever its label says."))
         line = row(column(name, about, spacing=0), how, hold, spacing=2 * GRID)
         line.setStretch(0, 1)
@@ -190,7 +190,7 @@ class RetentionPart(QWidget):
         for days in _DAYS:
             made.addItem(_words(days), days)
         made.setAccessibleName(self.tr("Keep what is %1").replace("%1", label_words(one).lower()))
-        made.setFixedWidth(16 * GRID)
+        made.setFixedWidth(grown(16 * GRID))
         made.activated.connect(lambda place: self._keep(one, made.itemData(place)))
         return made
 

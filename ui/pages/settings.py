@@ -28,7 +28,7 @@ from ui import display
 from ui.desk import Command, Desk
 from ui.licences import notices as licence_notices
 from ui.pages.store_section import StoreSection
-from ui.theme import GRID, HALF, Appearance
+from ui.theme import GRID, HALF, Appearance, grown
 from ui.widgets.growing_edit import GrowingEdit
 from ui.widgets.offline_switch import OfflineSwitch
 from ui.widgets.parts import button, column, frame, label, row
@@ -51,7 +51,7 @@ class SettingsPage(QScrollArea):
         self._desk = desk
         self._values = desk.services.settings.values
         inner = QWidget()
-        inner.setMaximumWidth(_WIDTH)
+        inner.setMaximumWidth(grown(_WIDTH))
         inner.setLayout(
             column(
                 label(self.tr("Set-up"), desk.themes.fonts.headline),
@@ -198,7 +198,7 @@ class SettingsPage(QScrollArea):
 
     def _kept_states(self) -> tuple[str, str, QWidget]:
         budget = QComboBox()
-        budget.setFixedWidth(18 * GRID)
+        budget.setFixedWidth(grown(18 * GRID))
         chosen = self._values.kept_states_budget_bytes
         for value in sorted({*_BUDGETS, chosen}):
             budget.addItem(display.byte_size(value) if value else self.tr("Nothing"), value)
@@ -214,7 +214,7 @@ class SettingsPage(QScrollArea):
         """Built in, or Tesseract where it is; a choice that is not there any more stays to be seen."""
         found = find_tesseract()
         scans = QComboBox()
-        scans.setFixedWidth(18 * GRID)
+        scans.setFixedWidth(grown(18 * GRID))
         scans.addItem(self.tr("Built in"), "built_in")
         if found is not None or self._values.recogniser == "tesseract":
             scans.addItem(self.tr("Tesseract"), "tesseract")
@@ -307,7 +307,7 @@ def _number(value: float, least: float, most: float, step: float) -> QDoubleSpin
     made.setSingleStep(step)
     made.setDecimals(2)
     made.setValue(value)
-    made.setFixedWidth(18 * GRID)
+    made.setFixedWidth(grown(18 * GRID))
     made.lineEdit().setTextMargins(7, 0, 7, 0)
     return made
 
@@ -318,5 +318,5 @@ def _choice(values: Sequence[int | None], chosen: int | None, none_words: str) -
     for value in offered:
         made.addItem(none_words if value is None else display.tokens_short(value), value)
     made.setCurrentIndex(offered.index(chosen))
-    made.setFixedWidth(18 * GRID)
+    made.setFixedWidth(grown(18 * GRID))
     return made

@@ -19,7 +19,7 @@ from engine.errors import GatehouseError
 from ui import display, shortcuts
 from ui.desk import Desk
 from ui.pages.retention import RetentionPart
-from ui.theme import GRID
+from ui.theme import GRID, grown
 from ui.widgets.parts import button, column, frame, label, row, set_tone
 
 _MINUTES: tuple[int | None, ...] = (None, 1, 5, 10, 15, 30, 60, 240)
@@ -234,7 +234,7 @@ class StoreSection(QWidget):
             )
         made.setCurrentIndex(made.findData(chosen))
         made.setAccessibleName(self.tr("Lock when idle"))
-        made.setFixedWidth(18 * GRID)
+        made.setFixedWidth(grown(18 * GRID))
         made.currentIndexChanged.connect(lambda place: self._keep_minutes(made.itemData(place)))
         return made
 

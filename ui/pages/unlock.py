@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QLineEdit, QWidget
 
 from engine.errors import GatehouseError, VaultError
 from ui.icons import Icons
-from ui.theme import GRID, ThemeStore
+from ui.theme import GRID, ThemeStore, grown
 from ui.widgets.parts import button, column, label, row
 
 _WIDTH = 440
@@ -58,7 +58,7 @@ class UnlockPage(QFrame):
         words.addWidget(self.fault)
         words.addLayout(row(self.open_button, self.other, None, button(self.tr("Quit"), leave, "quiet")))
         inner = QWidget()
-        inner.setFixedWidth(_WIDTH)
+        inner.setFixedWidth(grown(_WIDTH))
         inner.setLayout(words)
         self.setLayout(column(None, row(None, inner, None), None, margin=4 * GRID))
         self.setFocusProxy(self.field)

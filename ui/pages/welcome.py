@@ -18,7 +18,7 @@ from ui.desk import Desk
 from ui.meaning import what_it_means
 from ui.pages.models.machine import MachineView
 from ui.pages.welcome_choices import ChoiceCard, SuggestedCard
-from ui.theme import GRID
+from ui.theme import GRID, grown
 from ui.widgets.parts import column, label, row
 
 _WIDTH = 720
@@ -59,7 +59,7 @@ class WelcomePage(QScrollArea):
         self._advice.hide()
         self._asks.hide()
         inner = QWidget()
-        inner.setMaximumWidth(_WIDTH)
+        inner.setMaximumWidth(grown(_WIDTH))
         inner.setLayout(
             column(
                 row(self._picture, label(self.tr("Welcome to Gatehouse"), fonts.headline), None, spacing=12),

@@ -183,6 +183,9 @@ class SampleModels:
     async def machine(self, refresh: bool = False) -> Machine:
         return sample.machine(self.state)
 
+    async def glance(self) -> Machine | None:
+        return sample.machine(self.state)
+
     def become(self, loaded: LoadedModel) -> None:
         """Another state, announced as the real service does."""
         self.state = loaded

@@ -17,7 +17,7 @@ from app.documents.review_records import AttachedDocument, AttachmentState
 from app.gate.label import Label
 from ui import display
 from ui.icons import Icons
-from ui.theme import ThemeStore
+from ui.theme import ThemeStore, grown
 from ui.widgets.flow import Flow
 from ui.widgets.icon_button import IconButton
 from ui.widgets.parts import button, label, row, set_kind, set_tone
@@ -132,7 +132,7 @@ class AttachmentChip(QFrame):
         self.password = QLineEdit()
         self.password.setEchoMode(QLineEdit.EchoMode.Password)
         self.password.setPlaceholderText(self.tr("Password"))
-        self.password.setFixedWidth(120)
+        self.password.setFixedWidth(grown(120))
         self.password.setProperty("kind", "compact")
         self.password.returnPressed.connect(self._unlock)
         self.tag = button("", self._choose_label, "status")

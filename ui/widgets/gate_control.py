@@ -26,7 +26,7 @@ from app.gate.label import DEFAULT_LABEL, DEFAULT_MODE, GateMode, Label, stricte
 from app.gate.records import Place
 from ui import gate_words
 from ui.icons import Icons
-from ui.theme import GRID, HALF, ThemeStore
+from ui.theme import GRID, HALF, ThemeStore, grown
 from ui.widgets.choice_bar import ChoiceBar
 from ui.widgets.parts import button, column, frame, label, row
 
@@ -166,7 +166,7 @@ class GateCard(QFrame):
         layout.addLayout(self._foot())
         layout.setContentsMargins(2 * GRID, 14, 2 * GRID, 12)
         self.setLayout(layout)
-        self.setFixedWidth(_WIDTH)
+        self.setFixedWidth(grown(_WIDTH))
         self._show()
 
     def open_over(self, anchor: QWidget) -> None:
@@ -174,7 +174,7 @@ class GateCard(QFrame):
         layout = self.layout()
         assert layout is not None
         layout.activate()
-        self.setFixedHeight(layout.totalHeightForWidth(_WIDTH))
+        self.setFixedHeight(layout.totalHeightForWidth(grown(_WIDTH)))
         corner = anchor.mapToGlobal(QPoint(0, -self.height() - HALF))
         home = anchor.window().mapToGlobal(QPoint(GRID, GRID))
         most = home.x() + anchor.window().width() - self.width() - 2 * GRID

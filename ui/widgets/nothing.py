@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QWidget
 
 from ui.icons import Icons
-from ui.theme import GRID, ThemeStore
+from ui.theme import GRID, ThemeStore, grown
 from ui.widgets.parts import button, column, label, row
 
 
@@ -27,7 +27,7 @@ class NothingView(QWidget):
         self._hint = label("", themes.fonts.caption, "muted", wrap=True)
         for words in (self._words, self._hint):
             words.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            words.setMaximumWidth(52 * GRID)
+            words.setMaximumWidth(grown(52 * GRID))
         self._act = button("", self._run)
         self._work: Callable[[], object] | None = None
         centred = [row(None, words, None) for words in (self._words, self._hint)]
@@ -55,6 +55,8 @@ class NothingView(QWidget):
         self._icon, self._tone = icon, tone
         self._words.setText(sentence)
         self._hint.setText(hint)
+        self.setAccessibleName(sentence)
+        self.setAccessibleDescription(hint)
         self._hint.setVisible(bool(hint))
         self._act.setVisible(action is not None)
         self._act.setText(action[0] if action else "")

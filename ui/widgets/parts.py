@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLayout,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -76,6 +77,18 @@ def button(text: str, run: Callable[[], object] | None = None, kind: str = "", *
         made.setAccessibleName(name)
     if run is not None:
         made.clicked.connect(lambda _checked=False: run())
+    return made
+
+
+def scrolled(inner: QWidget) -> QScrollArea:
+    """A page of its own that scrolls up and down when it has no room, and takes no focus for itself."""
+    inner.setObjectName("page")
+    made = QScrollArea()
+    made.setWidgetResizable(True)
+    made.setFrameShape(QFrame.Shape.NoFrame)
+    made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    made.setWidget(inner)
     return made
 
 

@@ -9,6 +9,8 @@ from PySide6.QtCore import QAbstractItemModel
 from PySide6.QtGui import QFont, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
+from ui.theme import grown
+
 _ROW = 36
 
 
@@ -26,8 +28,8 @@ class PlainTable(QTableView):
         given_up: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        self._least, self._given_up = least, tuple(given_up)
-        self._widths: dict[int, int] = {int(column): width for column, width in widths.items()}
+        self._least, self._given_up = grown(least), tuple(given_up)
+        self._widths: dict[int, int] = {int(column): grown(width) for column, width in widths.items()}
         self.setModel(model)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -37,7 +39,7 @@ class PlainTable(QTableView):
         self.setWordWrap(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(_ROW)
+        self.verticalHeader().setDefaultSectionSize(grown(_ROW))
         header = self.horizontalHeader()
         header.setFont(header_font)
         header.setHighlightSections(False)

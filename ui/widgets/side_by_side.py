@@ -6,7 +6,7 @@ from PySide6.QtCore import QSize
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QLayout, QWidget
 
-from ui.theme import GRID
+from ui.theme import GRID, grown
 from ui.widgets.parts import row
 
 _WIDEST = 16_777_215
@@ -18,7 +18,8 @@ class SideBySide(QWidget):
 
     def __init__(self, left: QWidget, right: QWidget, width: int, *, least: int = 800) -> None:
         super().__init__()
-        self._left, self._right, self._width, self._least = left, right, width, least
+        self._left, self._right = left, right
+        self._width, self._least = grown(width), grown(least)
         self._flow = row(left, right, spacing=3 * GRID)
         # Else a window that was wide once could not become narrow: what is out of sight is not laid out anew.
         self._flow.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)

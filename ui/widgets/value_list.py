@@ -28,7 +28,7 @@ from app.extraction.records import Grounding
 from ui import display
 from ui.icons import Icons
 from ui.models.values import TITLE, VALUE, ValueModel
-from ui.theme import GRID, ThemeStore
+from ui.theme import GRID, ThemeStore, grown
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -164,7 +164,7 @@ class _ValueRows(QStyledItemDelegate):
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         value = index.data(VALUE)
         noted = isinstance(value, ReviewedValue) and bool(self._note(value)[0])
-        return QSize(200, _THREE_LINES if noted else _TWO_LINES)
+        return QSize(200, grown(_THREE_LINES if noted else _TWO_LINES))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         value = index.data(VALUE)

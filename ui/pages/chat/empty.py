@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QCoreApplication, Qt, Signal
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
-from ui.theme import GRID, ThemeStore
+from ui.theme import GRID, ThemeStore, grown
 from ui.widgets.parts import button, column, label
 
 _WIDTH = 520
@@ -32,7 +32,7 @@ class EmptyChat(QWidget):
         title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.note.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         inner = QWidget()
-        inner.setFixedWidth(_WIDTH)
+        inner.setFixedWidth(grown(_WIDTH))
         self.buttons = [self._example(prompt) for prompt in examples()]
         layout = column(title, self.note, spacing=GRID)
         layout.addSpacing(2 * GRID)

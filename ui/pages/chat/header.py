@@ -7,7 +7,7 @@ from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame
 
 from ui.icons import Icons
-from ui.theme import GRID, ThemeStore
+from ui.theme import GRID, ThemeStore, grown
 from ui.widgets.icon_button import IconButton
 from ui.widgets.parts import row
 
@@ -24,7 +24,7 @@ class Header(QFrame):
         super().__init__()
         self._themes = themes
         self._title = ""
-        self.setFixedHeight(_HEIGHT)
+        self.setFixedHeight(grown(_HEIGHT))
         self.prompt = IconButton("sliders-horizontal", self.tr("System prompt"), icons, themes)
         self.more = IconButton("ellipsis", self.tr("More"), icons, themes)
         self.prompt.clicked.connect(self.prompt_wanted)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
+from ui.desk import Desk
 from ui.pages.chat.sidebar import WIDTH
-from ui.theme import GRID, TEXT_WIDTH
+from ui.theme import GRID, TEXT_WIDTH, grown
+from ui.widgets.kept_splitter import KeptSplitter
 from ui.widgets.message_list import SIDE
 from ui.widgets.parts import row
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from ui.pages.chat.page import ChatPage
 
 
-def lay_out(page: ChatPage) -> QStackedWidget:
+def lay_out(page: ChatPage, desk: Desk) -> QStackedWidget:
     """Lay the page out; returns the pile of its empty state and its transcript."""
     pile = QStackedWidget()
     pile.addWidget(page.empty)
@@ -31,12 +33,10 @@ def lay_out(page: ChatPage) -> QStackedWidget:
     centred = row(None, _foot(page), None, spacing=0)
     centred.setStretch(1, 1000)
     layout.addLayout(centred)
-    split = QSplitter()
-    split.setChildrenCollapsible(False)
+    split = KeptSplitter(desk, "chat_list_px", grown(WIDTH))
     split.addWidget(page.sidebar)
     split.addWidget(right)
-    split.setStretchFactor(1, 1)
-    split.setSizes([WIDTH, 1000])
+    split.settle()
     whole = QVBoxLayout(page)
     whole.setContentsMargins(0, 0, 0, 0)
     whole.addWidget(split)

@@ -63,7 +63,7 @@ class ChatPage(QWidget):
         self.banner = Banner(desk.themes)
         self.composer = Composer(desk.themes, desk.icons)
         self.setAccessibleName(self.tr("Chat"))
-        self._pile = lay_out(self)
+        self._pile = lay_out(self, desk)
         self.gate = ChatGate(desk, self, self.composer, self.transcript)
         self.gate.shown.connect(self.gate_shown)
         self.gate.shown.connect(lambda setting: self.empty.show_gate(shut=setting.shut))

@@ -13,7 +13,7 @@ from ui.icons import Icons
 from ui.models.conversations import CONVERSATION, MOMENT, WRITING
 from ui.models.search_hits import HIT
 from ui.models.search_hits import MOMENT as HIT_MOMENT
-from ui.theme import ThemeStore
+from ui.theme import ThemeStore, grown
 
 Index = QModelIndex | QPersistentModelIndex
 ROW = 34
@@ -32,7 +32,7 @@ class ConversationRows(QStyledItemDelegate):
         self._themes, self._icons = themes, icons
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return QSize(120, ROW if isinstance(index.data(CONVERSATION), Conversation) else HEADING)
+        return QSize(120, grown(ROW) if isinstance(index.data(CONVERSATION), Conversation) else grown(HEADING))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         theme, fonts = self._themes.theme, self._themes.fonts
@@ -100,7 +100,7 @@ class HitRows(QStyledItemDelegate):
         self._themes = themes
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return QSize(120, HIT_ROW)
+        return QSize(120, grown(HIT_ROW))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         hit = index.data(HIT)
@@ -121,7 +121,7 @@ class HitRows(QStyledItemDelegate):
         painter.setPen(QColor(theme.text))
         title = QFontMetrics(fonts.body).elidedText(hit.conversation_title, Qt.TextElideMode.ElideRight, room)
         painter.drawText(box, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft, title)
-        below = box.adjusted(0, 19, 0, 0)
+        below = box.adjusted(0, grown(19), 0, 0)
         if hit.message_id is None:
             painter.setFont(fonts.caption)
             painter.setPen(QColor(theme.muted))

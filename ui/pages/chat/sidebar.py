@@ -139,6 +139,8 @@ class Sidebar(QFrame):
         field.setToolTip(f"{self.tr('Search all chats')} ({in_words(FIND_EVERYWHERE)})")
         field.installEventFilter(self)
         self._lens = field.addAction(self._icons.icon("search"), QLineEdit.ActionPosition.LeadingPosition)
+        self._lens.setText(field.accessibleName() or self.tr("Search"))
+        self._lens.setToolTip(self._lens.text())
         return field
 
     def _make_list(

@@ -6,7 +6,7 @@ from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
-from ui.theme import GRID, ThemeStore
+from ui.theme import GRID, ThemeStore, grown
 from ui.widgets.parts import button, column, label, row
 
 _WIDTH = 420
@@ -26,7 +26,7 @@ class SystemPromptCard(QFrame):
         self._text.setPlaceholderText(self.tr("For example: Answer briefly, in British English."))
         self._text.setAccessibleName(self.tr("System prompt"))
         self._text.setTabChangesFocus(True)
-        self._text.setFixedHeight(120)
+        self._text.setFixedHeight(grown(120))
         note = label(
             self.tr("Said to the model before every message of this conversation."),
             themes.fonts.caption,
@@ -41,7 +41,7 @@ class SystemPromptCard(QFrame):
         layout = column(label(self.tr("System prompt"), themes.fonts.strong), note, self._text, foot, spacing=GRID)
         layout.setContentsMargins(16, 14, 16, 12)
         self.setLayout(layout)
-        self.setFixedWidth(_WIDTH)
+        self.setFixedWidth(grown(_WIDTH))
 
     def open_at(self, corner: QPoint) -> None:
         """Show with its upper right corner there."""

@@ -15,7 +15,7 @@ from app.extraction.schema import Schema
 from app.gate.label import DEFAULT_LABEL, Label
 from ui import display
 from ui.desk import Desk
-from ui.theme import GRID
+from ui.theme import GRID, grown
 from ui.widgets.parts import button, column, label, row
 
 
@@ -64,7 +64,7 @@ class NewBatchSheet(QFrame):
             margin=3 * GRID,
         )
         self.setLayout(whole)
-        self.setMaximumWidth(64 * GRID)
+        self.setMaximumWidth(grown(64 * GRID))
 
     def ask(self, paths: Sequence[Path], schemas: Sequence[Schema], last: str = "") -> None:
         """Show it for these files; ``last`` is the schema to offer first."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QFileDialog, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from app.documents.batch_records import Batch, BatchFile, NewBatch
 from app.documents.review_records import Exported, ExportFormat
@@ -24,8 +24,9 @@ from ui.pages.documents.reader import ReaderView
 from ui.pages.documents.results import ResultsView
 from ui.pages.documents.reviewer import ReviewView
 from ui.pages.documents.schema_editor import SchemaEditor
-from ui.theme import GRID
+from ui.theme import GRID, grown
 from ui.widgets.choice_bar import ChoiceBar
+from ui.widgets.kept_splitter import KeptSplitter
 from ui.widgets.nothing import NothingView
 from ui.widgets.parts import button, column, frame, label, row
 
@@ -292,13 +293,11 @@ class DocumentsPage(QWidget):
         )
         head.setContentsMargins(3 * GRID, 2 * GRID, 3 * GRID, 12)
         self._left.setLayout(column(self.queue, spacing=0))
-        self._left.setMinimumWidth(_LEAST_QUEUE)
-        body = QSplitter(Qt.Orientation.Horizontal)
+        self._left.setMinimumWidth(grown(_LEAST_QUEUE))
+        body = KeptSplitter(self._desk, "documents_list_px", grown(_QUEUE_WIDTH))
         body.addWidget(self._left)
         body.addWidget(self.pile)
-        body.setChildrenCollapsible(False)
-        body.setStretchFactor(1, 1)
-        body.setSizes([_QUEUE_WIDTH, 10_000])
+        body.settle()
         self.whole.addWidget(body)
         self.whole.addWidget(self.schemas)
         made = column(head, frame("line"), self.whole, spacing=0)

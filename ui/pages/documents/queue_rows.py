@@ -12,7 +12,7 @@ from app.documents.batch_records import Batch, BatchFile, BatchState, FileState
 from ui import display
 from ui.icons import Icons
 from ui.models.batches import RECORD
-from ui.theme import ThemeStore
+from ui.theme import ThemeStore, grown
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -76,7 +76,7 @@ class BatchRows(_Rows):
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         batch = index.data(RECORD)
         troubled = isinstance(batch, Batch) and bool(trouble_line(self, batch))
-        return QSize(160, _BATCH_ROW_TROUBLED if troubled else _BATCH_ROW)
+        return QSize(160, grown(_BATCH_ROW_TROUBLED if troubled else _BATCH_ROW))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         batch = index.data(RECORD)
@@ -103,7 +103,7 @@ class BatchRows(_Rows):
         self._bar(painter, QRectF(box.left(), box.top() + 12 + line, box.width(), 4), batch)
         told = QRect(box.left(), box.top() + 20 + line, box.width(), line)
         self._write(painter, fonts.caption, theme.muted, told, batch_line(self, batch))
-        below = told.translated(0, 18)
+        below = told.translated(0, grown(18))
         self._write(painter, fonts.caption, theme.danger, below, trouble_line(self, batch))
         painter.restore()
 
@@ -129,7 +129,7 @@ class FileRows(_Rows):
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         file = index.data(RECORD)
         noted = isinstance(file, BatchFile) and bool(file.sentence)
-        return QSize(160, _FILE_ROW_NOTED if noted else _FILE_ROW)
+        return QSize(160, grown(_FILE_ROW_NOTED if noted else _FILE_ROW))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         file = index.data(RECORD)
@@ -139,7 +139,7 @@ class FileRows(_Rows):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         box = self._ground(painter, option)
-        line = _FILE_ROW
+        line = grown(_FILE_ROW)
         icon, tone = _OF_FILE[file.state]
         self._icon(painter, icon, tone, box.left(), box.top() + (line - 14) // 2)
         end = self._end(file)
@@ -152,7 +152,7 @@ class FileRows(_Rows):
         colour = theme.warning if file.doubtful_values else theme.faint
         self._write(painter, fonts.caption, colour, place, end, Qt.AlignmentFlag.AlignRight)
         if file.sentence:
-            below = QRect(box.left() + 22, box.top() + line - 8, box.width() - 22, 20)
+            below = QRect(box.left() + 22, box.top() + line - 8, box.width() - 22, grown(20))
             self._write(painter, fonts.caption, theme.muted, below, file.sentence)
         painter.restore()
 

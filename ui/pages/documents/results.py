@@ -22,7 +22,7 @@ from app.events import ValueChanged
 from app.extraction.schema import Schema
 from ui.desk import Desk
 from ui.models.results import DOUBT, ResultsModel
-from ui.theme import GRID, ThemeStore
+from ui.theme import GRID, ThemeStore, grown
 from ui.widgets.nothing import NothingView
 from ui.widgets.parts import column
 
@@ -57,7 +57,7 @@ class ResultsView(QWidget):
         self.view.horizontalHeader().setSortIndicatorClearable(True)
         self.view.setWordWrap(False)
         self.view.verticalHeader().hide()
-        self.view.verticalHeader().setDefaultSectionSize(_ROW)
+        self.view.verticalHeader().setDefaultSectionSize(grown(_ROW))
         self.view.horizontalHeader().setHighlightSections(False)
         self.view.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.view.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
@@ -136,15 +136,15 @@ class ResultsView(QWidget):
             self.opened.emit(*found)
 
     def _size_columns(self) -> None:
-        self.view.setColumnWidth(0, _FILE_WIDTH)
+        self.view.setColumnWidth(0, grown(_FILE_WIDTH))
         for place in range(1, self.model.columnCount()):
             wanted = self.view.horizontalHeader().sectionSizeHint(place) + 2 * GRID
-            self.view.setColumnWidth(place, min(_MOST_WIDTH, max(_COLUMN_WIDTH, wanted)))
+            self.view.setColumnWidth(place, min(grown(_MOST_WIDTH), max(grown(_COLUMN_WIDTH), wanted)))
 
     def _widen_columns(self) -> None:
         """Values came: their columns grow to hold them, within reason; none becomes narrower under the pointer."""
         for place in range(self.model.columnCount()):
-            wanted = min(_MOST_WIDTH, self.view.sizeHintForColumn(place) + GRID)
+            wanted = min(grown(_MOST_WIDTH), self.view.sizeHintForColumn(place) + GRID)
             if wanted > self.view.columnWidth(place):
                 self.view.setColumnWidth(place, wanted)
 

@@ -21,14 +21,14 @@ from ui.desk import Desk
 from ui.pages.documents.evidence import EvidenceView
 from ui.pages.documents.labels import LabelButton
 from ui.pages.documents.sheet import SheetView
-from ui.theme import GRID
+from ui.theme import GRID, grown
 from ui.widgets.choice_bar import ChoiceBar
 from ui.widgets.nothing import NothingView
 from ui.widgets.parts import ElidedLabel, button, column, frame, label, row
 from ui.widgets.value_list import ValueList
 
 _VALUES_WIDTH = 42 * GRID
-_LEAST_VALUES, _LEAST_SHEET = 34 * GRID, 40 * GRID
+_LEAST_VALUES, _LEAST_SHEET = 42 * GRID, 34 * GRID
 
 
 class ReviewView(QWidget):
@@ -61,7 +61,7 @@ class ReviewView(QWidget):
         self.password.setEchoMode(QLineEdit.EchoMode.Password)
         self.password.setPlaceholderText(self.tr("Password of the file"))
         self.password.setAccessibleName(self.tr("Password of the file"))
-        self.password.setFixedWidth(30 * GRID)
+        self.password.setFixedWidth(grown(30 * GRID))
         self.password.returnPressed.connect(self._unlock)
         self.nothing.add_below(self.password)
         self._connect()
@@ -72,8 +72,8 @@ class ReviewView(QWidget):
         self.splitter.addWidget(side)
         self.splitter.setChildrenCollapsible(False)
         self.splitter.setStretchFactor(0, 1)
-        self.splitter.setSizes([10_000, _VALUES_WIDTH])
-        side.setMinimumWidth(_LEAST_VALUES)
+        self.splitter.setSizes([10_000, grown(_VALUES_WIDTH)])
+        side.setMinimumWidth(grown(_LEAST_VALUES))
         self.sheet.setMinimumWidth(_LEAST_SHEET)
         self.setLayout(column(self.splitter, self.nothing, spacing=0))
         self.show_file(None)

@@ -37,7 +37,8 @@ from ui.desk import Desk
 from ui.models import schema_fields as columns
 from ui.models.schema_fields import DEPTH, SchemaModel
 from ui.pages.documents.rules import RulesView
-from ui.theme import GRID
+from ui.theme import GRID, grown
+from ui.widgets.flow import Flow
 from ui.widgets.parts import button, column, frame, label, row
 
 Index = QModelIndex | QPersistentModelIndex
@@ -115,7 +116,7 @@ class SchemaEditor(QWidget):
         self.names.clear()
         for schema in schemas:
             item = QListWidgetItem(schema.title, self.names)
-            item.setSizeHint(QSize(0, 4 * GRID))
+            item.setSizeHint(QSize(0, grown(4 * GRID)))
         self.names.blockSignals(False)
         at = next((place for place, schema in enumerate(schemas) if schema.name == wanted), 0)
         self.names.setCurrentRow(at if schemas else -1)
@@ -313,19 +314,19 @@ class SchemaEditor(QWidget):
         made.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         made.setShowGrid(False)
         made.verticalHeader().hide()
-        made.verticalHeader().setDefaultSectionSize(4 * GRID)
+        made.verticalHeader().setDefaultSectionSize(grown(4 * GRID))
         header = made.horizontalHeader()
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setHighlightSections(False)
         header.setStretchLastSection(True)
         for place, width in _WIDTHS.items():
-            made.setColumnWidth(place, width * GRID)
+            made.setColumnWidth(place, grown(width * GRID))
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         return made
 
     def _build(self) -> QVBoxLayout:
         left = frame("side")
-        left.setFixedWidth(_LIST_WIDTH)
+        left.setFixedWidth(grown(_LIST_WIDTH))
         more = column(
             button(self.tr("New schema"), self.new_schema),
             button(self.tr("Duplicate"), self.copy_schema),
@@ -338,19 +339,18 @@ class SchemaEditor(QWidget):
         inner.setStretch(0, 1)
         inner.setContentsMargins(0, 6, 0, 0)
         left.setLayout(inner)
-        tools = row(
+        tools = Flow(spacing=4)
+        for made in (
             button(self.tr("Add a field"), self.add_field),
             button(self.tr("Add inside"), lambda: self.add_field(inside=True), "quiet"),
             button(self.tr("Delete field"), self.remove_field, "quiet"),
             button(self.tr("Move up"), lambda: self.move_field(-1), "quiet"),
             button(self.tr("Move down"), lambda: self.move_field(1), "quiet"),
-            None,
-            self.undo,
-            self.drop,
-            self.save,
-            spacing=4,
-        )
-        head = column(row(self.title), tools, self.fault)
+        ):
+            tools.addWidget(made)
+        name = row(self.title, self.undo, self.drop, self.save, spacing=4)
+        name.setStretch(0, 1)
+        head = column(name, tools, self.fault)
         head.setContentsMargins(2 * GRID, GRID, 2 * GRID, GRID)
         pile = QSplitter(Qt.Orientation.Vertical)
         above = QWidget()

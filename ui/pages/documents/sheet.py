@@ -221,8 +221,9 @@ class SheetView(QWidget):
 
     def _show_counter(self) -> None:
         count = len(self._document.pages) if self._document is not None else 0
-        words = self.tr("Page %1 of %2").replace("%1", str(self._page)).replace("%2", str(count))
+        words = self.tr("%1 of %2").replace("%1", str(self._page)).replace("%2", str(count))
         self.counter.setText(words if count else "")
+        self.counter.setAccessibleName(self.tr("Page %1").replace("%1", words))
         self.before.setEnabled(self._page > 1)
         self.after.setEnabled(0 < self._page < count)
 

@@ -9,7 +9,7 @@ from app.gate.records import Budget
 from engine.errors import GatehouseError
 from ui import display
 from ui.desk import Desk
-from ui.theme import GRID
+from ui.theme import GRID, grown
 from ui.widgets.parts import button, column, label, row
 
 _WIDTH = 640
@@ -38,7 +38,7 @@ class LimitCard(QFrame):
         self.amount.setPrefix("$")
         self.amount.setDecimals(2)
         self.amount.setRange(0.0, 100_000.0)
-        self.amount.setFixedWidth(16 * GRID)
+        self.amount.setFixedWidth(grown(16 * GRID))
         self.amount.lineEdit().setTextMargins(7, 0, 7, 0)
         self.amount.setAccessibleName(self.tr("%1: limit in dollars").replace("%1", title))
         self.limited.setAccessibleName(self.tr("%1: stop at a limit").replace("%1", title))
@@ -109,7 +109,7 @@ class BudgetsView(QWidget):
             button(self.tr("See what was spent, request by request"), lambda: desk.go("gate/ledger"), "link"), None
         )
         inner = QWidget()
-        inner.setMaximumWidth(_WIDTH)
+        inner.setMaximumWidth(grown(_WIDTH))
         title = label(self.tr("Spending limits"), fonts.title)
         inner.setLayout(column(title, self.day, self.month, self._trouble, note, see, None, spacing=2 * GRID))
         whole = row(inner, None)

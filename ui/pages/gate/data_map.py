@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from PySide6.QtCore import QCoreApplication, QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QCoreApplication, QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
@@ -16,9 +16,11 @@ from app.gate.records import BytesLeft, Provider
 from ui import display
 from ui.icons import Icons
 from ui.pages.gate.map_box import MapBox
-from ui.theme import GRID, ThemeStore
+from ui.theme import GRID, ThemeStore, grown
 
-_LEAST = QSize(560, 400)
+_LEAST_WIDTH, _LEAST_HEIGHT = 560, 400
+_LEAST_HEIGHT_TALL = 520
+"""What three rows of boxes and those outside below them take."""
 _NARROW = 860
 _WALL, _OUTSIDE = 3, 4
 _GATE = 13 * GRID
@@ -171,7 +173,7 @@ class DataMap(QWidget):
         self._facts = Facts()
         self.boxes: dict[str, MapBox] = {}
         self._shown: dict[str, Box] = {}
-        self.setMinimumSize(_LEAST)
+        self.setMinimumSize(grown(_LEAST_WIDTH), grown(_LEAST_HEIGHT))
         self.setAccessibleName(self.tr("Map of where text goes"))
         themes.changed.connect(self.update)
         self.show_facts(self._facts)
@@ -203,7 +205,7 @@ class DataMap(QWidget):
     @property
     def _tall(self) -> bool:
         """In a narrow window the house stands above and what is outside below."""
-        return self.width() < _NARROW
+        return self.width() < grown(_NARROW)
 
     def _house(self) -> QRect:
         """The walls; the gate stands in the one that looks outside."""
@@ -215,33 +217,34 @@ class DataMap(QWidget):
         house, tall = self._house(), self._tall
         gap = 2 * GRID if tall else 5 * GRID
         edge = 2 * GRID if tall else 3 * GRID
-        inside = house.width() - (0 if tall else _GATE // 2 + gap - edge)
+        inside = house.width() - (0 if tall else grown(_GATE) // 2 + gap - edge)
         width = (inside - 2 * edge - 2 * gap) // 3
-        step = (house.height() - _HEAD - GRID - (_BOX // 2 if tall else 0)) // 3
+        step = (house.height() - grown(_HEAD) - GRID - (grown(_BOX) // 2 if tall else 0)) // 3
         outside = [key for key, box in self._shown.items() if box.place == _OUTSIDE]
         for key, box in self._shown.items():
             if box.place == _OUTSIDE:
                 self.boxes[key].setGeometry(self._outside(outside.index(key), len(outside)))
             elif box.place == _WALL and tall:
-                left = edge + 2 * (width + gap) + (width - _GATE) // 2
-                self.boxes[key].setGeometry(left, house.bottom() - _BOX // 2, _GATE, _BOX)
+                left = edge + 2 * (width + gap) + (width - grown(_GATE)) // 2
+                self.boxes[key].setGeometry(left, house.bottom() - grown(_BOX) // 2, grown(_GATE), grown(_BOX))
             else:
-                left = house.right() - _GATE // 2 if box.place == _WALL else edge + box.place * (width + gap)
-                top = _HEAD + box.row * step + (step - _BOX) // 2
-                self.boxes[key].setGeometry(left, top, _GATE if box.place == _WALL else width, _BOX)
+                left = house.right() - grown(_GATE) // 2 if box.place == _WALL else edge + box.place * (width + gap)
+                top = grown(_HEAD) + box.row * step + (step - grown(_BOX)) // 2
+                self.boxes[key].setGeometry(left, top, grown(_GATE) if box.place == _WALL else width, grown(_BOX))
 
     def _outside(self, number: int, count: int) -> QRect:
         house = self._house()
         if self._tall:
             width = (self.width() - (count - 1) * GRID) // count
-            return QRect(number * (width + GRID), self.height() - _BOX - GRID, width, _BOX)
-        each = (self.height() - _HEAD - GRID) // max(count, 3)
-        height = min(_BOX, each - GRID)
-        left = house.right() + _GATE // 2 + 7 * GRID
-        return QRect(left, _HEAD + number * each + (each - height) // 2, self.width() - left - 2, height)
+            return QRect(number * (width + GRID), self.height() - grown(_BOX) - GRID, width, grown(_BOX))
+        each = (self.height() - grown(_HEAD) - GRID) // max(count, 3)
+        height = min(grown(_BOX), each - GRID)
+        left = house.right() + grown(_GATE) // 2 + 7 * GRID
+        return QRect(left, grown(_HEAD) + number * each + (each - height) // 2, self.width() - left - 2, height)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
+        self.setMinimumHeight(grown(_LEAST_HEIGHT_TALL if self._tall else _LEAST_HEIGHT))
         self._arrange()
 
     # Painting.

@@ -22,7 +22,7 @@ from engine.errors import GatehouseError
 from ui import gate_words
 from ui.desk import Action, Desk
 from ui.models.findings import FindingColumn, FindingTable, TermColumn, TermTable
-from ui.theme import GRID
+from ui.theme import GRID, grown
 from ui.widgets.nothing import NothingView
 from ui.widgets.parts import button, column, label, row
 from ui.widgets.plain_table import PlainTable
@@ -66,7 +66,7 @@ class TryBox(QWidget):
         self._pause.timeout.connect(self.scan)
         self.text.textChanged.connect(self._typed)
         heading = label(self.tr("Try the detectors"), fonts.title)
-        heading.setFixedHeight(_HEADING)
+        heading.setFixedHeight(grown(_HEADING))
         title = row(heading, None)
         layout = column(title, self.text, self.state, self.view, spacing=GRID)
         layout.setStretch(1, 3)
@@ -177,7 +177,7 @@ class GlossaryBox(QWidget):
         note = label(self.tr("These words are hidden wherever they occur."), fonts.caption, "muted", wrap=True)
         entry = column(self.word, row(self.kind, self.add_button), spacing=GRID)
         heading = label(self.tr("Glossary"), fonts.title)
-        heading.setFixedHeight(_HEADING)
+        heading.setFixedHeight(grown(_HEADING))
         head = row(heading, None, self.remove_button)
         layout = column(head, note, entry, self._pile, spacing=GRID)
         layout.setStretch(3, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, QTimer
-from PySide6.QtWidgets import QGridLayout, QLineEdit, QStackedWidget, QWidget
+from PySide6.QtWidgets import QGridLayout, QLineEdit, QSizePolicy, QStackedWidget, QWidget
 
 from app.gate.label import DEFAULT_LABEL, Label
 from app.gate.records import Place
@@ -17,7 +17,7 @@ from ui.pages.gate.leaving import Leaving
 from ui.theme import GRID
 from ui.widgets.choice_bar import ChoiceBar
 from ui.widgets.nothing import NothingView
-from ui.widgets.parts import button, column, frame, label, row
+from ui.widgets.parts import button, column, frame, label, row, scrolled
 from ui.widgets.plain_table import PlainTable
 from ui.widgets.records_table import RECORD
 from ui.widgets.side_by_side import SideBySide
@@ -185,6 +185,7 @@ class LabelsView(QWidget):
             grid.addWidget(label(gate_words.label_words(tag), fonts.caption, gate_words.label_tone(tag)), number, 0)
             grid.addWidget(label(gate_words.label_meaning(tag), fonts.caption, "muted"), number, 1)
         made = frame("card")
+        made.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         grid.setContentsMargins(14, 10, 14, 10)
         made.setLayout(grid)
         return made
@@ -210,6 +211,6 @@ class LabelsView(QWidget):
         self.remove = button(self.tr("Remove"), self._remove, "quiet")
         name = column(label(self.tr("Name"), fonts.caption, "muted"), self.name, spacing=4)
         tag = column(label(self.tr("Label"), fonts.caption, "muted"), self.labels, self._meaning, spacing=6)
-        made = QWidget()
-        made.setLayout(column(name, tag, self._folder, row(None, self.remove), None, spacing=2 * GRID))
-        return made
+        inner = QWidget()
+        inner.setLayout(column(name, tag, self._folder, row(None, self.remove), None, spacing=2 * GRID))
+        return scrolled(inner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt
-from PySide6.QtWidgets import QFrame, QScrollArea, QStackedWidget, QWidget
+from PySide6.QtWidgets import QScrollArea, QStackedWidget, QWidget
 
 from app.gate.records import Provider
 from engine.errors import GatehouseError
@@ -15,7 +15,7 @@ from ui.pages.gate.leaving import Leaving
 from ui.pages.gate.provider_form import ProviderForm
 from ui.theme import GRID
 from ui.widgets.nothing import NothingView
-from ui.widgets.parts import button, column, label, row
+from ui.widgets.parts import button, column, label, row, scrolled
 from ui.widgets.plain_table import PlainTable
 from ui.widgets.records_table import RECORD
 from ui.widgets.side_by_side import SideBySide
@@ -172,12 +172,5 @@ class ProvidersView(QWidget):
 
     def _build_beside(self) -> QScrollArea:
         inner = QWidget()
-        inner.setObjectName("page")
         inner.setLayout(column(self.form, spacing=0))
-        made = QScrollArea()
-        made.setWidgetResizable(True)
-        made.setFrameShape(QFrame.Shape.NoFrame)
-        made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        made.setWidget(inner)
-        return made
+        return scrolled(inner)

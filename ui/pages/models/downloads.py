@@ -11,7 +11,7 @@ from app.events import DownloadProgressed, DownloadsChanged
 from app.models.records import Download
 from ui import display
 from ui.desk import Action, Desk
-from ui.theme import GRID
+from ui.theme import GRID, grown
 from ui.widgets.icon_button import IconButton
 from ui.widgets.parts import ElidedLabel, column, label, row, set_tone
 
@@ -47,7 +47,7 @@ class DownloadRow(QWidget):
         line.setStretch(0, 1)
         line.setContentsMargins(12, 6, GRID, 6)
         self.setLayout(line)
-        self.setFixedHeight(_ROW_HEIGHT)
+        self.setFixedHeight(grown(_ROW_HEIGHT))
 
     def show_download(self, download: Download, *, first: bool, last: bool) -> None:
         self.download = download
@@ -123,7 +123,7 @@ class DownloadsView(QFrame):
             view.setVisible(place < len(downloads))
             if place < len(downloads):
                 view.show_download(downloads[place], first=place == 0, last=place == len(downloads) - 1)
-        self._scroll.setFixedHeight(_ROW_HEIGHT * min(len(downloads), _MOST_SHOWN) + 4)
+        self._scroll.setFixedHeight(grown(_ROW_HEIGHT) * min(len(downloads), _MOST_SHOWN) + 4)
 
     # what the rows ask for
 

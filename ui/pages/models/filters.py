@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QLineEdit, QSizePolicy, QWidget
 from app.models.offers import Query
 from engine.hub.catalogue import Task
 from ui.models.rows import SIZES, Filters, Fit, KindWish
-from ui.theme import GRID
+from ui.theme import GRID, grown
 from ui.widgets.parts import row
 
 _FIELD_LEAST, _BOX_LEAST = 12 * GRID, 12 * GRID
@@ -32,7 +32,7 @@ class FilterLine(QWidget):
         super().__init__()
         self.field = QLineEdit()
         self.field.setClearButtonEnabled(True)
-        self.field.setMinimumWidth(_FIELD_LEAST)
+        self.field.setMinimumWidth(grown(_FIELD_LEAST))
         self.field.textChanged.connect(lambda _text: self.changed.emit())
         tasks = [(task, task.capitalize()) for task in get_args(Task)]
         self.task = self._box(self.tr("Task"), [("", self.tr("Task")), *tasks])
@@ -119,16 +119,16 @@ class FilterLine(QWidget):
         self._make_room()
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(_FIELD_LEAST, self.field.minimumSizeHint().height())
+        return QSize(grown(_FIELD_LEAST), self.field.minimumSizeHint().height())
 
     def _make_room(self) -> None:
         """As many boxes as there is room for; one that leaves something out stays."""
-        room = self.width() - (_FIELD_LEAST if self._place != "hub" else 0)
+        room = self.width() - (grown(_FIELD_LEAST) if self._place != "hub" else 0)
         for box in self._order:
-            fits = room >= _BOX_LEAST + GRID or box.currentIndex() > 0
+            fits = room >= grown(_BOX_LEAST) + GRID or box.currentIndex() > 0
             shown = box in self._of[self._place] and fits
             box.setVisible(shown)
-            room -= _BOX_LEAST + GRID if shown else 0
+            room -= grown(_BOX_LEAST) + GRID if shown else 0
 
     @property
     def narrowed(self) -> bool:
@@ -148,7 +148,7 @@ class FilterLine(QWidget):
             made.addItem(words, key)
         made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         made.setMinimumContentsLength(3)
-        made.setMinimumWidth(_BOX_LEAST)
+        made.setMinimumWidth(grown(_BOX_LEAST))
         made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         made.currentIndexChanged.connect(lambda _place: self.changed.emit())
         return made

@@ -18,7 +18,7 @@ from ui.models.rows import FIT_TONES, fit_words, kind_words, row_of_offer
 from ui.pages.models.knobs import Shape
 from ui.pages.models.plan_panel import PlanPanel
 from ui.pages.models.trouble import TroubleFrame, WayOut
-from ui.theme import GRID
+from ui.theme import GRID, grown
 from ui.widgets.parts import button, column, label, row, set_tone
 
 _GATED = ("gated", "token_refused")
@@ -47,6 +47,8 @@ class OfferView(QFrame):
         self.choices = QComboBox()
         self.choices.setAccessibleName(self.tr("Quantization"))
         self.choices.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.choices.setMinimumContentsLength(12)
+        self.choices.setMinimumWidth(grown(20 * GRID))
         self.choices.currentIndexChanged.connect(lambda _place: self._choose())
         self._fit = label("", fonts.caption, wrap=True)
         self.download_button = button(self.tr("Download"), self._download, "primary")
@@ -177,7 +179,7 @@ class OfferView(QFrame):
         speed = self._desk.services.downloads.line_bytes_s()
         if speed:
             left = display.rough_duration(choice.size_bytes / speed)
-            parts.append(self.tr("about %1 at your last download's speed").replace("%1", left))
+            parts.append(self.tr("about %1 at last time's speed").replace("%1", left))
         if self._machine is not None and self._machine.disks:
             free = display.byte_size(self._machine.disks[0].free_bytes)
             parts.append(self.tr("%1 free on the disk").replace("%1", free))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent
-from PySide6.QtWidgets import QFileDialog, QFrame, QMenu, QScrollArea, QWidget
+from PySide6.QtWidgets import QFileDialog, QMenu, QScrollArea, QWidget
 
 from app.events import BundleProgressed, DownloadFinished, LoadedModelChanged
 from app.models.bundles import Piece
@@ -26,11 +26,11 @@ from ui.pages.models.downloads import DownloadsView
 from ui.pages.models.lists import ModelLists, Place
 from ui.pages.models.machine import MachineView
 from ui.pages.models.offer import OfferView
-from ui.theme import GRID
+from ui.theme import GRID, grown
 from ui.widgets.choice_bar import ChoiceBar
-from ui.widgets.parts import button, column, label, row
+from ui.widgets.parts import button, column, label, row, scrolled
 
-_DETAIL_LEAST, _DETAIL_MOST, _DETAIL_SHARE = 344, 456, 0.38
+_DETAIL_LEAST, _DETAIL_MOST, _DETAIL_SHARE = 408, 456, 0.38
 
 
 class ModelsPage(QWidget):
@@ -248,6 +248,8 @@ class ModelsPage(QWidget):
             for entry in copied:
                 if entry.error:
                     self._desk.notices.show("error", f"{entry.name}: {entry.error}")
+                elif entry.plan and not entry.plan_holds:
+                    self._desk.notices.show("warning", f"{entry.name}: {entry.plan}")
 
         self._desk.bridge.call(lambda: bundles.take_over(folder), done, self._tell, owner=self)
 
@@ -275,19 +277,12 @@ class ModelsPage(QWidget):
 
     def _build_beside(self) -> QScrollArea:
         inner = QWidget()
-        inner.setObjectName("page")
         inner.setLayout(column(self.detail, self.offer, spacing=0))
-        made = QScrollArea()
-        made.setWidgetResizable(True)
-        made.setFrameShape(QFrame.Shape.NoFrame)
-        made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        made.setWidget(inner)
-        return made
+        return scrolled(inner)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         wanted = round(self.width() * _DETAIL_SHARE)
-        self.beside.setFixedWidth(max(_DETAIL_LEAST, min(_DETAIL_MOST, wanted)))
+        self.beside.setFixedWidth(max(grown(_DETAIL_LEAST), min(grown(_DETAIL_MOST), wanted)))
         super().resizeEvent(event)
 
     def _show_cards(self, cards: Sequence[ModelCard]) -> None:

@@ -7,6 +7,7 @@ from PySide6.QtGui import QFont, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from ui.models.model_table import Column
+from ui.theme import grown
 
 _NAME_LEAST = 220
 _WIDTHS = {
@@ -49,13 +50,13 @@ class ModelsTable(QTableView):
         self.setWordWrap(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(36)
+        self.verticalHeader().setDefaultSectionSize(grown(36))
         header = self.horizontalHeader()
         header.setFont(header_font)
         header.setHighlightSections(False)
         header.setMinimumSectionSize(56)
         for place, width in _WIDTHS.items():
-            self.setColumnWidth(place, width)
+            self.setColumnWidth(place, grown(width))
         header.setSectionResizeMode(Column.NAME, QHeaderView.ResizeMode.Stretch)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -68,8 +69,8 @@ class ModelsTable(QTableView):
         self._make_room()
 
     def _make_room(self) -> None:
-        shown = {column: width for column, width in _WIDTHS.items() if column not in self._left_out}
-        missing = _NAME_LEAST + sum(shown.values()) - self.viewport().width()
+        shown = {column: grown(width) for column, width in _WIDTHS.items() if column not in self._left_out}
+        missing = grown(_NAME_LEAST) + sum(shown.values()) - self.viewport().width()
         for column in _GIVEN_UP:
             hidden = column in self._left_out or missing > 0
             self.setColumnHidden(column, hidden)
