@@ -37,6 +37,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     # Workers on this machine.
     "app/providers/loopback.py": frozenset({"httpx2"}),
     "app/providers/local.py": frozenset({"httpx2", "openai"}),
+    "app/providers/local_vectors.py": frozenset({"httpx2"}),
     "app/models/expert_counts.py": frozenset({"httpx2"}),
     "app/extraction/ask.py": frozenset({"httpx2"}),
     "app/gate/names.py": frozenset({"httpx2"}),

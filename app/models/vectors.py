@@ -8,24 +8,20 @@ are good for is ``app.documents.meaning``'s.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Final, Protocol
 
 from app.models.planner import Beside, Planner
 from app.models.records import LoadedModel, ModelCard
 from app.models.vector_prompts import Purpose, prompted
+from app.providers.local_vectors import VectorClient
 from engine.errors import GatehouseError, RequestError, WorkerError
 from engine.fit.plan import Plan, Wish
 from engine.worker.spec import Ready, WorkerSpec
 from engine.worker.supervisor import Supervisor
-
-if TYPE_CHECKING:
-    import httpx2
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +30,6 @@ _LOOK_AGAIN_S: Final = 30.0
 """After a model did not fit or did not start; memory may be free by then."""
 _N_CTX: Final = 1024
 """Passages have some 200 tokens, in the worst of scripts 700."""
-_ANSWER_S: Final = 60.0
 _LEAST_CHARACTERS: Final = 16
 _REVISION: Final = 1
 """Of how texts are shown to models. Vectors of different ones are not compared."""
@@ -79,7 +74,7 @@ class VectorWorker:
         self._starting = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
-        self._http: httpx2.AsyncClient | None = None
+        self._client = VectorClient()
         self._users = 0
         self._why = ""
         self._looked_at = float("-inf")
@@ -144,9 +139,7 @@ class VectorWorker:
         async with self._starting:
             await self.end()
         await asyncio.gather(*self._ending, return_exceptions=True)
-        http, self._http = self._http, None
-        if http is not None:
-            await http.aclose()
+        await self._client.close()
 
     def _rest(self) -> None:
         if self._idle is not None:
@@ -217,7 +210,7 @@ class VectorWorker:
     async def _rows(self, up: _Up, texts: Sequence[str]) -> list[bytes]:
         """All at once; where one is too long for the model, each by itself, and the long ones without their ends."""
         try:
-            return await self._post(up, texts)
+            return await self._client.rows(up.supervisor.address or "", up.supervisor.token or "", texts)
         except RequestError as error:
             if error.code != "context_length_exceeded":
                 raise
@@ -226,40 +219,3 @@ class VectorWorker:
                     raise
                 return await self._rows(up, [texts[0][: len(texts[0]) * 2 // 3]])
         return [row for text in texts for row in await self._rows(up, [text])]
-
-    async def _post(self, up: _Up, texts: Sequence[str]) -> list[bytes]:
-        if self._http is None:
-            await asyncio.to_thread(_import_transport)
-        from app.providers import loopback
-
-        if self._http is None:
-            self._http = loopback.client()
-        import httpx2
-
-        body = {"input": list(texts), "encoding_format": "base64"}
-        headers = {"Authorization": f"Bearer {up.supervisor.token or ''}"}
-        url = f"{up.supervisor.address or ''}/v1/embeddings"
-        try:
-            response = await self._http.post(url, json=body, headers=headers, timeout=httpx2.Timeout(_ANSWER_S))
-            answer = response.json()
-        except (httpx2.HTTPError, ValueError) as error:
-            sentence = f"The process of {up.card.name} ended before it answered ({type(error).__name__})."
-            raise WorkerError("connection_lost", sentence) from error
-        return _parse(answer, response.status_code, len(texts))
-
-
-def _import_transport() -> None:
-    import app.providers.loopback  # noqa: F401 - for its effect
-
-
-def _parse(answer: Any, status: int, n_texts: int) -> list[bytes]:
-    """The rows in the texts' order. Raises: ``GatehouseError``."""
-    try:
-        if status != 200:
-            error = answer["error"]
-            kind = RequestError if status < 500 else WorkerError
-            raise kind(str(error["code"])[:64], str(error["message"])[:500])
-        rows = {int(item["index"]): base64.b64decode(item["embedding"], validate=True) for item in answer["data"]}
-        return [rows[index] for index in range(n_texts)]
-    except (KeyError, TypeError, ValueError, IndexError, binascii.Error) as error:
-        raise WorkerError("bad_answer", "The model for vectors answered in an unknown form.") from error
