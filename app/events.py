@@ -154,6 +154,14 @@ class AnswerFlagged:
 
 
 @dataclass(frozen=True, slots=True)
+class NamesSought:
+    """The local model looks for names in what would leave: so many pieces of the text are done, of so many."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerGrew:
     """A request begins to leave this machine, or has ended."""
 
@@ -243,6 +251,7 @@ Event = (
     | BudgetChanged
     | AnswerFlagged
     | LedgerGrew
+    | NamesSought
     | BatchChanged
     | BatchRemoved
     | FilesAdded

@@ -54,6 +54,7 @@ class Bridge(QObject):
     budget_changed = Signal(object)
     answer_flagged = Signal(object)
     ledger_grew = Signal(object)
+    names_sought = Signal(object)
     batch_changed = Signal(object)
     batch_removed = Signal(object)
     files_added = Signal(object)
@@ -196,6 +197,7 @@ class Bridge(QObject):
             events.BudgetChanged: self.budget_changed,
             events.AnswerFlagged: self.answer_flagged,
             events.LedgerGrew: self.ledger_grew,
+            events.NamesSought: self.names_sought,
             events.BatchChanged: self.batch_changed,
             events.BatchRemoved: self.batch_removed,
             events.FilesAdded: self.files_added,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from app.gate import surfaces
-from app.gate.names import Asker, NameFinder
+from app.gate.names import Asker, NameFinder, Tell
 from app.gate.placeholders import is_kind
 from app.gate.records import Finding, Term
 from app.gate.scan import Scanner
@@ -41,13 +41,21 @@ class Detector:
         self._names.forget()
 
     async def detect(
-        self, texts: Sequence[str], terms: Iterable[Term] = (), asker: Asker | None = None, model_id: str = ""
+        self,
+        texts: Sequence[str],
+        terms: Iterable[Term] = (),
+        asker: Asker | None = None,
+        model_id: str = "",
+        tell: Tell | None = None,
     ) -> Detected:
-        """Look through ``texts``; without an ``asker`` nobody looks for names. Raises ``GatehouseError``."""
+        """Look through ``texts``; without an ``asker`` nobody looks for names, and ``tell`` hears nothing of it.
+
+        Raises ``GatehouseError``.
+        """
         scanned = await self._scanner.scan(texts)
         named: Sequence[Sequence[Finding]] = [() for _ in texts]
         if asker is not None:
-            named = await self._names.find(texts, asker, model_id)
+            named = await self._names.find(texts, asker, model_id, tell)
         known = list(terms)
         return Detected(
             tuple(

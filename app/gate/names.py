@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from app.gate import surfaces
@@ -81,22 +81,35 @@ class Asker(Protocol):
         """The whole answer; cut off when it was longer. Raises ``GatehouseError``."""
 
 
+Tell = Callable[[int, int], None]
+"""Told how many windows were looked through, and of how many."""
+
+
 class NameFinder:
     """Asks a model about texts, window by window, and remembers what it said of the latest ones."""
 
     def __init__(self) -> None:
         self._said: OrderedDict[tuple[str, str], Mapping[str, Sequence[str]]] = OrderedDict()
 
-    async def find(self, texts: Sequence[str], asker: Asker, model_id: str) -> tuple[tuple[Finding, ...], ...]:
+    async def find(
+        self, texts: Sequence[str], asker: Asker, model_id: str, tell: Tell | None = None
+    ) -> tuple[tuple[Finding, ...], ...]:
         """For each text what the model named and the text really holds, everywhere it occurs there.
 
         Raises ``GatehouseError`` when the model does not answer: then nobody looked.
         """
         turns = asyncio.Semaphore(_AT_ONCE)
 
+        done = 0
+
         async def look(window: str) -> tuple[tuple[str, str], ...]:
+            nonlocal done
             async with turns:
-                return await self._named(window, asker, model_id)
+                named = await self._named(window, asker, model_id)
+            done += 1
+            if tell is not None:
+                tell(done, len(every))
+            return named
 
         windows = [list(_windows(text)) for text in texts]
         tasks = [[asyncio.create_task(look(window)) for window in row] for row in windows]

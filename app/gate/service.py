@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from app.bus import Bus
 from app.chat.records import Conversation
 from app.chat.service import ChatService
-from app.events import AnswerFlagged, BudgetChanged, GlossaryChanged
+from app.events import AnswerFlagged, BudgetChanged, GlossaryChanged, NamesSought
 from app.gate.asking import Asking
 from app.gate.detect import Detector
 from app.gate.label import GateMode, Label
@@ -279,8 +279,12 @@ class GateService:
         terms = await self._lane.read(rows.terms)
         endpoint = self._models.endpoint()
         asker = None if endpoint is None else LoopbackAsker(await self._loopback(), endpoint)
-        found = await self._detector.detect(texts, terms, asker, "" if endpoint is None else endpoint.model_id)
+        model_id = "" if endpoint is None else endpoint.model_id
+        found = await self._detector.detect(texts, terms, asker, model_id, self._tell_names)
         return Looked(found.findings, found.names_sought)
+
+    def _tell_names(self, done: int, total: int) -> None:
+        self._bus.publish(NamesSought(done, total))
 
     async def _loopback(self) -> httpx2.AsyncClient:
         if self._http is None:

@@ -33,6 +33,7 @@ def step_of(code: str) -> Step | None:
         "no_such_provider": Step("providers", _tr("See the providers")),
         "key_missing": Step("providers", _tr("Enter the key again")),
         "leak": Step("edit", _tr("Edit what would leave")),
+        "restricted_quote": Step("edit", _tr("Edit what would leave")),
         "context_overflow": Step("edit", _tr("Leave messages out")),
         "no_such_preview": Step("again", _tr("Look again")),
         "provider_changed": Step("again", _tr("Look again")),

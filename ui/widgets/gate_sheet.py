@@ -109,9 +109,21 @@ class GateSheet(QFrame):
     def show_waiting(self) -> None:
         """A first look is being taken at what would leave; or another after a change, which stays readable."""
         self._busy = True
+        self._progress.setRange(0, 0)
+        self._looking.setText(self.tr("Looking for names, numbers and addresses…"))
         if self.preview is None:
             self._pile.setCurrentWidget(self._waiting)
         self._show_foot()
+
+    def show_progress(self, done: int, total: int) -> None:
+        """How far the local model is with looking for names; *Stay local* ends it."""
+        if not self._busy:
+            return
+        self._progress.setRange(0, total)
+        self._progress.setValue(done)
+        words = self.tr("Looking for names: %1 of %2 parts").replace("%1", f"{done:,}").replace("%2", f"{total:,}")
+        self._looking.setText(words)
+        self._state.setText(words if self.preview is not None else "")
 
     def show_preview(self, preview: Preview) -> None:
         first = self.preview is None
@@ -197,12 +209,12 @@ class GateSheet(QFrame):
         return made
 
     def _build_waiting(self) -> QWidget:
-        bar = QProgressBar()
+        self._progress = bar = QProgressBar()
         bar.setRange(0, 0)
         bar.setTextVisible(False)
         bar.setFixedWidth(30 * GRID)
         bar.setAccessibleName(self.tr("Looking through what would leave"))
-        words = label(self.tr("Looking for names, numbers and addresses…"))
+        self._looking = words = label(self.tr("Looking for names, numbers and addresses…"))
         note = label(self.tr("On this machine. Nothing has left."), self._themes.fonts.caption, "muted")
         made = QWidget()
         lines = column(None, *(row(None, part, None) for part in (bar, words, note)), spacing=12)

@@ -1,5 +1,6 @@
 """Names by a model: what it says is held to the text, and a model that fails is no model that found nothing."""
 
+import asyncio
 import json
 import re
 import sys
@@ -82,6 +83,37 @@ async def test_a_small_model_that_repeats_itself_still_names_what_it_named() -> 
         ("PERSON", "Ann Ash"),
         ("PERSON", "Ash"),
     ]
+
+
+async def test_how_far_it_is_is_told_and_a_search_that_is_given_up_asks_no_more() -> None:
+    text = "".join(
+        f"This is sentence {number} about nothing at all, told at length. " * 16 + "\n\n" for number in range(8)
+    )
+    told: list[tuple[int, int]] = []
+    await NameFinder().find([text, "More of it."], Says(), "m", lambda done, total: told.append((done, total)))
+    assert told == [(done, len(told)) for done in range(1, len(told) + 1)]
+    assert len(told) > 8
+    reached, ended = asyncio.Event(), asyncio.Event()
+
+    class Hangs(Says):
+        async def ask(self, messages: Sequence[PromptMessage], schema: Mapping[str, object], max_tokens: int) -> str:
+            self.asked.append(messages[-1].text)
+            reached.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+            raise AssertionError
+
+    model = Hangs()
+    search = asyncio.create_task(NameFinder().find([text], model, "m"))
+    await reached.wait()
+    begun = len(model.asked)
+    search.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await search
+    assert ended.is_set()
+    assert len(model.asked) == begun < len(told)
 
 
 @pytest.mark.parametrize("fault", [WorkerError("connection_lost", "It died."), "[1, 2]", '"x"'])

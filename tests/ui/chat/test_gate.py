@@ -11,11 +11,11 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QListView, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLabel, QListView, QPlainTextEdit, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.chat.records import Message
-from app.events import ConversationChanged
+from app.events import ConversationChanged, NamesSought
 from app.gate.label import GateMode, Label
 from app.gate.records import Ask, Offers, Verdict
 from engine.errors import GatehouseError
@@ -248,6 +248,8 @@ def test_a_look_that_comes_after_escape_is_not_shown(qtbot: QtBot, house: House,
     qtbot.waitUntil(lambda: bool(called(house, "preview")))
     assert page.gate.open
     assert not page.gate.sheet.send.isEnabled()
+    house.desk.services.bus.publish(NamesSought(3, 12))
+    qtbot.waitUntil(lambda: "3 of 12" in " ".join(one.text() for one in page.gate.sheet.findChildren(QLabel)))
     QTest.keyClick(page.gate.sheet, Qt.Key.Key_Escape)
     settle(qtbot, house)
     assert page.gate.sheet.preview is None
@@ -523,7 +525,9 @@ def test_an_answer_from_elsewhere_says_whose_it_is_and_what_it_cost() -> None:
     assert words == "gpt-5-mini · OpenAI · 1.1 s · 84 tok/s · $0.0005 · cloud"
 
 
-@pytest.mark.parametrize("code", ["local_only", "offline", "no_provider", "key_missing", "no_price", "budget", "leak"])
+@pytest.mark.parametrize(
+    "code", ["local_only", "offline", "no_provider", "key_missing", "no_price", "budget", "leak", "restricted_quote"]
+)
 def test_every_refusal_that_one_can_mend_has_a_step(code: str) -> None:
     assert step_of(code) is not None
 

@@ -295,6 +295,7 @@ class ChatGate(QObject):
         gate.label_chosen.connect(self.set_label)
         gate.place_chosen.connect(self.move)
         gate.page_wanted.connect(lambda: self._desk.go("gate"))
+        bridge.names_sought.connect(lambda event: self.sheet.show_progress(event.done, event.total))
         self.sheet.sent.connect(self._send)
         self.sheet.changed.connect(self._change)
         self.sheet.stayed.connect(self.stay_local)
