@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from app.store.database import alone, is_sealed
-from app.vault import keyfile, moving, sealed_secrets
+from app.vault import keyfile, moving, sealed_secrets, tries
 from app.vault.keyfile import Envelope, KeyFile
 from app.vault.keyring import Keyring
 from app.vault.records import Lock, SecretPlace, StoreSecret, VaultState
 from app.vault.wrapping import Unopened, read_recovery_code
 from engine.errors import GatehouseError, StoreError, VaultError
 
-_FREE_TRIES: Final = 3
-_LONGEST_WAIT_S: Final = 300.0
 _KEPT_FOLDER: Final = "kept"
 _LEGACY_KEY: Final = "store.key"
 _SECRETS_PURPOSE: Final = "sealed secrets"
@@ -98,16 +96,15 @@ class Vault:
             file = keyfile.read(self.folder)
             if file is None:
                 raise VaultError("no_passphrase", "This store has no passphrase.")
-            self._refuse_haste(file)
+            tries.refuse_haste(self.folder, file, self._clock())
             try:
                 self._settle(file, read_recovery_code(typed) or typed)
             except Unopened:
-                raise self._count_failure(file) from None
+                raise tries.count(self.folder, file, self._clock()) from None
             self._opened = True
             _refuse_core_dumps()
+            tries.forget(self.folder)
             found = keyfile.read(self.folder)
-            if found is not None and found.failures:
-                keyfile.write(self.folder, replace(found, failures=0, failed_at=0.0))
             if found is not None and found.current.lock is Lock.KEYRING and self._secret is not None:
                 self.keep_in_keyring(found.current.entry, self._secret)  # it had lost it
 
@@ -116,8 +113,8 @@ class Vault:
         with self._guard:
             file = keyfile.read(self.folder)
             try:
-                self._refuse_haste(file) if file is not None else None
                 if file is not None:
+                    tries.refuse_haste(self.folder, file, self._clock())
                     self._settle(file, read_recovery_code(typed) or typed)
                     self._opened = True
             except (Unopened, VaultError):
@@ -336,31 +333,6 @@ class Vault:
             )
         return secret
 
-    def _refuse_haste(self, file: KeyFile) -> None:
-        now = self._clock()
-        if file.failed_at > now:  # the clock was set back; one wait from now on
-            keyfile.write(self.folder, replace(file, failed_at=now))
-        left = wait_s(file.failures) - max(0.0, now - file.failed_at)
-        if file.failures and left > 0:
-            raise VaultError(
-                "too_soon",
-                f"After {file.failures} wrong tries the next one is possible in {left:.0f} s.",
-                "Nothing is lost. The recovery code opens the store too.",
-                wait_s=left,
-            )
-
-    def _count_failure(self, file: KeyFile) -> VaultError:
-        failures = file.failures + 1
-        keyfile.write(self.folder, replace(file, failures=failures, failed_at=self._clock()))
-        wait = wait_s(failures)
-        later = f" The next try is possible in {wait:.0f} s." if wait else ""
-        return VaultError(
-            "wrong_passphrase",
-            f"This is not the passphrase.{later}",
-            "Nothing is lost. The recovery code opens the store too.",
-            wait_s=wait,
-        )
-
     def _from_keyring(self, name: str) -> str | None:
         try:
             return self.keyring.get(name)
@@ -378,13 +350,6 @@ class Vault:
         if key is None:
             raise _locked()
         return key
-
-
-def wait_s(failures: int) -> float:
-    """How long after so many wrong passphrases in a row the next one may be tried: 0, 0, 1, 2, 4, … 300 s."""
-    if failures < _FREE_TRIES:
-        return 0.0
-    return float(min(2 ** min(failures - _FREE_TRIES, 16), _LONGEST_WAIT_S))
 
 
 def _refuse_core_dumps() -> None:

@@ -13,7 +13,8 @@ from app.gate.ledger_keys import ledger_keys
 from app.store import database as store
 from app.vault import changing, keyfile, wrapping
 from app.vault.records import Lock
-from app.vault.vault import Vault, wait_s
+from app.vault.tries import wait_s
+from app.vault.vault import Vault
 from engine.errors import StoreError, VaultError
 from tests.app.vault.conftest import use_keyring
 from tests.app.vault.file_keyring import PlainFileKeyring
