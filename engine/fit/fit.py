@@ -8,23 +8,24 @@ is ``placement.py``'s, how fast that is ``speed.py``'s, the words ``reasons.py``
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from engine.fit.budget import Budgets, budgets
 from engine.fit.buffers import BufferSource, CacheRefused, EstimatedBuffers, Probe, ProbedBuffers
 from engine.fit.calibration import calibrate
+from engine.fit.case import USUAL_BATCH, Case
 from engine.fit.contexts import Chord, largest_that
 from engine.fit.experience import NO_EXPERIENCE, Experience
 from engine.fit.facts import ModelFacts, facts_of
 from engine.fit.footprint import CONTEXT_STEP, CacheShape, kv_bytes, recurrent_bytes, round_context
 from engine.fit.measured import place_of
-from engine.fit.placement import Compute, Layout, Placement
-from engine.fit.plan import KvType, LoadMode, Misfit, Plan, Profile, Speed, Wish
+from engine.fit.placement import Layout, Placement
+from engine.fit.plan import LoadMode, Misfit, Plan, Profile, Speed, Wish
 from engine.fit.rates import MachineRates, machine_rates
 from engine.fit.reasons import Circumstances, explain, explain_misfit
-from engine.fit.speed import Pace, offload_threshold, speed_of, task_of
+from engine.fit.speed import offload_threshold, speed_of
 from engine.gguf.header import Header
 from engine.gguf.split import read_model
 from engine.hardware.profile import Machine
@@ -43,7 +44,6 @@ AUTOMATIC_SLOWDOWN = 1.02
 QUANTISED_GAIN = 1.1
 """A cache in eight bits is chosen where f16 would fit if the model is so much quicker for it, because more of it is
 then on a card."""
-USUAL_BATCH = 512
 LARGE_BATCHES = (1_024, 2_048, 4_096)
 """Tried where weights in main memory are copied to a card for each batch, which costs nearly the same for any length,
 and for documents."""
@@ -51,55 +51,6 @@ and for documents."""
 _SEQUENCE_LIMIT = 256
 """Source: ``LLAMA_MAX_SEQ`` in llama-cparams.h."""
 _NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "afp", "webdav", "davfs", "fuse.sshfs", "sshfs", "9p", "ncp")
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """One question of fitting, with everything that does not change while contexts are tried."""
-
-    facts: ModelFacts
-    wish: Wish
-    machine: Machine
-    budgets: Budgets
-    rates: MachineRates
-    n_seq_max: int
-    n_ctx_most: int
-    buffers: BufferSource
-    kv_type: KvType
-    kv_reason: str = ""
-    n_ubatch: int = USUAL_BATCH
-    _paces: dict[CacheShape, Pace] = field(default_factory=dict, compare=False)
-
-    def shape(self, n_ctx: int) -> CacheShape:
-        return CacheShape(n_ctx, self.n_seq_max, min(n_ctx, self.n_ubatch), self.kv_type)
-
-    def pace(self, shape: CacheShape) -> Pace:
-        """Of the profile's task; made once for each shape."""
-        if shape not in self._paces:
-            task = task_of(self.wish.profile, self.wish.sessions)
-            self._paces[shape] = Pace(self.facts, shape, self.rates, task, n_expert_used=self.wish.n_expert_used)
-        return self._paces[shape]
-
-    def pace_alone(self, shape: CacheShape) -> Pace:
-        """Of one session, whatever the profile is made for."""
-        task = replace(task_of(self.wish.profile, self.wish.sessions), sessions=1)
-        return Pace(self.facts, shape, self.rates, task, n_expert_used=self.wish.n_expert_used)
-
-    def other(self, *, kv_type: KvType | None = None, kv_reason: str = "", n_ubatch: int | None = None) -> _Case:
-        """The same question with another cache or micro-batch."""
-        return replace(
-            self,
-            kv_type=kv_type or self.kv_type,
-            kv_reason=kv_reason or self.kv_reason,
-            n_ubatch=n_ubatch or self.n_ubatch,
-            _paces={},
-        )
-
-    def layout(self, shape: CacheShape, compute: Compute) -> Layout:
-        return Layout(self.facts, shape, self.budgets, compute, self.pace(shape))
-
-    def place(self, shape: CacheShape, compute: Compute) -> Placement:
-        return self.layout(shape, compute).place(self.wish.experts_in_ram)
 
 
 def fit(
@@ -201,7 +152,7 @@ def _fit(
     buffers: BufferSource,
     experience: Experience,
 ) -> Plan | Misfit:
-    case = _Case(
+    case = Case(
         facts=facts,
         wish=wish,
         machine=machine,
@@ -232,7 +183,7 @@ def _fit(
     return max(misfits, key=lambda misfit: misfit.offered_n_ctx or 0)
 
 
-def _attempts(case: _Case) -> Iterator[_Case]:
+def _attempts(case: Case) -> Iterator[Case]:
     """The cache as wished; else in f16, unless eight bits make the model much quicker; then the other."""
     if case.wish.kv_type is not None:
         yield case
@@ -253,14 +204,14 @@ def _threads(wish: Wish, machine: Machine) -> int:
     return wish.threads or machine.processor.usable_threads
 
 
-def _wanted(case: _Case) -> int:
+def _wanted(case: Case) -> int:
     """The context to try first; a smaller one is second best."""
     if case.wish.n_ctx:
         return max(CONTEXT_STEP, round_context(min(case.wish.n_ctx, case.n_ctx_most)))
     return max(CONTEXT_STEP, min(case.n_ctx_most, COMFORTABLE_CONTEXT[case.wish.profile]))
 
 
-def _with_batch(case: _Case) -> _Case:
+def _with_batch(case: Case) -> Case:
     """The micro-batch that makes the plan's task quickest, by estimated buffers."""
     if case.wish.n_ubatch is not None:
         return case.other(n_ubatch=case.wish.n_ubatch)
@@ -281,19 +232,19 @@ def _with_batch(case: _Case) -> _Case:
     return best
 
 
-def _estimated_s(case: _Case, n_ctx: int) -> float:
+def _estimated_s(case: Case, n_ctx: int) -> float:
     shape = case.shape(n_ctx)
     placement = case.place(shape, case.buffers.estimate(shape))
     return case.pace(shape).seconds(placement.step) if placement.fits else float("inf")
 
 
-def _leaves_weights_in_ram(case: _Case, n_ctx: int) -> bool:
+def _leaves_weights_in_ram(case: Case, n_ctx: int) -> bool:
     shape = case.shape(n_ctx)
     choice = case.place(shape, case.buffers.estimate(shape)).choice
     return bool(choice.experts_in_ram) or 0 < choice.n_gpu_layers <= case.facts.n_layer
 
 
-def _answer(case: _Case, experience: Experience) -> Plan | Misfit:
+def _answer(case: Case, experience: Experience) -> Plan | Misfit:
     wish = case.wish
     wanted = _wanted(case) if wish.n_ctx else _automatic_context(case)
     placement = _place_measured(case, wanted)
@@ -311,7 +262,7 @@ def _answer(case: _Case, experience: Experience) -> Plan | Misfit:
     return explain_misfit(case.facts, wanted, placement, largest, LEAST_CONTEXT)
 
 
-def _automatic_context(case: _Case) -> int:
+def _automatic_context(case: Case) -> int:
     share = max(0, case.budgets.usable_bytes - case.facts.weights.total) // AUTOMATIC_SHARE
     most = min(case.n_ctx_most, LARGEST_AUTOMATIC_CONTEXT)
     comfortable = _wanted(case)
@@ -328,7 +279,7 @@ def _automatic_context(case: _Case) -> int:
     return largest_that(cheap, comfortable, most) or comfortable
 
 
-def _place_measured(case: _Case, n_ctx: int) -> Placement:
+def _place_measured(case: Case, n_ctx: int) -> Placement:
     """Place with an estimate, ask llama.cpp for the buffers of that placement, and place again until both agree."""
     shape = case.shape(n_ctx)
     choice = case.place(shape, case.buffers.estimate(shape)).choice
@@ -348,11 +299,11 @@ def _place_measured(case: _Case, n_ctx: int) -> Placement:
     return best or case.place(shape, case.buffers.estimate(shape))
 
 
-def _seconds(case: _Case, shape: CacheShape, placement: Placement) -> float:
+def _seconds(case: Case, shape: CacheShape, placement: Placement) -> float:
     return case.pace(shape).seconds(placement.step)
 
 
-def _largest_context(case: _Case, too_large: int) -> int | None:
+def _largest_context(case: Case, too_large: int) -> int | None:
     """The largest context below ``too_large`` that fits, by arithmetic between two measured compute buffers.
 
     The buffer grows with the context as a maximum of straight lines, so the chord between two points is never below
@@ -374,11 +325,11 @@ def _largest_context(case: _Case, too_large: int) -> int | None:
     return largest
 
 
-def _fits(case: _Case, chord: Chord, n_ctx: int) -> bool:
+def _fits(case: Case, chord: Chord, n_ctx: int) -> bool:
     return case.place(case.shape(n_ctx), chord.at(n_ctx)).fits
 
 
-def _plan(case: _Case, n_ctx: int, placement: Placement, experience: Experience) -> Plan:
+def _plan(case: Case, n_ctx: int, placement: Placement, experience: Experience) -> Plan:
     shape, choice, wish = case.shape(n_ctx), placement.choice, case.wish
     counts = tuple(count for _, count in choice.cards)
     apart = bool(choice.experts_in_ram) or 0 < choice.n_gpu_layers <= case.facts.n_layer
@@ -408,7 +359,7 @@ def _plan(case: _Case, n_ctx: int, placement: Placement, experience: Experience)
     return replace(plan, speed=speed, reasons=explain(replace(plan, speed=speed), around))
 
 
-def _speed(case: _Case, shape: CacheShape, placement: Placement) -> Speed:
+def _speed(case: Case, shape: CacheShape, placement: Placement) -> Speed:
     """Of one session, without any correction."""
     pace = case.pace_alone(shape)
     layout = Layout(case.facts, shape, case.budgets, case.buffers.estimate(shape), pace)

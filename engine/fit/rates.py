@@ -125,7 +125,9 @@ def _host_rates(machine: Machine, nominal: float, threads: int) -> Rates:
     flop_s = threads * _core_flop_s(machine.processor.instruction_sets)
     if machine.kernels is None or not machine.kernels.types:
         return Rates(nominal * HOST_EFFICIENCY, flop_s)
-    return Rates(nominal * MEMORY_EFFICIENCY, flop_s, cores=Cores(threads, machine.kernels))
+    # What one core reads was timed with the kernels, so that here only the bound of all cores together counts.
+    together = machine.bandwidth.read_bytes_s if machine.bandwidth is not None else nominal
+    return Rates(together * MEMORY_EFFICIENCY, flop_s, cores=Cores(threads, machine.kernels))
 
 
 def _core_flop_s(instruction_sets: Iterable[str]) -> float:

@@ -5,7 +5,7 @@ prefill multiplies the same weights with a whole micro-batch, so it is ruled by 
 for weights that stay in main memory. On the processor, with T threads, a step of B tokens at depth D takes
 
     sum over types of max(bytes / memory, (bytes / kernel + rows * row), 2 B elements / kernel_flop) / T)
-    + layers * nodes * NODE_S + layers * B (4 n_embd D / attention + 1000 n_embd / attention) / T
+    + layers * nodes * (NODE_S + BARRIER_S) + layers * B (4 n_embd D / attention + 1000 n_embd / attention) / T
     + B * n_vocab * CHOICE_S + STEP_S
 
 where what a kernel does is measured on this machine (``rates.py``); experts count by the share that is touched.
@@ -27,8 +27,10 @@ HOP_S = 50e-6
 """From the card to main memory and back, for the experts of one layer."""
 CARD_STEP_S = 1.5e-3
 """Launching a step's kernels."""
-NODE_S = 3.3e-6
-"""One operation of llama.cpp's graph beside the products: small, and all threads wait for each other after it."""
+NODE_S = 1.6e-6
+"""One operation of llama.cpp's graph beside the products."""
+BARRIER_S = 1.7e-6
+"""After each, several threads wait for each other."""
 NODES_DENSE, NODES_ROUTED = 34, 47
 """Of a layer. Source: llama.cpp's count for Llama, Qwen and Gemma, and for a mixture of experts."""
 STEP_S = 1.5e-3
@@ -181,7 +183,9 @@ class Pace:
         prefill = self._host_batch_s(item, with_dense=True)
         if item == len(self._dense) - 1:
             return Duration(decode + STEP_S + CHOICE_S * sessions * self._facts.n_vocab, prefill)
-        nodes_s = NODE_S * (NODES_ROUTED if self._experts[item].bytes else NODES_DENSE)
+        nodes_s = (NODE_S + BARRIER_S * (self._rates.threads > 1)) * (
+            NODES_ROUTED if self._experts[item].bytes else NODES_DENSE
+        )
         cache = self._kv[item] * sessions / host.read_bytes_s
         alone = sessions * self._attention_s(item, self._depth, ATTENTION_ALONE)
         together = self.batch_tokens * self._attention_s(item, self.task.prompt_tokens / 2, 1.0)
