@@ -14,6 +14,7 @@ from uvicorn.config import Config
 from uvicorn.server import Server as Uvicorn
 
 from engine.errors import WorkerError
+from engine.serving.http.connection import Connection
 
 _BACKLOG = 256
 _KEEP_ALIVE_S = 120
@@ -50,7 +51,7 @@ class Server(Uvicorn):
             Config(
                 application,
                 loop="asyncio",
-                http="httptools",
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 log_config=None,
