@@ -111,7 +111,7 @@ class _Run:
             path = path.with_name(f"{path.name}.partial.jsonl")
             if self._order.out.exists() and not self._order.resume:
                 raise GatehouseError("out_exists", f"{self._order.out} is there already.", "Use another name.")
-        journal = await asyncio.to_thread(Journal, path, schema, resume=self._order.resume)
+        journal = await asyncio.to_thread(Journal, path, schema, resume=self._order.resume, result=self._order.out)
         extractor: LocalExtractor | None = None
         try:
             extractor = await self._extractor(schema)
@@ -183,7 +183,10 @@ class _Run:
         path = Path(self._order.schema)
         if not await asyncio.to_thread(path.is_file):
             return await self._product.documents.schema_named(self._order.schema)
-        text = await asyncio.to_thread(path.read_text, "utf-8")
+        try:
+            text = await asyncio.to_thread(path.read_text, "utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise GatehouseError("bad_schema", f"{path.name} is no schema: it is not text in UTF-8.") from error
         return schema_from_text(text, path.stem)
 
     async def _extractor(self, schema: Schema) -> LocalExtractor:

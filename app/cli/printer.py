@@ -50,15 +50,19 @@ def as_json(value: object, *, one_line: bool = False) -> None:
 
 
 def tell(sentence: str) -> None:
-    """One line on standard error that is no complaint: how far something is."""
-    sys.stderr.write(f"{sentence}\n")
+    """One line on standard error that is no complaint: how far something is. It may name strangers' files."""
+    sys.stderr.write(f"{_one_line(sentence)}\n")
     sys.stderr.flush()
 
 
 def complain(sentence: str) -> None:
-    """One sentence on standard error."""
-    sys.stderr.write(f"gatehouse: {sentence}\n")
+    """One sentence on standard error. It may name strangers' files."""
+    sys.stderr.write(f"gatehouse: {_one_line(sentence)}\n")
     sys.stderr.flush()
+
+
+def _one_line(sentence: str) -> str:
+    return harmless(" ".join(sentence.splitlines()))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

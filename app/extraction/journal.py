@@ -1,6 +1,6 @@
 """The journal of a run on the command line: one line of JSON a finished file, kept on the disk from line to line.
 
-Beside it lies what it takes to repeat the run, ``NAME.manifest.json``. Blocks on the disk.
+Beside the result lies what it takes to repeat the run, ``RESULT.manifest.json``. Blocks on the disk.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ from engine.records import to_plain
 class Journal:
     """Opened once a run; ``close`` it."""
 
-    def __init__(self, path: Path, schema: Schema, *, resume: bool) -> None:
-        """Raises ``GatehouseError`` ``out_exists``, ``other_schema``; ``OSError``."""
+    def __init__(self, path: Path, schema: Schema, *, resume: bool, result: Path | None = None) -> None:
+        """``result``: what the run is for, where that is not the journal itself.
+
+        Raises ``GatehouseError`` ``out_exists``, ``other_schema``; ``OSError``."""
         self.path = path
         self._schema = schema
-        self._beside = path.with_name(f"{path.name}.manifest.json")
+        result = result or path
+        self._beside = result.with_name(f"{result.name}.manifest.json")
         self._settings: dict[str, Any] = {}
         self.done: dict[str, str] = {}
         """SHA-256 of each file that an earlier run finished."""

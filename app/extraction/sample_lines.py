@@ -35,8 +35,12 @@ def read_samples(path: Path, schema: Schema) -> tuple[Sample, ...]:
     """
     if path.stat().st_size > _MOST_BYTES:
         raise GatehouseError("bad_examples", f"{path.name} is too large for a file of examples.")
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise GatehouseError("bad_examples", f"{path.name} is not text in UTF-8.") from error
     found = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         if line.strip():
             found.append(_sample(line, f"line {number} of {path.name}", path.parent, schema))
         if len(found) > _MOST_LINES:

@@ -136,10 +136,16 @@ def test_command_writes_a_table(folder: Path) -> None:
     (folder / "slip.json").write_text(JSON_SCHEMA, "utf-8")
     (folder / "seen.jsonl").write_text('{"file": "in/slip0.txt", "fields": {"total": 0.5}}\n', "utf-8")
     command = _extract(folder, "--out", str(folder / "out.csv"), "--examples", str(folder / "seen.jsonl"))
+    (folder / "binary").write_bytes(b"\xff\xfe\x00")
+    for option in ("--schema", "--examples"):
+        refused = subprocess.run(
+            [*command, option, str(folder / "binary")], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+        assert (refused.returncode, "UTF-8" in refused.stderr) == (1, True), refused.stderr
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     with (folder / "out.csv").open(encoding="utf-8-sig", newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["status"] == "done"
     assert row["total_grounding"] in ("exact", "normalised", "absent")
-    assert not list(folder.glob("*.partial.jsonl"))
+    assert sorted(path.name for path in folder.glob("out.csv*")) == ["out.csv", "out.csv.manifest.json"]

@@ -28,6 +28,14 @@ def test_a_file_gets_the_text_itself(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out == ORDERS
 
 
+def test_a_file_with_a_name_of_orders_takes_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    printer.tell(f"[1/2] {ORDERS}\nname.txt: 3 values")
+    printer.complain(f"{ORDERS}\nname.txt is empty.")
+    shown = capsys.readouterr().err.splitlines()
+    assert len(shown) == 2
+    assert all(line.isprintable() for line in shown)
+
+
 def test_the_sheet_in_a_terminal_hides_nothing() -> None:
     """A pasted text must not wipe its own line from what a person agrees to."""
     provider = Provider("p", "Nimbus", "https://api.example/v1", "m", "cloud", None, None, None, True)

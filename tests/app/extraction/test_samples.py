@@ -70,6 +70,16 @@ def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, line: object, why: 
     assert why in refused.value.sentence
 
 
+def test_a_file_in_utf_8_with_its_mark_is_read_and_other_bytes_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "seen.jsonl"
+    path.write_text('{"file": "a", "fields": {"total": "1.00"}}', "utf-8-sig")
+    assert len(read_samples(path, RECEIPT)) == 1
+    path.write_bytes(b"\xff\xfe{")
+    with pytest.raises(GatehouseError) as refused:
+        read_samples(path, RECEIPT)
+    assert refused.value.code == "bad_examples"
+
+
 async def _turns(n_ctx: int, *examples: Example) -> int:
     """How many turns stand before the document and its question."""
     asker = RuleAsker({}, n_ctx=n_ctx)
