@@ -112,8 +112,10 @@ def report(found: Sequence[Row], missing: dict[str, str]) -> str:
     flags = shlex.join(peer_flags(Setting(Path("MODEL"), 0, 0), 0)[6:])
     flags = flags.replace("--ctx-size 0 --parallel 0", "--ctx-size C --parallel N")
     head = f"Measured {time.strftime('%Y-%m-%d')} on {machine()}, with `make bench-serving`: llama-server of the same "
-    head += f"llama.cpp build with `{flags}`, our worker with the same but for its cache, which is "
-    head += "unified always; OpenMP's threads of both sleep after the same spin; prompts of both made alike."
+    head += (
+        f"llama.cpp build with `{flags}`, our worker with the same, but with a unified cache in all rows except those "
+    )
+    head += "of two turns; OpenMP's threads of both sleep after the same spin; prompts of both made alike."
     tail = "".join(f"\n\nNot measured: {name}, because {why}." for name, why in missing.items())
     return f"{head}\n\n{markdown(found)}{tail}"
 

@@ -106,7 +106,7 @@ async def our_worker(setting: Setting, **more: object) -> AsyncIterator[Side]:
 def peer_flags(setting: Setting, port: int) -> list[str]:
     """llama-server's command line: our flags, and its own default where we have none.
 
-    With ``--parallel`` given it keeps a cache in parts, one a session, unless told otherwise; ours is unified always.
+    With ``--parallel`` given it keeps a cache in parts, one a session, unless told otherwise; ours as the row says.
     In short trials on a busy machine that gave it the higher throughput at 5 and at 20 sessions; at 20 a unified cache
     gave it the shorter waits.
     """
