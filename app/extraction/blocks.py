@@ -40,7 +40,7 @@ def line_forms(line: str) -> list[str]:
         whole = tail[: contact.start()] if contact and contact.start() else tail
         for end in _ends(whole):
             part = whole[:end].rstrip(" (;|/")
-            if part and _is_part(part):
+            if part and _is_part(part) and (not start or re.search(r"[^\W\d_]{2}", part)):
                 found[part] = None
     return sorted(found, key=len, reverse=True)
 

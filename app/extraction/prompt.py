@@ -15,7 +15,7 @@ from app.extraction.forms import LABELLED
 from app.extraction.schema import Field, FieldType, Schema
 from app.extraction.view import Window
 
-PROMPT_VERSION: Final = 1
+PROMPT_VERSION: Final = 2
 """Grows with every change to the words here, so that results say what they were asked."""
 _OPEN: Final = "<document>"
 _CLOSE: Final = "</document>"
