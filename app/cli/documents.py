@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli import printer
+from app.documents.faults import DocumentError
 from app.documents.recognisers import Recogniser
 from app.documents.records import Page, Reading
 from engine.errors import GatehouseError
+
+if TYPE_CHECKING:
+    from app.documents.pool import ReaderPool
 
 _MAX_PASSWORD_BYTES = 4096
 _FOLDER_KINDS = {".csv", ".txt"}
@@ -37,7 +41,7 @@ def _read(
 ) -> None:
     """The text of a document, with the place of every word."""
     recogniser: Recogniser = "tesseract" if tesseract else "built_in"
-    failed = asyncio.run(_read_all(_files(path, words), _password(password_file), words, as_json, recogniser))
+    failed = asyncio.run(_read_all(_files(path, words), password_of(password_file), words, as_json, recogniser))
     if failed:
         raise typer.Exit(1)
 
@@ -51,7 +55,7 @@ async def _read_all(files: list[Path], password: str | None, words: bool, as_jso
     try:
         for file in files:
             try:
-                reading = await pool.read(file.absolute(), password, words)
+                reading = await read_one(pool, file.absolute(), password, words)
             except GatehouseError as error:
                 if len(files) == 1:
                     raise
@@ -62,6 +66,25 @@ async def _read_all(files: list[Path], password: str | None, words: bool, as_jso
     finally:
         await pool.close()
     return failed
+
+
+async def read_one(pool: ReaderPool, file: Path, password: str | None, words: bool) -> Reading:
+    """Read a file, with the password only if it wants one. Raises ``GatehouseError`` with a hint for this place."""
+    try:
+        return await pool.read(file, None, words)
+    except DocumentError as error:
+        if not error.wants_password or password is None:
+            raise _for_commands(error) from error
+    try:
+        return await pool.read(file, password, words)
+    except DocumentError as error:
+        raise _for_commands(error) from error
+
+
+def _for_commands(error: DocumentError) -> DocumentError:
+    if not error.wants_password:
+        return error
+    return DocumentError(error.code, error.sentence, "Name a file that holds its password: --password-file.")
 
 
 def _print(file: Path, reading: Reading, as_json: bool, *, one_line: bool) -> None:
@@ -141,7 +164,7 @@ def _files(path: Path, words: bool) -> list[Path]:
     return found
 
 
-def _password(file: Path | None) -> str | None:
+def password_of(file: Path | None) -> str | None:
     """The first line of the file. Raises ``GatehouseError``."""
     if file is None:
         return None

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.documents import password_of
 from app.cli.opening import find_model, opened_product
 
 EXIT_PARTLY = 3
@@ -33,12 +34,17 @@ def _extract(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was broken off.")] = False,
     words: Annotated[bool, typer.Option("--words", help="Take words with boxes from box/*.csv instead.")] = False,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File whose first line opens the encrypted ones of them.")
+    ] = None,
 ) -> None:
     """Take values out of documents, each with its place and how sure it is; one line or row a file."""
     from app.cli.extracting import Order, extract  # the readers' and schemas' modules are for this command alone
 
+    password = password_of(password_file)
     with opened_product(context.obj) as product:
         model_id = None if model is None else find_model(product, model).id
-        failed = extract(product, Order(tuple(paths), schema, out, model_id, examples, resume=resume, words=words))
+        order = Order(tuple(paths), schema, out, model_id, examples, resume, words, password)
+        failed = extract(product, order)
     if failed:
         raise typer.Exit(EXIT_PARTLY)

@@ -13,11 +13,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.bootstrap import Product
 from app.cli import printer
+from app.cli.documents import read_one
 from app.documents.doubt import needs_look
 from app.documents.faults import DocumentError
 from app.documents.gather import Found, gather
@@ -62,6 +63,8 @@ class Order:
     examples: Path | None
     resume: bool
     words: bool
+    password: str | None = field(default=None, repr=False)
+    """For those that are encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ class _Run:
         began_at = time.monotonic()
         name = self._shown(file.path)
         try:
-            reading = await self._pool.read(file.path, as_words=self._order.words)
+            reading = await read_one(self._pool, file.path, self._order.password, self._order.words)
             async with self._asking:
                 asked_at = time.monotonic()
                 made = await extractor.extract(reading, schema, self._order.model_id)

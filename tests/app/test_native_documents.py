@@ -16,6 +16,7 @@ from app.documents.batch_records import BatchState, NewBatch
 from app.documents.review_records import ExportFormat
 from app.events import AttachmentChanged, BatchChanged, Event
 from app.extraction.schema import Field, FieldType, Schema
+from tests.app.documents.made_files import PdfPage, pdf
 from tests.app.native import PATIENCE_S, House, open_house
 
 pytestmark = [pytest.mark.native, pytest.mark.slow]
@@ -142,10 +143,15 @@ def test_command_writes_a_table(folder: Path) -> None:
             [*command, option, str(folder / "binary")], cwd=ROOT, capture_output=True, text=True, timeout=60
         )
         assert (refused.returncode, "UTF-8" in refused.stderr) == (1, True), refused.stderr
+    slip = PdfPage(text=((50, 60, 12, "Shop 7"), (50, 80, 12, "Total: 7.50")))
+    (folder / "in" / "locked.pdf").write_bytes(pdf(slip, password="geheim"))
+    (folder / "secret").write_text("geheim\n", "utf-8")
+    command += ["--password-file", str(folder / "secret")]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     with (folder / "out.csv").open(encoding="utf-8-sig", newline="") as file:
-        (row,) = csv.DictReader(file)
+        locked, row = csv.DictReader(file)
+    assert locked["status"] == "done"
     assert row["status"] == "done"
     assert row["total_grounding"] in ("exact", "normalised", "absent")
     assert sorted(path.name for path in folder.glob("out.csv*")) == ["out.csv", "out.csv.manifest.json"]

@@ -23,7 +23,7 @@ def test_json_holds_words_with_places(tmp_path: Path) -> None:
     path.write_bytes(pdf(INVOICE, password="geheim"))
     refused = gatehouse(str(path), "--json")
     assert refused.returncode == 1
-    assert "encrypted" in refused.stderr
+    assert "encrypted. Name a file that holds its password: --password-file." in refused.stderr
     assert not refused.stdout
     (tmp_path / "secret").write_text("geheim\n")
     done = gatehouse(str(path), "--json", "--password-file", str(tmp_path / "secret"))
