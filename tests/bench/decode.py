@@ -1,9 +1,11 @@
 """Single-stream decode and prefill beside `llama-bench`, in one run.
 
 How the comparison is made: the same model file, threads, batch and micro-batch, KV type and automatic flash attention
-on both sides; our worker is the real one, started by the supervisor and asked over HTTP by a streaming client in this
-process, which is what times it. `llama-bench` leaves tokenizing, sampling, HTTP and JSON out; our figures have them
-in. The two sides take turns, round by round, so that a busy machine slows both; the medians of the rounds are compared.
+on both sides, and OpenMP's threads sleep after the same spin; our worker is the real one, started by the supervisor
+and asked over HTTP by a streaming client in this process, which is what times it. The client notes when bytes came and
+reads them when the answer is over, because it shares the processors with what it times. `llama-bench` leaves
+tokenizing, sampling, HTTP and JSON out; our figures have them in. The two sides take turns, round by round, so that a
+busy machine slows both; the medians of the rounds are compared.
 Decode: 128 tokens after a short prompt, first token to last (tg128). Prefill: 512 fresh tokens, from sending the
 request to the first token (pp512).
 """
@@ -24,6 +26,7 @@ from statistics import median
 from urllib.parse import urlsplit
 
 from engine.fit.plan import Plan
+from engine.worker.process import worker_environment
 from engine.worker.spec import Ready, WorkerSpec
 from engine.worker.supervisor import Supervisor
 from tests.bench.peers import find_or_build
@@ -37,6 +40,7 @@ MICRO_BATCH = 512
 GOAL = 0.95
 MODEL = Path(sys.prefix) / "share" / "gatehouse" / "models" / "SmolLM2-135M-Instruct-Q4_1.gguf"
 _TIMEOUT_S = 300
+_READ_BYTES = 1 << 16
 _ORDINARY_TOKENS = (1_000, 32_000)
 """A range that is in every vocabulary we measure with and holds no control tokens."""
 
@@ -67,20 +71,12 @@ class Client:
         """Stream one completion with ordinary sampling and time it."""
         asked = {"prompt": list(prompt), "max_tokens": tokens, "seed": 1, "stream": True, "ignore_eos": True}
         began = time.perf_counter()
-        first = last = 0.0
-        final: Mapping[str, object] = {}
+        arrivals: list[tuple[float, bytes]] = []
         with self._post("/v1/completions", asked | {"stream_options": {"include_usage": True}}) as answer:
-            for line in answer:
-                if not line.startswith(b"data: {"):
-                    continue
-                event = json.loads(line[6:])
-                if any(choice.get("text") for choice in event.get("choices", ())):
-                    last = time.perf_counter()
-                    first = first or last
-                if event.get("usage"):
-                    final = event
-            ended = time.perf_counter()
-        return _answer(final, (first or ended) - began, last - first)
+            while piece := answer.read1(_READ_BYTES):
+                arrivals.append((time.perf_counter(), piece))
+        first, last, final = _told(arrivals)
+        return _answer(final, first - began, last - first)
 
     @contextmanager
     def _post(self, path: str, body: Mapping[str, object]) -> Iterator[http.client.HTTPResponse]:
@@ -95,6 +91,21 @@ class Client:
             yield answer
         finally:
             connection.close()
+
+
+def _told(arrivals: Sequence[tuple[float, bytes]]) -> tuple[float, float, Mapping[str, object]]:
+    """When the first and the last text arrived, and the event with the counts."""
+    first = last = arrivals[-1][0] if arrivals else 0.0
+    final: Mapping[str, object] = {}
+    seen, pending = False, b""
+    for moment, piece in arrivals:
+        *events, pending = (pending + piece).split(b"\n\n")
+        for event in (json.loads(event[6:]) for event in events if event.startswith(b"data: {")):
+            if any(choice.get("text") for choice in event.get("choices", ())):
+                first, last, seen = first if seen else moment, moment, True
+            if event.get("usage"):
+                final = event
+    return first, last, final
 
 
 def _answer(final: Mapping[str, object], first_token_s: float, rest_s: float) -> Answer:
@@ -142,7 +153,8 @@ def llama_bench(model: Path, threads: int, prompt: int, written: int) -> float:
     tool = find_or_build("llama-bench")
     command = [tool, "-m", model, "-t", threads, "-p", prompt, "-n", written, "-r", 1, "-b", BATCH, "-ub", MICRO_BATCH]
     command += ["-ctk", "f16", "-ctv", "f16", "-ngl", 0, "-fa", "auto", "-o", "json"]
-    told = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "GOMP_SPINCOUNT": worker_environment()["GOMP_SPINCOUNT"]}
+    told = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True, env=environment)
     return float(json.loads(told.stdout)[0]["avg_ts"])
 
 
