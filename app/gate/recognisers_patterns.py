@@ -88,6 +88,14 @@ _DATES: Final = (
     rf"\b\d{{1,2}}(?:st|nd|rd|th|\.)?\s+(?:of\s+)?(?:{_MONTH})\.?,?\s+{_YEAR}\b",
     rf"\b(?:{_MONTH})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+{_YEAR}\b",
 )
+_AGES: Final = (
+    r"\b(\d{1,3})[ -](?:years?|yrs?)[ -]old\b",
+    r"\b(\d{1,3}) years of age\b",
+    r"\b(?:aged?|age of|age:|age is)\s+(\d{1,3})\b(?! ?(?:%|[-–]|to\b|years?\b))",
+    r"\b(\d{1,3})(?: Jahre alt\b|[- ]?jährige[mnrs]?\b)",
+    r"\bâgée? de (\d{1,3}) ans\b",
+    r"\bde (\d{1,3}) años\b",
+)
 
 _NAME: Final = r"[^\W\d_][\w.'’-]{0,40}"
 _HOUSE: Final = r"\d{1,5}(?:\s?[a-zA-Z](?![\w]))?"
@@ -115,6 +123,7 @@ _FORMS: Final = (
     _Form("KEY", _PEM, 1.0, exact_case=True),
     _Form("KEY", r"(?<![\w/+-])(?:" + "|".join(_VENDORS) + r")(?![\w-])", 1.0, exact_case=True),
     *(_Form("DATE", expression, 0.6) for expression in _DATES),
+    *(_Form("AGE", expression, 0.6) for expression in _AGES),
     _Form("ID", r"(?<![\w:-])(?:[0-9A-F]{2}[:-]){5}[0-9A-F]{2}(?![\w:-])", 0.7),
     _Form(
         "ID",

@@ -50,6 +50,9 @@ FOUND = [
     ("blob q8Zr1Xv7Lm2Kp9Ws4Td6Yb3Nc5Hg0Jf", "KEY", "q8Zr1Xv7Lm2Kp9Ws4Td6Yb3Nc5Hg0Jf"),
     ("born 12 March 1942", "DATE", "12 March 1942"),
     ("geb. 03.11.1979", "DATE", "03.11.1979"),
+    ("This 74 year old complains", "AGE", "74"),
+    ("he retired at the age of 61", "AGE", "61"),
+    ("die 43-jährige Lehrerin", "AGE", "43"),
     ("at 221b Baker Street", "ADDRESS", "221b Baker Street"),
     ("Bergstraße 12a\n80331 München", "ADDRESS", "Bergstraße 12a"),
     ("postcode SW1A 1AA", "ADDRESS", "SW1A 1AA"),
@@ -64,6 +67,7 @@ In 2019 we sold 1,234,567 units at 4.99 each, 12 % more than in 2018. Order 1002
 def compute_total_price_of_all_items(request_identifier: str) -> None: self.authentication_token = get_token(user)
 The commit 3f786850e387550fdab836ed7e6dc881de23001b fixes ISO 8601 weeks; 192.168.1 is no address, 10:30:45 a time.
 Windows 10, Chapter 3, Article 50, Apollo 11, Catch 22, 7 of 9, 24/7, 1:1, A4, H2O, COVID-19, 3.14159265358979.
+A whisky aged 12 years, children aged 6 to 10, pages 20 and 21, the Age of Empires, 30 years ago.
 Dear all, dear Sir or Madam, hello world! The Bank raised rates. Name: see below. The University opens at 9."""
 
 
