@@ -20,6 +20,7 @@ from app.documents.kit import Kit
 from app.documents.passages import cut
 from app.documents.review_records import AttachedDocument, AttachmentState, Citation
 from app.events import AttachmentChanged
+from app.models.records import Outlook
 from app.store import attachments, conversations, documents, messages, passages
 from app.store.database import Connection
 from engine.errors import GatehouseError, RequestError
@@ -35,15 +36,15 @@ ANSWER_SHARE = 0.25
 _BUG = "Something in Gatehouse went wrong with this file; the log has the details."
 
 
-Outlook = Callable[[], Awaitable[str]]
-"""How passages of long documents are looked up, in a sentence; empty where there is nothing to say."""
+AskOutlook = Callable[[], Awaitable[Outlook | None]]
+"""How passages of long documents are looked up; ``None`` where there is nothing to say."""
 
 
 class Attaching:
     """The part of ``DocumentsApi`` that puts documents into conversations."""
 
     def __init__(
-        self, kit: Kit, expected_n_ctx: Callable[[], int] | None = None, outlook: Outlook | None = None
+        self, kit: Kit, expected_n_ctx: Callable[[], int] | None = None, outlook: AskOutlook | None = None
     ) -> None:
         self._expected_n_ctx = expected_n_ctx
         self._outlook = outlook
@@ -85,8 +86,8 @@ class Attaching:
             return items
         sizes = [item.tokens for item in items if item.tokens is not None]
         whole = sum(sizes) * _CAUTION <= self._expected_n_ctx() * (1 - ANSWER_SHARE)
-        how = await self._outlook() if self._outlook is not None and sizes and not whole else ""
-        return tuple(replace(item, whole=whole, looked_up=how) if item.tokens is not None else item for item in items)
+        how = await self._outlook() if self._outlook is not None and sizes and not whole else None
+        return tuple(replace(item, whole=whole, outlook=how) if item.tokens is not None else item for item in items)
 
     async def detach(self, attachment_id: str) -> None:
         task = self._reading.pop(attachment_id, None)

@@ -11,6 +11,7 @@ from app.documents.records import Box
 from app.extraction.records import Evidence, ExtractionTimings, Value
 from app.extraction.schema import Schema
 from app.gate.label import DEFAULT_LABEL, Label
+from app.models.records import Outlook
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +170,8 @@ class AttachedDocument:
     """Of the whole text, roughly; ``None`` until it was read."""
     whole: bool | None = None
     """Whether its whole text fits; else passages are looked up for each question."""
-    looked_up: str = ""
-    """How they are, in a sentence, where a model for vectors is on this machine."""
+    outlook: Outlook | None = None
+    """How they are, where a model for vectors is on this machine."""
     label: Label = DEFAULT_LABEL
     sentence: str = ""
     """Why it cannot be used, when it failed."""

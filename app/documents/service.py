@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.documents.announcing import Announcer
-from app.documents.attaching import Attaching, Outlook
+from app.documents.attaching import AskOutlook, Attaching
 from app.documents.batches import Batches
 from app.documents.exporting import Exporting
 from app.documents.kit import Kit, MakeAsker
@@ -26,7 +26,7 @@ class DocumentsService(Batches, Reviews, Schemas, Attaching, Exporting):
         shelf: SchemaShelf,
         make_asker: MakeAsker,
         expected_n_ctx: Callable[[], int] | None = None,
-        outlook: Outlook | None = None,
+        outlook: AskOutlook | None = None,
     ) -> None:
         announcer = Announcer(kit.lane, kit.bus)
         Batches.__init__(self, kit, shelf, announcer)

@@ -46,6 +46,14 @@ class ModelCard:
     """At a glance; a plan says it exactly."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How passages of long documents are looked up, and why so."""
+
+    by_meaning: bool
+    sentence: str
+
+
 def does_not_chat(card: ModelCard) -> ModelFileError:
     """Why such a model is not loaded to chat with."""
     what = "makes vectors of texts" if card.output == "vectors" else "scores texts"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from app.models.planner import Beside, Planner
-from app.models.records import LoadedModel, ModelCard
+from app.models.records import LoadedModel, ModelCard, Outlook
 from app.models.vector_prompts import Purpose, prompted
 from app.providers.local_vectors import VectorClient
 from engine.errors import GatehouseError, RequestError, WorkerError
@@ -86,19 +86,20 @@ class VectorWorker:
         """Of the process, while there is one."""
         return self._up.supervisor.pid if self._up is not None else None
 
-    async def outlook(self) -> str:
-        """One sentence on how passages are looked up; empty where no model for vectors is on this machine."""
+    async def outlook(self) -> Outlook | None:
+        """How passages are looked up; ``None`` where no model for vectors is on this machine."""
         up = self._up
         if up is None:
             candidates = await self._candidates()
             if not candidates:
-                return ""
+                return None
             name = candidates[0].name
             if self._refusing():
-                return f"Passages are found by their words only: {self._why}"
+                return Outlook(by_meaning=False, sentence=f"Passages are found by their words only: {self._why}")
         else:
             name = up.card.name
-        return f"Passages are found by their words and, with {name}, by their meaning."
+        sentence = f"Passages are found by their words and, with {name}, by their meaning."
+        return Outlook(by_meaning=True, sentence=sentence)
 
     async def embed(self, texts: Sequence[str], purpose: Purpose) -> Vectors | None:
         """A row for each text; ``None`` where no model is there for it, none fits, or it failed, which is logged."""

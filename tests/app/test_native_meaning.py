@@ -87,7 +87,8 @@ def test_passages_are_learned_once_and_found_beside_the_chat(tmp_path: Path) -> 
         assert product.models.endpoint() is not None, "what was loaded stays"
         conversation_id = _attach(house, path)
         (item,) = product.run(product.services.documents.attachments(conversation_id))
-        assert "by their meaning" in item.looked_up
+        assert item.outlook is not None
+        assert item.outlook.by_meaning
         assert _pid(product.vectors) is None, "nobody has asked"
         (found,) = _asked(house, conversation_id, _NO_WORDS)
         assert len(found.text) > 1_000, "words find nothing here"
@@ -161,8 +162,10 @@ async def test_without_room_beside_the_chat_words_are_all(
         await worker.end()
         monkeypatch.setattr("app.models.planner._detect", lambda *_, **__: machine(Beside(chat, True).host_bytes))
         assert await worker.embed(["x"], "passage") is None
-        assert "by their words only" in await worker.outlook()
-        assert any(character.isdigit() for character in await worker.outlook()), "with numbers"
+        outlook = await worker.outlook()
+        assert outlook is not None
+        assert not outlook.by_meaning
+        assert any(character.isdigit() for character in outlook.sentence), "with numbers"
     finally:
         await worker.close()
 

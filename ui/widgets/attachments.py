@@ -193,7 +193,12 @@ class AttachmentChip(QFrame):
                 "%1", size
             )
         why = self.tr("Too long for the model's context%1: the passages that fit a question go with it.")
-        return f"{pages} · {self.tr('passages')}", f"{why.replace('%1', size)}\n{item.looked_up}".strip()
+        how = self.tr("passages")
+        if item.outlook is not None:
+            why += f"\n{item.outlook.sentence}"
+            by_words = self.tr("passages, by words only")
+            how = self.tr("passages, by words and meaning") if item.outlook.by_meaning else by_words
+        return f"{pages} · {how}", why.replace("%1", size)
 
     def _draw(self) -> None:
         if self.item is not None:
