@@ -7,23 +7,20 @@ kept. Peak memory is therefore bounded by the limits below, whatever the file cl
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from engine.errors import ModelFileError
+from engine.gguf.cursor import STRING_LIMIT, U64, Cursor, Readable
 from engine.gguf.faults import damaged, not_gguf, truncated, unsupported
 from engine.gguf.quants import REMOVED_TYPES, TENSOR_TYPES, TensorType
 
 KEY_LIMIT = 65_536
 """Metadata entries. Real files have fewer than 100."""
 KEY_LENGTH_LIMIT = 1_024
-STRING_LIMIT = 1_048_576
-"""Bytes of one text: chat templates reach some 30 KiB."""
 ARRAY_LIMIT = 4_194_304
 """Elements of one array, and strings in all arrays together. Real vocabularies reach 260,000 words."""
 KEPT_ARRAY_LIMIT = 4_096
@@ -33,11 +30,8 @@ KEPT_LIMIT = 16 * 1_048_576
 TENSOR_LIMIT = 65_536
 TENSOR_NAME_LIMIT = 63
 DIMENSION_LIMIT = 4
-HEADER_LIMIT = 256 * 1_048_576
-"""Bytes before the first tensor's data. Real headers reach some 20 MiB."""
 DEFAULT_ALIGNMENT = 32
 
-_CHUNK = 262_144
 _INT64_MAX = 2**63 - 1
 
 
@@ -100,100 +94,6 @@ _SCALARS: dict[int, struct.Struct] = {
 }
 _STRING, _ARRAY = 8, 9
 _U32 = struct.Struct("<I")
-_U64 = struct.Struct("<Q")
-
-
-class Readable(Protocol):
-    """Bytes that come in order. A ``read`` gives fewer than asked for only at the end."""
-
-    def read(self, size: int, /) -> bytes: ...
-
-
-class _Cursor:
-    """A forward-only view of the file in chunks; every byte passed is hashed."""
-
-    def __init__(self, file: Readable, path: Path, file_bytes: int) -> None:
-        self._file = file
-        self._path = path
-        self._file_bytes = file_bytes
-        self._buffer = b""
-        self._at = 0
-        self._passed = 0
-        self._hash = hashlib.sha256()
-
-    @property
-    def position(self) -> int:
-        return self._passed + self._at
-
-    def digest(self) -> str:
-        """Of everything up to the position."""
-        final = self._hash.copy()
-        final.update(self._buffer[: self._at])
-        final.update(_U64.pack(self._file_bytes))
-        return final.hexdigest()[:32]
-
-    def take(self, size: int) -> bytes:
-        if self._at + size > len(self._buffer):
-            self._refill(size)
-        piece = self._buffer[self._at : self._at + size]
-        self._at += size
-        return piece
-
-    def number(self, kind: struct.Struct) -> int:
-        value: int = kind.unpack(self.take(kind.size))[0]
-        return value
-
-    def scalar(self, kind: struct.Struct) -> int | float | bool:
-        value: int | float | bool = kind.unpack(self.take(kind.size))[0]
-        return value
-
-    def text(self, limit: int, what: str) -> bytes:
-        length = self.number(_U64)
-        if length > limit:
-            raise damaged(self._path, f"{what} is {length:,} bytes long, and {limit:,} are allowed")
-        return self.take(length)
-
-    def skip(self, size: int) -> None:
-        while size > 0:
-            step = min(size, _CHUNK)
-            self.take(step)
-            size -= step
-
-    def skip_strings(self, count: int, what: str) -> None:
-        """Walk an array of texts without keeping them: the inner loop runs 100,000 times for an ordinary model."""
-        read_length = _U64.unpack_from
-        while count:
-            if self._at + 8 > len(self._buffer):
-                self._refill(8)
-            buffer, at, last = self._buffer, self._at, len(self._buffer) - 8
-            while count and at <= last:
-                length: int = read_length(buffer, at)[0]
-                if length > STRING_LIMIT:
-                    raise damaged(self._path, f"{what} holds a text of {length:,} bytes")
-                at += 8 + length
-                count -= 1
-            beyond = at - len(buffer)
-            self._at = min(at, len(buffer))
-            if beyond > 0:
-                self.skip(beyond)
-
-    def _refill(self, size: int) -> None:
-        if self.position + size > min(self._file_bytes, HEADER_LIMIT):
-            raise self._ends_early(size)
-        self._hash.update(self._buffer[: self._at])
-        rest = self._buffer[self._at :]
-        self._passed += self._at
-        self._at = 0
-        self._buffer = rest + self._file.read(max(_CHUNK, size - len(rest)))
-        if len(self._buffer) < size:
-            raise self._ends_early(size)
-
-    def _ends_early(self, size: int) -> ModelFileError:
-        if self.position + size > HEADER_LIMIT:
-            return damaged(self._path, f"its header is longer than the allowed {HEADER_LIMIT:,} bytes")
-        return truncated(
-            self._path, f"its header ends in the middle, after {self._file_bytes:,} bytes; the rest is missing"
-        )
 
 
 def read_raw_header(path: Path) -> RawHeader:
@@ -204,7 +104,7 @@ def read_raw_header(path: Path) -> RawHeader:
             raise ModelFileError("unreadable", f"{path.name} is not an ordinary file.")
         with path.open("rb", buffering=0) as file:
             file_bytes = os.fstat(file.fileno()).st_size
-            return _read(_Cursor(file, path, file_bytes), path, file_bytes)
+            return _read(Cursor(file, path, file_bytes), path, file_bytes)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ModelFileError("unreadable", f"{path.name} cannot be read: {reason}.") from error
@@ -212,18 +112,18 @@ def read_raw_header(path: Path) -> RawHeader:
 
 def read_raw_header_from(file: Readable, path: Path, file_bytes: int) -> RawHeader:
     """The same of a file that need not be here: ``path`` only names it in sentences. Raises: ``ModelFileError``."""
-    return _read(_Cursor(file, path, file_bytes), path, file_bytes)
+    return _read(Cursor(file, path, file_bytes), path, file_bytes)
 
 
-def _read(cursor: _Cursor, path: Path, file_bytes: int) -> RawHeader:
+def _read(cursor: Cursor, path: Path, file_bytes: int) -> RawHeader:
     if file_bytes < 24:
         raise not_gguf(path, cursor.take(file_bytes))
     start = cursor.take(4)
     if start != b"GGUF":
         raise not_gguf(path, start + cursor.take(20))
     version = _read_version(cursor, path)
-    tensor_count = cursor.number(_U64)
-    key_count = cursor.number(_U64)
+    tensor_count = cursor.number(U64)
+    key_count = cursor.number(U64)
     if tensor_count > TENSOR_LIMIT:
         raise damaged(path, f"it claims {tensor_count:,} tensors, and {TENSOR_LIMIT:,} are allowed")
     if key_count > KEY_LIMIT:
@@ -236,7 +136,7 @@ def _read(cursor: _Cursor, path: Path, file_bytes: int) -> RawHeader:
     return RawHeader(version, alignment, metadata, tensors, data_offset, file_bytes, cursor.digest())
 
 
-def _read_version(cursor: _Cursor, path: Path) -> int:
+def _read_version(cursor: Cursor, path: Path) -> int:
     version = cursor.number(_U32)
     if version & 0xFFFF == 0 and version:
         raise unsupported(path, "it was written for big-endian processors")
@@ -250,7 +150,7 @@ def _read_version(cursor: _Cursor, path: Path) -> int:
 class _MetadataReader:
     """Reads the key-value table and keeps account of how much of it stays in memory."""
 
-    def __init__(self, cursor: _Cursor, path: Path) -> None:
+    def __init__(self, cursor: Cursor, path: Path) -> None:
         self._cursor = cursor
         self._path = path
         self._kept_bytes = 0
@@ -292,7 +192,7 @@ class _MetadataReader:
 
     def _array(self, key: str) -> Array:
         kind = self._cursor.number(_U32)
-        count = self._cursor.number(_U64)
+        count = self._cursor.number(U64)
         if count > ARRAY_LIMIT:
             raise damaged(self._path, f"the list {key} claims {count:,} elements, and {ARRAY_LIMIT:,} are allowed")
         if kind == _STRING:
@@ -333,7 +233,7 @@ def _alignment(metadata: dict[str, Value], path: Path) -> int:
     return alignment
 
 
-def _read_tensors(cursor: _Cursor, path: Path, count: int, alignment: int) -> tuple[Tensor, ...]:
+def _read_tensors(cursor: Cursor, path: Path, count: int, alignment: int) -> tuple[Tensor, ...]:
     tensors: list[Tensor] = []
     seen: set[str] = set()
     expected = 0
@@ -354,7 +254,7 @@ def _read_tensors(cursor: _Cursor, path: Path, count: int, alignment: int) -> tu
     return tuple(tensors)
 
 
-def _read_tensor(cursor: _Cursor, path: Path, index: int) -> Tensor:
+def _read_tensor(cursor: Cursor, path: Path, index: int) -> Tensor:
     raw = cursor.text(TENSOR_NAME_LIMIT, f"the name of tensor {index:,}")
     try:
         name = raw.decode("utf-8")
@@ -365,10 +265,10 @@ def _read_tensor(cursor: _Cursor, path: Path, index: int) -> Tensor:
     rank = cursor.number(_U32)
     if rank > DIMENSION_LIMIT:
         raise damaged(path, f"the tensor {name} has {rank:,} dimensions, and {DIMENSION_LIMIT} are allowed")
-    dimensions = tuple(cursor.number(_U64) for _ in range(rank))
+    dimensions = tuple(cursor.number(U64) for _ in range(rank))
     kind = _tensor_type(cursor.number(_U32), name, path)
     size = _tensor_bytes(dimensions, kind, name, path)
-    return Tensor(name, kind, dimensions, cursor.number(_U64), size)
+    return Tensor(name, kind, dimensions, cursor.number(U64), size)
 
 
 def _tensor_type(number: int, name: str, path: Path) -> TensorType:
