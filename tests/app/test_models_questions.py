@@ -43,7 +43,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 @pytest.fixture(scope="module")
 def agreement(house: House, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A conversation with twelve pages, one tenant each; far longer than the context."""
+    """A conversation with twelve pages, one tenant each; longer than the context."""
     filler = "The parties agree that the usual duties of care and quiet apply to this flat and to its cellar."
     pages: list[PdfPage] = []
     for number, name in enumerate(_TENANTS, 1):
@@ -54,7 +54,7 @@ def agreement(house: House, tmp_path_factory: pytest.TempPathFactory) -> str:
         ]
         if number == 9:
             lines.append("The notice period of flat 9 is four months; of every other flat it is three months.")
-        lines += [f"{number}.{clause} {filler}" for clause in range(1, 25)]
+        lines += [f"{number}.{clause} {filler}" for clause in range(1, 9)]
         pages.append(PdfPage(text=[(60, 60 + 22 * row, 10, line) for row, line in enumerate(lines)]))
     path = tmp_path_factory.mktemp("papers") / "agreement.pdf"
     path.write_bytes(pdf(*pages))
