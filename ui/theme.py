@@ -26,9 +26,7 @@ HALF = GRID // 2
 TEXT_WIDTH = 760
 """Widest column of running text, in pixels."""
 CONTROL_HEIGHT = 32
-RADIUS = 6
 FRAME_MS = 16
-MOTION_MS = 120
 _FONT_PX = 13.34
 _LINE = 22
 

@@ -17,8 +17,6 @@ from typing import Final
 from app.extraction.normalise import parse_number
 from app.extraction.schema import Field, FieldType, Rule, RuleKind, Schema
 
-VALIDATORS: Final = ("iban", "vat_id", "email", "positive", "not_negative", "past", "future")
-"""Besides ``stdnum:MODULE`` (any of python-stdnum's), ``pattern:EXPRESSION``, ``max_chars:N``, ``range:LOW..HIGH``."""
 _EU_VAT: Final = frozenset(
     "AT BE BG CY CZ DE DK EE EL ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK XI".split()  # noqa: SIM905
 )

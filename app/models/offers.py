@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from app.models.fitness import UNKNOWN, Fitness
 from engine.fit.plan import Plan
-from engine.hub.catalogue import Catalogue, CatalogueModel, Variant
+from engine.hub.catalogue import CatalogueModel, Variant
 from engine.hub.repository import RemoteModel, Repository, models_of
 
 if TYPE_CHECKING:
@@ -103,11 +103,6 @@ class Suggestion:
     """Estimated from the catalogue's facts; ``None`` for what only a cloud can run."""
     reasons: tuple[str, ...]
     """Sentences with numbers, the most telling first."""
-
-
-def offers_of(catalogue: Catalogue) -> tuple[Offer, ...]:
-    """Every model of the catalogue; fitness is not known yet."""
-    return tuple(offer_of_model(model) for model in catalogue.models)
 
 
 def offer_of(found: FoundRepository) -> Offer:

@@ -50,11 +50,6 @@ def request_body(
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
 
 
-def going_on(messages: Sequence[PromptMessage], partial: str) -> tuple[PromptMessage, ...]:
-    """The messages of a request that goes on with an answer which was cut: a new request, through the whole gate."""
-    return (*messages, PromptMessage("assistant", partial), PromptMessage("user", GO_ON))
-
-
 def chunk_of(part: object) -> Chunk:
     """A part of a stream. Raises ``ValueError`` for what is none."""
     if not isinstance(part, dict):

@@ -39,10 +39,6 @@ class SchemaModel(QAbstractTableModel):
     def undoable(self) -> bool:
         return bool(self._before)
 
-    @property
-    def redoable(self) -> bool:
-        return bool(self._after)
-
     def show_schema(self, schema: Schema | None) -> None:
         """Another schema, with nothing to undo."""
         self._before, self._after = [], []

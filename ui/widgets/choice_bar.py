@@ -42,6 +42,3 @@ class ChoiceBar(QWidget):
     def take_focus(self) -> None:
         """The keyboard goes to what is chosen."""
         self._buttons[self.key].setFocus(Qt.FocusReason.OtherFocusReason)
-
-    def set_words(self, key: str, words: str) -> None:
-        self._buttons[key].setText(words)

@@ -76,10 +76,6 @@ class Source:
 
     # Asking
 
-    def exhausted(self) -> Steps[bool]:
-        """Whether nothing is left and nothing will come."""
-        return not (yield from self.peek())
-
     def peek(self, n_chars: int = 1) -> Steps[str]:
         """The next characters, fewer at the end; they are not consumed."""
         while len(self._text) - self._at < n_chars and not self._ended:

@@ -29,7 +29,6 @@ class ModelLists(QWidget):
 
     chosen = Signal(object)
     activated = Signal(object)
-    file_wanted = Signal()
     catalogue_wanted = Signal()
 
     def __init__(self, desk: Desk) -> None:
