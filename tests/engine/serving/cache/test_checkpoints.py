@@ -8,7 +8,7 @@ import pytest
 from engine.llama.context import MemoryKind
 from engine.serving.checkpoints import Checkpoints, marks
 from engine.serving.kv import NO_MATCH, KvCache
-from tests.engine.serving.test_kv import Cells
+from tests.engine.serving.cache.test_kv import Cells
 
 
 @pytest.mark.parametrize(
