@@ -17,21 +17,31 @@ from app.extraction.normalise import fold
 MAX_ADDRESS_LINES: Final = 8
 _MAX_FORM_CHARS: Final = 40_000
 _MAX_SKIPPED_LINES: Final = 2
+_HEAD_GAPS: Final = 2
 _CONTACT: Final = re.compile(
     r"[\s,(;/|-]*\b(?:tel|fax|phone|telephone|telefon|mobile|mobil|hotline|h/?p|e-?mail|website|www|gst|vat|ust|tax|"
     r"co\W{0,3}(?:no|reg)|reg)\b(?:\s*(?:no|id|reg)\b)?\s*[.:#(/+-]?.*$",
     re.IGNORECASE,
 )
+_TO: Final = re.compile(
+    r"(?:bill|billed|ship|sold|deliver(?:ed)?|invoice)\s+to\W*|to\W*|attn\W*|customer\W*", re.IGNORECASE
+)
 _LABEL: Final = re.compile(r"^[^:]{0,30}:\s+(?=\S)")
 _POSTCODE: Final = re.compile(r"\b\d{5}\b")
-_PRICED: Final = re.compile(r"\s{2,}\W*[^\W\d_]{0,3}\s?\d[\d.,]*[.,]\d{2}(?!\d)")
+_PRICED: Final = re.compile(r"(?:\s{2,}|:\s*)\W*[^\W\d_]{0,3}\s?\d[\d.,]*[.,]\d{2}(?!\d)")
 _NUMBER_ALONE: Final = re.compile(r"[\W\d_]{8,}|\W*\d[\W\d]{6,}\(.*")
 
 
 def line_forms(line: str) -> list[str]:
     """The parts of a line that may be a line of an address, the longest first; none for most lines."""
     contact = _CONTACT.search(line)
-    if FIRM.search(line) or (contact and not contact.start()) or _PRICED.search(line):
+    if (
+        FIRM.search(line)
+        or (contact and not contact.start())
+        or _PRICED.search(line)
+        or _is_head(line)
+        or _TO.fullmatch(line)
+    ):
         return []
     found: dict[str, None] = {}
     for start in _starts(line):
@@ -64,6 +74,11 @@ def _ends(text: str) -> Iterator[int]:
             return
         yield end
         start = gap.end() if gap is not None else end
+
+
+def _is_head(line: str) -> bool:
+    """Of a table: several columns, none with a number."""
+    return len(re.findall(r"\s{2,}", line)) >= _HEAD_GAPS and not any(map(str.isdigit, line))
 
 
 def _is_part(text: str) -> bool:

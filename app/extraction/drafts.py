@@ -15,7 +15,7 @@ from app.documents.records import Reading
 from app.extraction.answers import Certainty, Leaf, Scalar, certainty_of, leaves_of
 from app.extraction.ask import Reply
 from app.extraction.finding import find
-from app.extraction.forms import LABELLED, QUOTED, label_words
+from app.extraction.forms import LABELLED, QUOTED, label_words, names
 from app.extraction.ground import NOT_FOUND, Found, Source
 from app.extraction.normalise import canonical, fold
 from app.extraction.records import Grounding
@@ -86,7 +86,7 @@ def _draft(
         return _judgement(path, field, leaves, certainty, source, reading)
     if kind is FieldType.ADDRESS:
         return _address(path, field, texts, certainty, source, reading)
-    text, labelled = texts[0], False
+    text, labelled = texts[0].rstrip(" ,;") if kind is FieldType.TEXT else texts[0], False
     found = source.find(FieldType.TEXT, text) if kind in LABELLED or kind is FieldType.DATE else source.find(kind, text)
     if kind in LABELLED or kind is FieldType.DATE:
         text, found, labelled = _last_of(kind, field, text, found, source)
@@ -106,7 +106,7 @@ def _last_of(kind: FieldType, field: Field, text: str, found: Found, source: Sou
         return text, source.find(kind, text), False
     start, end = spans[-1]
     value, label = text[start:end], text[:start].lower()
-    labelled = any(word in label for word in label_words(field))
+    labelled = any(names(word, label) for word in label_words(field))
     if found.grounding is Grounding.EXACT and len(found.spans) == 1:
         first, last = found.spans[0]
         tail = len(text) - end

@@ -34,6 +34,8 @@ _EMAILS: Final = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _IBANS: Final = re.compile(r"\b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){2,7}(?:\s?[A-Z0-9]{1,3})?\b")
 _IDS: Final = re.compile(r"\b[A-Z]{0,4}[ -]?\d(?:[A-Z0-9./-]| (?! )){4,18}[A-Z0-9]\b", re.IGNORECASE)
 
+_LEAST_ID_DIGITS: Final = 7
+
 
 def find(kind: FieldType, text: str) -> list[Span]:
     """Where values of a type stand in a line of text, from left to right. Types without a form of their own: none."""
@@ -72,6 +74,16 @@ def _is_money(text: str) -> bool:
     return bool(_MONEY_FORM.search(text.strip(" )"))) or bool(currency_of(text)) or "$" in text
 
 
+def _may_be_id(text: str) -> bool:
+    """With seven digits at least, and neither a price nor a date."""
+    digits = sum(map(str.isdigit, text))
+    return digits >= _LEAST_ID_DIGITS and not _MONEY_FORM.search(text) and not _DATES.search(text)
+
+
+def _blank(found: re.Match[str]) -> str:
+    return " " * len(found.group())
+
+
 def _trimmed(text: str, span: Span) -> Span:
     """Without spaces at the ends, and without a bracket that has no other."""
     start, end = span
@@ -88,5 +100,5 @@ _FINDERS: Final[Mapping[FieldType, Callable[[str], list[Span]]]] = {
     FieldType.AMOUNT: lambda text: [m.span() for m in _NUMBERS.finditer(text) if _is_money(m.group())],
     FieldType.EMAIL: lambda text: [m.span() for m in _EMAILS.finditer(text)],
     FieldType.IBAN: lambda text: [m.span() for m in _IBANS.finditer(text)],
-    FieldType.VAT_ID: lambda text: [m.span() for m in _IDS.finditer(text) if sum(map(str.isdigit, m.group())) >= 5],
+    FieldType.VAT_ID: lambda text: [m.span() for m in _IDS.finditer(_IBANS.sub(_blank, text)) if _may_be_id(m.group())],
 }

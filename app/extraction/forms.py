@@ -34,6 +34,7 @@ _MAX_OPTIONS_CHARS: Final = 12_000
 _MAX_RUN_WORDS: Final = 14
 _SHORT_LINE_WORDS: Final = 9
 _PROSE_LABEL_WORDS: Final = 4
+_SHORT_WORD_CHARS: Final = 4
 _BETWEEN: Final = frozenset({"and", "or", "between", "und", "oder", "zwischen", "et", "y"})
 _MAX_TEXT_CHARS: Final = 300
 _FOREIGN_DATE: Final = re.compile(r"\b\d{1,2}\.?\s+[^\W\d_]{3,}\.?\s+\d{4}\b")
@@ -187,7 +188,14 @@ def label_words(field: Field) -> tuple[str, ...]:
 def supports(option: Option, words: Sequence[str]) -> int:
     """How many of the words stand before the value."""
     label = option.text[: len(option.text) - option.value_chars].lower()
-    return sum(word in label for word in words)
+    return sum(names(word, label) for word in words)
+
+
+def names(word: str, label: str) -> bool:
+    """Whether a label (in lower case) has a word; a short one only where words begin: no *net* in *cabinet*."""
+    if len(word) > _SHORT_WORD_CHARS:
+        return word in label
+    return any(not label[at - 1 : at].isalpha() for at in range(len(label)) if label.startswith(word, at))
 
 
 def _label_start(line: str, start: int) -> int:

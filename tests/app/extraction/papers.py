@@ -206,7 +206,7 @@ Parties: Bluefin Robotics Inc. and Palmer Analytics LLC.
 """
     values = {
         "parties[0]": "Bluefin Robotics Inc.",
-        "parties[1]": "Palmer Analytics LLC",
+        "parties[1]": "Palmer Analytics LLC.",
         "effective_date": "2024-01-15",
     }
     return Paper("nda.txt", "nda", text.encode(), values, {})

@@ -9,8 +9,9 @@ import pytest
 from app.extraction.blocks import block_form, block_of, line_forms
 from app.extraction.builtin import builtin_schema
 from app.extraction.expect import Opinion, opinion, rivals
+from app.extraction.finding import find
 from app.extraction.firms import firm_names
-from app.extraction.forms import WindowForms
+from app.extraction.forms import WindowForms, names
 from app.extraction.schema import Field, FieldType, find_field
 from app.extraction.view import lines_of
 
@@ -107,3 +108,21 @@ def test_a_firm_is_offered_as_its_line_says_it() -> None:
     # Without such a line, and when asked widely, any words may be the name.
     wide = WindowForms(lines_of("MILL BOOKS LTD\n12 MILL LANE"), wide=True).schema(RECEIPT.fields[:1])
     assert wide["properties"]["company"] != form["properties"]["company"]
+
+
+def test_heads_prices_and_headings_are_no_addresses() -> None:
+    for line in ("Description  Qty  Unit price", "Oak desk  2  420.00", "Netto: 322,00 €", "Bill to:"):
+        assert line_forms(line) == [], line
+    assert line_forms("Weber & Söhne GmbH, Lindenallee 5, 50667 Köln") == ["Lindenallee 5, 50667 Köln"]
+
+
+def test_short_words_of_a_label_are_whole_words() -> None:
+    assert not names("net", "filing cabinet")
+    assert not names("ust", "acoustic panel")
+    assert names("net", "sum (net)")
+    assert names("total", "subtotal")
+
+
+def test_vat_ids_are_neither_prices_nor_dates_nor_accounts() -> None:
+    line = "420.00  05.06.2024  GB 123 4567 82  GB29 NWBK 6016 1331 9268 19"
+    assert [line[a:b] for a, b in find(FieldType.VAT_ID, line)] == ["GB 123 4567 82"]
