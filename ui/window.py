@@ -59,6 +59,8 @@ class Window(QWidget):
         self._stack = QStackedWidget()
         self._blank = QWidget()
         self._blank.setObjectName("page")
+        self._blank.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # else the rail would have a ring at the start
+        self._blank.setFocus()
         self._stack.addWidget(self._blank)
         self.status = StatusBar(themes, icons)
         self.rail = Rail([spec for spec in specs if spec.in_rail], themes, icons)

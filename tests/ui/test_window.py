@@ -16,7 +16,9 @@ from tests.ui.conftest import House
 from ui.desk import Action
 from ui.icons import Icons
 from ui.notices import Notice
+from ui.pages.chat import ChatPage
 from ui.pages.fault import FaultPage
+from ui.pages.models.page import ModelsPage
 from ui.screenshots import sample, sample_chat
 from ui.shell import page_specs
 from ui.theme import ThemeStore
@@ -107,6 +109,18 @@ def test_notices_of_the_core_are_shown(qtbot: QtBot, house: House, window: Windo
     house.desk.bridge.notice_raised.emit(NoticeRaised("warning", "disk_full", "The disk is full.", "Free some space."))
     (notice,) = [found for found in window.findChildren(Notice) if found.isVisible()]
     assert notice.sentence == "The disk is full."
+
+
+def test_a_small_model_points_to_larger_ones(qtbot: QtBot, house: House, window: Window) -> None:
+    chat = window.page("chat")
+    assert isinstance(chat, ChatPage)
+    assert chat.empty.larger.isHidden()
+    house.models.become(replace(sample.READY, model_id=sample.SMALL.id, plan=sample.plan(sample.SMALL)))
+    qtbot.waitUntil(lambda: not chat.empty.larger.isHidden())
+    chat.empty.larger.click()
+    models = window.page("models")
+    assert isinstance(models, ModelsPage)
+    assert (window.current, models.places.key) == ("models", "catalogue")
 
 
 def test_memory_is_watched_only_while_a_model_is_loaded_and_somebody_can_see_it(

@@ -49,7 +49,10 @@ class ModelPicker(QToolButton):
         self._draw()
 
     def name_of(self, model_id: str | None) -> str:
-        return next((card.name for card in self._cards if card.id == model_id), model_id or "")
+        """As its card has it; until the cards are here, as its plan has it."""
+        plan = self._loaded.plan
+        named = plan.model_name if plan is not None and self._loaded.model_id == model_id else model_id or ""
+        return next((card.name for card in self._cards if card.id == model_id), named)
 
     def _draw(self) -> None:
         name = self.name_of(self._loaded.model_id)

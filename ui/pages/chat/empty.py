@@ -24,6 +24,8 @@ class EmptyChat(QWidget):
     """Asks by ``picked`` for a prompt to be put into the composer."""
 
     picked = Signal(str)
+    larger_wanted = Signal()
+    """Somebody who begins with a small model would like to see what else runs here."""
 
     def __init__(self, themes: ThemeStore) -> None:
         super().__init__()
@@ -38,6 +40,11 @@ class EmptyChat(QWidget):
         layout.addSpacing(2 * GRID)
         for made in self.buttons:
             layout.addWidget(made)
+        self.larger = button(self.tr("This model is small and weak on facts. See larger ones…"), None, "link")
+        self.larger.clicked.connect(self.larger_wanted)
+        self.larger.hide()
+        layout.addSpacing(GRID)
+        layout.addWidget(self.larger, alignment=Qt.AlignmentFlag.AlignHCenter)
         inner.setLayout(layout)
         outer = column(None, inner, None)
         outer.setAlignment(inner, Qt.AlignmentFlag.AlignHCenter)
@@ -45,9 +52,10 @@ class EmptyChat(QWidget):
         self._model, self._shut = "", True
         self.show_note("")
 
-    def show_note(self, model: str) -> None:
-        """Name the model that will answer, where there is one."""
+    def show_note(self, model: str, *, small: bool = False) -> None:
+        """Name the model that will answer, where there is one; a small one is said to be small."""
         self._model = model
+        self.larger.setVisible(small)
         self._tell()
 
     def show_gate(self, *, shut: bool) -> None:

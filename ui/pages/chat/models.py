@@ -19,6 +19,9 @@ from ui.pages.chat.model_words import trouble_of, waiting_of
 from ui.widgets.composer import Composer
 from ui.widgets.transcript import Transcript
 
+_SMALL_PARAMETERS = 1_000_000_000
+"""Below this one can try things out, but hardly work."""
+
 
 class ChatModels(QObject):
     """One for the page; ``start`` reads what there is."""
@@ -36,6 +39,7 @@ class ChatModels(QObject):
         self._picker.chosen.connect(self._load)
         self._picker.manage_wanted.connect(lambda: desk.go("models"))
         banner.step_wanted.connect(self._take_step)
+        empty.larger_wanted.connect(lambda: desk.go("models/catalogue"))
         desk.bridge.loaded_model_changed.connect(self._loaded_changed)
         desk.bridge.models_changed.connect(lambda _event: errands.list_models(self._show_models))
 
@@ -59,10 +63,14 @@ class ChatModels(QObject):
         name = self._picker.name_of(loaded.model_id)
         usable = self._cards is None or any(not card.fault and card.output == "text" for card in self._cards)
         self._banner.show_trouble(trouble_of(loaded, any_model=usable))
-        self._empty.show_note(name)
+        self._empty.show_note(name, small=self._is_small(loaded.model_id))
         self._transcript.set_waiting(waiting_of(loaded, name))
         if isinstance(loaded.state, Ready) and not was_ready:
             self.became_ready.emit()
+
+    def _is_small(self, model_id: str | None) -> bool:
+        card = next((card for card in self._cards or () if card.id == model_id), None)
+        return card is not None and card.parameters is not None and card.parameters < _SMALL_PARAMETERS
 
     def _load(self, model_id: str, wish: Wish | None = None) -> None:
         def refused(error: GatehouseError) -> None:

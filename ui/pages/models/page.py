@@ -137,6 +137,10 @@ class ModelsPage(QWidget):
 
     # actions
 
+    def show_section(self, section: str) -> None:
+        """``here``, ``catalogue`` or ``hub``, as the window's addresses name them."""
+        self.go(_place(section))
+
     def go(self, place: Place) -> None:
         """Another list."""
         self.places.choose(place)
