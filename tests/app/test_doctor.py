@@ -23,6 +23,7 @@ from app.doctor import (
     report_json,
     report_text,
 )
+from app.documents.recognisers import Tesseract
 from app.paths import Paths, resolve
 from app.store import driver
 from app.store.database import SCHEMA_VERSION, open_writer
@@ -97,6 +98,11 @@ def test_a_person_reads_it() -> None:
     ]
     assert " ".join(lines_of("Kept", text)) == (
         "memory of 2 past conversations, 120 MB, encrypted with a key that comes from the store's"
+    )
+    assert lines_of("Scans", text) == ["read by the built-in recogniser (Tesseract is not installed, and not needed)"]
+    there = Tesseract(Path("/usr/bin/tesseract"), Path("/t"), ("eng", "deu"), ())
+    assert "/usr/bin/tesseract, with eng, deu" in " ".join(
+        lines_of("Scans", report_text(replace(REPORT, tesseract=there)))
     )
     assert max(map(len, text.splitlines())) <= 110
 
