@@ -132,22 +132,35 @@ def answer_for(paths: Paths, name: str, subject: Subject) -> FitAnswer:
         return _of_hub(paths, name, subject)
     if "/" in plain and quantization:
         return _of_hub(paths, name, subject)
+    near = _local(paths, name, whole=False)
+    if near is not None:
+        return _exact(paths, read_model(near), subject)
     raise _unknown(name, catalogue)
 
 
 def _unknown(name: str, catalogue: Catalogue) -> GatehouseError:
     low = name.casefold()
     near = [model.id for model in catalogue.models if low in model.id or low in model.name.casefold()]
-    hint = f"The catalogue has: {', '.join(near[:8])}." if near else "Give a GGUF file, or a repository as OWNER/NAME."
+    hint = (
+        f"The catalogue has: {', '.join(near[:8])}."
+        if near
+        else "Give a GGUF file, a name of `gatehouse models`, or a repository as OWNER/NAME."
+    )
     return HubError("no_such_model", f"There is no file and no model “{name[:120]}”.", hint)
 
 
-def _local(paths: Paths, name: str) -> Path | None:
-    """A model on this machine by its exact name."""
+def _local(paths: Paths, name: str, *, whole: bool = True) -> Path | None:
+    """A model on this machine by its name; else by a part of one, if that leaves no doubt."""
     from engine.hub.library import scan
 
     models = scan([paths.models], (), paths.built_in_models, paths.cache / "models.json")
-    return next((model.path for model in models if model.id.casefold() == name.casefold() and not model.fault), None)
+    low = name.casefold()
+    found = [
+        model.path
+        for model in models
+        if not model.fault and (model.id.casefold() == low or (not whole and low in model.id.casefold()))
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _exact(paths: Paths, header: Header, subject: Subject, *, traffic_bytes: int = 0) -> FitAnswer:

@@ -81,13 +81,23 @@ def _local_only(facts: Facts) -> Verdict | None:
 def _offline(facts: Facts) -> Verdict | None:
     if not facts.offline:
         return None
-    return Verdict(False, "offline", "Gatehouse is switched offline: nobody else is asked.", "Set-up has the switch.")
+    return Verdict(
+        False,
+        "offline",
+        "Gatehouse is switched offline: nobody else is asked.",
+        "Set-up has the switch, and so has `gatehouse offline`.",
+    )
 
 
 def _nobody(facts: Facts) -> Verdict | None:
     if facts.has_provider:
         return None
-    return Verdict(False, "no_provider", "There is nobody to ask: no provider is set up.", "Add one on the Gate page.")
+    return Verdict(
+        False,
+        "no_provider",
+        "There is nobody to ask: no provider is set up.",
+        "Add one on the Gate page, or with `gatehouse providers add`.",
+    )
 
 
 def _unseen(facts: Facts) -> Verdict | None:

@@ -94,6 +94,7 @@ def test_a_file_here_is_planned_exactly(ask: Any, paths: Paths) -> None:
     assert by_file["exact"]
     assert by_file["devices"][0]["weights_bytes"] == read_model(starter).weights_bytes
     by_name = ask(starter.stem, "--context", "2048", "--machine", "ram=8GiB,cpu=30GB/s")
+    assert ask("smollm2-135m-instruct", "--context", "2048", "--machine", "ram=8GiB,cpu=30GB/s") == by_name
     assert by_name == by_file
 
 
