@@ -29,7 +29,7 @@ pytestmark = [
 
 N_CTX = 8192
 MAY_ERR = 0.2
-"""The share of single values that a model of this size may get wrong; rows, amounts in them, proofs and sums may not."""
+"""The share of values that a model of this size may get wrong; rows, their amounts, proofs and sums may not be."""
 _CONCLUDED = (FieldType.BOOLEAN, FieldType.CHOICE)
 """Types whose values need not stand in the document."""
 
