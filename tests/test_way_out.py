@@ -36,7 +36,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "app/gate/passage.py": frozenset({"httpx2"}),  # for types
     # Workers on this machine.
     "app/providers/loopback.py": frozenset({"httpx2"}),
-    "app/providers/local.py": frozenset({"httpx2", "openai"}),
+    "app/providers/local.py": frozenset({"httpx2"}),
     "app/providers/local_vectors.py": frozenset({"httpx2"}),
     "app/models/expert_counts.py": frozenset({"httpx2"}),
     "app/extraction/ask.py": frozenset({"httpx2"}),
@@ -65,7 +65,7 @@ MAY_CALL: Mapping[str, frozenset[str]] = {
     "HTTPTransport": frozenset({"app/gate/hub_transport.py"}),
     "AsyncHTTPTransport": frozenset({"app/gate/transport.py", "app/providers/loopback.py"}),
     "OpenAI": frozenset(),
-    "AsyncOpenAI": frozenset({"app/providers/local.py", "app/providers/remote.py"}),
+    "AsyncOpenAI": frozenset({"app/providers/remote.py"}),
     "getaddrinfo": frozenset({"app/gate/transport.py"}),
     "gethostbyname": frozenset(),
     "create_connection": frozenset(),

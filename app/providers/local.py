@@ -1,23 +1,23 @@
-"""The client of a worker on this machine: the openai SDK over our own loopback transport.
+"""The client of a worker on this machine, over our own loopback transport. No retries: a stream that broke has already
+shown its text.
 
-The SDK takes a second and much memory to import, so that happens when it is first needed, off the loop. No retries:
-a stream that broke has already shown its text. Starting workers is ``app.models``'s.
+The transport is imported when it is first needed, off the loop. What the bytes say is ``local_wire.py``'s, starting
+workers ``app.models``'s.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from app.providers.provider import Chunk, Endpoint, PromptMessage, Sampling, Timings, Usage
+from app.providers.local_wire import Parts, chunk_of, request_body
+from app.providers.provider import Chunk, Endpoint, PromptMessage, Sampling
 from engine.errors import GatehouseError, RequestError, WorkerError
 
 if TYPE_CHECKING:
     import httpx2
-    from openai import AsyncOpenAI, AsyncStream
-    from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
-    from openai.types.chat.chat_completion_chunk import ChoiceLogprobs
 
 _SMALL_CALL_S = 5.0
 
@@ -27,32 +27,31 @@ class LocalProvider:
 
     def __init__(self) -> None:
         self._http: httpx2.AsyncClient | None = None
-        self._sdk: AsyncOpenAI | None = None
-        self._sdk_of: Endpoint | None = None
 
     async def warm_up(self) -> None:
-        await asyncio.to_thread(_import_slowly)
+        await asyncio.to_thread(_import_transport)
 
     async def stream(
         self, endpoint: Endpoint, messages: Sequence[PromptMessage], sampling: Sampling, cache_key: str = ""
     ) -> AsyncGenerator[Chunk, None]:
-        sdk = await self._client(endpoint)
+        http = await self._transport()
         import httpx2
-        import openai
 
-        finished = False
+        url, headers = f"{endpoint.address}/v1/chat/completions", _headers(endpoint)
+        body = request_body(endpoint, messages, sampling, cache_key)
+        finished, parts = False, Parts()
         try:
-            stream = await _begin(sdk, endpoint, messages, sampling, cache_key)
-            async with stream:
-                async for part in stream:
-                    chunk = _chunk(part)
-                    finished = finished or chunk.finish_reason is not None
-                    yield chunk
-        except openai.APIConnectionError as error:
-            raise _lost(error.__cause__ or error) from error
-        except openai.APIError as error:
-            raise _refused(error) from error
-        except httpx2.HTTPError as error:
+            async with http.stream("POST", url, content=body, headers=headers) as response:
+                if response.status_code != 200:
+                    raise _named(_error_in(await response.aread()), response.status_code)
+                async for data in response.aiter_bytes():
+                    for part in parts.feed(data):
+                        if "error" in part:
+                            raise _named(part["error"], 500)
+                        chunk = chunk_of(part)
+                        finished = finished or chunk.finish_reason is not None
+                        yield chunk
+        except (httpx2.HTTPError, ValueError) as error:
             raise _lost(error) from error
         if not finished:
             raise _lost(None)
@@ -72,10 +71,12 @@ class LocalProvider:
         http = await self._transport()
         import httpx2
 
-        headers = {"Authorization": f"Bearer {endpoint.api_key}"}
         try:
             response = await http.post(
-                f"{endpoint.address}{path}", json=body, headers=headers, timeout=httpx2.Timeout(_SMALL_CALL_S)
+                f"{endpoint.address}{path}",
+                json=body,
+                headers=_headers(endpoint),
+                timeout=httpx2.Timeout(_SMALL_CALL_S),
             )
             content = response.json()
         except (httpx2.HTTPError, ValueError) as error:
@@ -86,7 +87,7 @@ class LocalProvider:
         return fields
 
     async def close(self) -> None:
-        http, self._http, self._sdk, self._sdk_of = self._http, None, None, None
+        http, self._http = self._http, None
         if http is not None:
             await http.aclose()
 
@@ -102,117 +103,9 @@ class LocalProvider:
             self._http = loopback.client()
         return self._http
 
-    async def _client(self, endpoint: Endpoint) -> AsyncOpenAI:
-        http = await self._transport()
-        if self._sdk is None or self._sdk_of != endpoint:
-            await asyncio.to_thread(_import_slowly)
-            from openai import AsyncOpenAI
-
-            self._sdk_of = endpoint
-            self._sdk = AsyncOpenAI(
-                api_key=endpoint.api_key or "none",
-                base_url=f"{endpoint.address}/v1",
-                # Given, so that the environment is not asked for them.
-                organization="",
-                project="",
-                webhook_secret="",
-                admin_api_key="",
-                max_retries=0,
-                timeout=http.timeout,
-                http_client=http,
-            )
-        return self._sdk
-
 
 def _import_transport() -> None:
     import app.providers.loopback  # noqa: F401 - for its effect
-
-
-def _import_slowly() -> None:
-    import openai
-    import openai.resources.chat  # noqa: F401 - the SDK itself would import it at the first request, on the loop
-
-
-async def _begin(
-    sdk: AsyncOpenAI, endpoint: Endpoint, messages: Sequence[PromptMessage], sampling: Sampling, cache_key: str
-) -> AsyncStream[ChatCompletionChunk]:
-    import openai
-
-    return await sdk.chat.completions.create(
-        model=endpoint.model_id,
-        messages=[_wire_message(message) for message in messages],
-        stream=True,
-        stream_options={"include_usage": True},
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        extra_body={"repeat_penalty": sampling.repeat_penalty},
-        max_tokens=openai.omit if sampling.max_tokens is None else sampling.max_tokens,
-        seed=openai.omit if sampling.seed is None else sampling.seed,
-        prompt_cache_key=cache_key or openai.omit,
-        logprobs=True if sampling.logprobs else openai.omit,
-    )
-
-
-def _wire_message(message: PromptMessage) -> ChatCompletionMessageParam:
-    match message.role:
-        case "system":
-            return {"role": "system", "content": message.text}
-        case "user":
-            return {"role": "user", "content": message.text}
-        case "assistant":
-            return {"role": "assistant", "content": message.text}
-
-
-def _chunk(part: ChatCompletionChunk) -> Chunk:
-    extra = part.model_extra or {}
-    usage = None
-    if part.usage is not None:
-        details = part.usage.prompt_tokens_details
-        cached = details.cached_tokens if details is not None else None
-        usage = Usage(part.usage.prompt_tokens, part.usage.completion_tokens, cached)
-    timings = _timings(extra.get("timings"))
-    if not part.choices:
-        return Chunk(usage=usage, timings=timings)
-    choice = part.choices[0]
-    reasoning = (choice.delta.model_extra or {}).get("reasoning_content")
-    return Chunk(
-        text=choice.delta.content or "",
-        reasoning=reasoning if isinstance(reasoning, str) else "",
-        finish_reason=choice.finish_reason,
-        usage=usage,
-        timings=timings,
-        logprobs=_logprobs(choice.logprobs),
-    )
-
-
-def _logprobs(told: ChoiceLogprobs | None) -> tuple[float, ...]:
-    if told is None or told.content is None:
-        return ()
-    return tuple(token.logprob for token in told.content)
-
-
-def _timings(raw: object) -> Timings | None:
-    """Timings from an untrusted object; what is not a number is left out."""
-    if not isinstance(raw, dict):
-        return None
-
-    def number(name: str) -> float | None:
-        value = raw.get(name)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-    def whole(name: str) -> int | None:
-        value = number(name)
-        return None if value is None else int(value)
-
-    return Timings(
-        prompt_n=whole("prompt_n"),
-        cache_n=whole("cache_n"),
-        prompt_ms=number("prompt_ms"),
-        prompt_per_second=number("prompt_per_second"),
-        predicted_n=whole("predicted_n"),
-        predicted_ms=number("predicted_ms"),
-        predicted_per_second=number("predicted_per_second"),
-    )
 
 
 def _lost(cause: BaseException | None) -> GatehouseError:
@@ -223,12 +116,17 @@ def _lost(cause: BaseException | None) -> GatehouseError:
     return WorkerError("connection_lost", f"The model's process ended before its answer was complete{detail}.")
 
 
-def _refused(error: Any) -> GatehouseError:
-    """An error that the worker named itself, in a response or inside a stream."""
-    body = error.body
-    if isinstance(body, dict) and isinstance(body.get("error"), dict):
-        body = body["error"]
-    return _named(body, getattr(error, "status_code", 500))
+def _headers(endpoint: Endpoint) -> dict[str, str]:
+    return {"Authorization": f"Bearer {endpoint.api_key}", "Content-Type": "application/json"}
+
+
+def _error_in(body: bytes) -> object:
+    """The error object of a refusal; ``None`` when it is not in our form."""
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return None
+    return fields.get("error") if isinstance(fields, dict) else None
 
 
 def _named(body: object, status: int) -> GatehouseError:

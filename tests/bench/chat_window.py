@@ -1,6 +1,6 @@
 """The Chat page in the real window: opening a long conversation, and how long Qt's thread is blocked by a stream.
 
-Everything is real but the model: window, bridge, core thread, chat service, store, openai SDK; the tokens come at an
+Everything is real but the model: window, bridge, core thread, chat service, store, client; the tokens come at an
 even pace from a child (``token_stream``). Runs in a process of its own, offscreen, so that nothing else is warm.
 """
 

@@ -59,7 +59,7 @@ def tokens(text: str) -> Iterator[str]:
 
 
 class Server:
-    """Just enough HTTP for the openai SDK."""
+    """Just enough HTTP for the client of a worker."""
 
     def __init__(self, tok_s: float, seconds: float, burst_chars: int) -> None:
         self._pause = 1.0 / tok_s

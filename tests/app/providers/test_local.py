@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -10,6 +11,7 @@ from contextlib import aclosing
 import pytest
 
 from app.providers.local import LocalProvider
+from app.providers.local_wire import Parts, chunk_of
 from app.providers.provider import Chunk, Endpoint, PromptMessage, Sampling
 from engine.errors import GatehouseError, RequestError, WorkerError
 from tests.app.providers.worker_double import WORDS
@@ -70,11 +72,12 @@ async def test_nothing_of_the_environment_reaches_the_wire(
     monkeypatch.setenv("OPENAI_BASE_URL", "https://example.com/v1")
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    sdk = await provider._client(_endpoint(address, "good"))
-    stream = await sdk.chat.completions.create(model="good", messages=[{"role": "user", "content": "x"}], stream=True)
-    last = [part async for part in stream][-1]
+    chunks: list[Chunk] = []
+    await _collect(provider, _endpoint(address, "tell-headers"), chunks)
     allowed = {"host", "authorization", "content-type", "content-length", "accept", "accept-encoding"}
-    assert set(last.model.split(",")) <= allowed
+    sent = "".join(chunk.text for chunk in chunks).split()[-1].split(",")
+    assert "authorization" in sent
+    assert set(sent) <= allowed
 
 
 async def test_address_that_is_not_loopback_is_refused(provider: LocalProvider) -> None:
@@ -139,6 +142,31 @@ async def test_leaving_a_stream_closes_its_connection(address: str, provider: Lo
         async for chunk in chunks:
             if chunk.text:
                 break
+
+
+def test_the_sdk_of_the_clouds_is_not_imported_for_a_worker() -> None:
+    code = (
+        "import sys, app.providers.loopback, app.providers.local; assert not {'openai', 'pydantic'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_parts_are_whole_however_they_arrive(size: int) -> None:
+    said = ["one", "line\u2028end \x85", "東京 🙂"]
+    stream = b": comment\n\n"
+    for text in said:
+        part = {"choices": [{"delta": {"content": text}}]}
+        stream += b"data: " + json.dumps(part, ensure_ascii=False).encode() + b"\n\n"
+    stream += b"data: [DONE]\n\n"
+    parts = Parts()
+    found = [part for at in range(0, len(stream), size) for part in parts.feed(stream[at : at + size])]
+    assert [chunk_of(part).text for part in found] == said
+
+
+@pytest.mark.parametrize("part", ["{}", '{"choices":[7]}', '{"choices":[{"delta":3,"logprobs":{"content":[1]}}]}'])
+def test_what_is_of_another_type_is_left_out(part: str) -> None:
+    assert chunk_of(json.loads(part)) == Chunk()
 
 
 def test_key_is_not_shown() -> None:

@@ -1,7 +1,8 @@
 """A process that speaks the worker's HTTP and then misbehaves as asked; run it with ``python -m``.
 
 Prints its address. The model's name in a request says what happens: ``good``, ``cut`` (hangs up in mid-stream),
-``die`` (ends its own process), ``late-error`` (an error inside the stream), ``refuse`` (400 with code and hint).
+``die`` (ends its own process), ``late-error`` (an error inside the stream), ``refuse`` (400 with code and hint),
+``tell-headers`` (the names of those it was sent).
 """
 
 from __future__ import annotations
@@ -57,11 +58,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def _end(self, body: dict[str, object]) -> None:
         seen = sorted(name.lower() for name in self.headers)
+        if body["model"] == "tell-headers":
+            self._event({"choices": [{"index": 0, "delta": {"content": " " + ",".join(seen)}}]})
         timings = {"predicted_per_second": 12.5, "prompt_n": 3, "predicted_n": True, "cache_n": "many"}
-        self._event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "headers": seen, "asked": body})
+        self._event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         details = {"cached_tokens": 5}
         usage = {"prompt_tokens": 8, "completion_tokens": 3, "total_tokens": 11, "prompt_tokens_details": details}
-        self._event({"choices": [], "usage": usage, "timings": timings, "model": ",".join(seen)})
+        self._event({"choices": [], "usage": usage, "timings": timings})
         self._data(b"[DONE]")
 
     def _event(self, fields: dict[str, object]) -> None:
