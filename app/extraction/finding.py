@@ -17,7 +17,7 @@ Span = tuple[int, int]
 _MONTH: Final = "(?:" + "|".join(sorted(map(re.escape, MONTH_NUMBERS), key=len, reverse=True)) + r")\.?"
 _DATES: Final = re.compile(
     rf"(?<![\d.,/-])(?:"
-    rf"\d{{1,4}}\s?[-/.]\s?\d{{1,2}}\s?[-/.]\s?\d{{2,4}}"
+    rf"\d{{1,4}}\s?(?P<mark>[-/.])\s?\d{{1,2}}\s?(?P=mark)\s?\d{{2,4}}"
     rf"|\d{{1,2}}(?:st|nd|rd|th|\.)?(?:\s|-|/|\sof\s|\sday\sof\s)*{_MONTH}(?:\s|-|/|,|\sde\s)*(?:\d{{4}}|'?\d{{2}})"
     rf"|{_MONTH}\s*\d{{1,2}}(?:st|nd|rd|th)?\s?,?\s*\d{{4}}"
     rf"|\d{{4}}[-\s/]{_MONTH}[-\s/]\d{{1,2}}"

@@ -126,3 +126,8 @@ def test_short_words_of_a_label_are_whole_words() -> None:
 def test_vat_ids_are_neither_prices_nor_dates_nor_accounts() -> None:
     line = "420.00  05.06.2024  GB 123 4567 82  GB29 NWBK 6016 1331 9268 19"
     assert [line[a:b] for a, b in find(FieldType.VAT_ID, line)] == ["GB 123 4567 82"]
+
+
+def test_a_date_behind_another_number_is_found() -> None:
+    line = "ORD #07 -REG #19- 10/03/2018 17:24"
+    assert [line[a:b] for a, b in find(FieldType.DATE, line)] == ["10/03/2018"]
