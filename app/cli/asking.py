@@ -10,6 +10,7 @@ from app.bootstrap import Product
 from app.chat.prompt import build, refuse_overflow
 from app.chat.records import ContextUse
 from app.cli import printer
+from app.cli.opening import ready_model
 from app.gate.records import Flag
 from app.providers.provider import Endpoint, Sampling, Timings, Usage
 from app.routing.watch import AnswerWatch
@@ -40,7 +41,7 @@ def ask(product: Product, text: str, model_id: str | None, *, as_json: bool) -> 
 
 
 async def _ask(product: Product, text: str, model_id: str | None, *, show: bool) -> _Answer:
-    endpoint = await product.models.ensure_ready(model_id)
+    endpoint = await ready_model(product, model_id)
     values = product.services.settings.values
     prompt = build(values.system_prompt, (), text)
     count = await product.provider.count_tokens(endpoint, prompt)

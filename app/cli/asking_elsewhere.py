@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from app.bootstrap import Product
 from app.cli import printer
+from app.cli.opening import ready_model
 from app.gate.label import GateMode, Label
 from app.gate.policy import refuse
 from app.gate.records import Ask, Preview
@@ -113,7 +114,7 @@ async def _preview(product: Product, question: Question) -> Preview:
 async def _wake_names(product: Product) -> None:
     """Names are sought by the local model; where there is none, the preview says so."""
     try:
-        await product.models.ensure_ready(None)
+        await ready_model(product, None)
     except GatehouseError as error:
         printer.complain(f"Nobody can look for names: {error.sentence}")
 

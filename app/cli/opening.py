@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from app.bootstrap import Product, build
+from app.cli import printer
 from app.models.records import ModelCard
 from app.models.service import Serving
 from app.paths import Paths
+from app.providers.provider import Endpoint
 from app.vault.typing_in import unlocked
 from engine.errors import GatehouseError, ModelFileError
 
 _MAX_STDIN_BYTES = 8 << 20
+_SILENCE_S = 3.0
 
 
 @contextmanager
@@ -25,6 +29,18 @@ def opened_product(paths: Paths, serving: Serving | None = None) -> Iterator[Pro
         yield product
     finally:
         product.close()
+
+
+async def ready_model(product: Product, model_id: str | None) -> Endpoint:
+    """The model, loaded. Who waits for it at a terminal is told what for. Raises ``GatehouseError``."""
+    telling = None
+    if sys.stderr.isatty():
+        telling = asyncio.get_running_loop().call_later(_SILENCE_S, printer.tell, "The model is being loaded ...")
+    try:
+        return await product.models.ensure_ready(model_id)
+    finally:
+        if telling is not None:
+            telling.cancel()
 
 
 def prompt_of(argument: str | None) -> str:

@@ -18,6 +18,7 @@ from types import FrameType
 
 from app.bootstrap import Product
 from app.cli import printer
+from app.cli.opening import ready_model
 from app.events import Event, NoticeRaised
 from app.models.service import Serving
 from app.providers.provider import Endpoint
@@ -78,7 +79,7 @@ def serve(product: Product, serving: Serving, model_id: str | None, *, as_json: 
     former = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     unsubscribe = product.services.bus.subscribe(on_event)
     try:
-        loading = product.core.submit(product.models.ensure_ready(model_id))
+        loading = product.core.submit(ready_model(product, model_id))
         while not (loading.done() or ending.is_set()):
             concurrent.futures.wait([loading], timeout=_GLANCE_S)
         if loading.done():

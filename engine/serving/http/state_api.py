@@ -124,6 +124,6 @@ def _refuse_long(n_characters: int) -> None:
         raise RequestError(
             "too_large",
             f"The text has {n_characters:,} characters; {MAX_TOKENIZE_CHARS:,} are tokenized at a time.",
-            "Tokenize it in parts.",
+            "Shorten it, or send it in parts.",
             status=413,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -11,11 +12,14 @@ import sys
 import tomllib
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from app.__main__ import UsageFault, take_data_dir
-from app.cli import opening
+from app.bootstrap import Product
+from app.cli import opening, printer
 from app.store import database
 from engine.errors import GatehouseError
 
@@ -210,3 +214,22 @@ def test_a_text_that_is_too_long_is_refused_and_not_cut(monkeypatch: pytest.Monk
     with pytest.raises(GatehouseError) as caught:
         opening.prompt_of("-")
     assert caught.value.code == "too_long"
+
+
+async def test_who_waits_at_a_terminal_is_told_what_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, loaded = [], asyncio.Event()
+
+    def tell(sentence: str) -> None:
+        told.append(sentence)
+        loaded.set()
+
+    async def ensure_ready(_: str | None) -> None:
+        await loaded.wait()
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(opening, "_SILENCE_S", 0.0)
+    monkeypatch.setattr(printer, "tell", tell)
+    product = SimpleNamespace(models=SimpleNamespace(ensure_ready=ensure_ready))
+    async with asyncio.timeout(10):
+        await opening.ready_model(cast(Product, product), None)
+    assert told == ["The model is being loaded ..."]
