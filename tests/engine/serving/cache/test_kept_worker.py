@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from engine.fit.plan import KvType
 from engine.serving.kept.form import SUFFIX
 from engine.worker.spec import KeptStates
 from tests.engine.served import KEY, WorkerProcess, plan, serving, spec
@@ -99,13 +100,14 @@ def test_a_conversation_goes_on_after_a_restart_as_if_there_had_been_none(tmp_pa
     assert after.cached_tokens > before[-1].prompt_tokens > 300
 
 
-@pytest.mark.parametrize("other", ["key", "kv"])
+@pytest.mark.parametrize("other", ["key", "kv", "parts"])
 def test_nothing_is_taken_over_under_another_key_or_kind_of_cache(tmp_path: Path, other: str) -> None:
     messages = opening()
     with serving(kept_states=keeping(tmp_path)) as worker:
         converse(worker, messages, range(1))
     changes = {"kept_states": keeping(tmp_path, key="22" * 32 if other == "key" else "11" * 32)}
-    with serving(plan=plan(kv_type="q8_0" if other == "kv" else "f16"), **changes) as worker:
+    kv_type: KvType = "q8_0" if other == "kv" else "f16"
+    with serving(plan=plan(kv_type=kv_type, kv_unified=other != "parts", n_ctx=8192), **changes) as worker:
         (said,) = converse(worker, messages, range(1, 2))
         assert said.cached_tokens == 0
         assert counted(worker, "restored") == 0
@@ -152,10 +154,12 @@ def test_a_worker_killed_while_it_writes_leaves_nothing_that_is_trusted(tmp_path
 
 
 @pytest.mark.parametrize(
-    "recipe", [TINY_HYBRID, TINY_RECURRENT, TINY_WINDOWED, TINY_LATENT], ids=lambda r: r.architecture
+    ("recipe", "unified"),
+    [(TINY_HYBRID, True), (TINY_RECURRENT, True), (TINY_WINDOWED, True), (TINY_LATENT, True), (TINY_LATENT, False)],
+    ids=lambda given: given.architecture if isinstance(given, Recipe) else "unified" if given else "parts",
 )
 def test_every_kind_of_memory_goes_on_with_the_same_tokens(
-    recipe: Recipe, made_folder: Path, tmp_path: Path, wait_for: Wait
+    recipe: Recipe, unified: bool, made_folder: Path, tmp_path: Path, wait_for: Wait
 ) -> None:
     """Recurrent states and windows too: they are taken over whole, or not at all."""
     model = make_tiny(recipe, made_folder / f"tiny-{recipe.architecture}.gguf")
@@ -167,7 +171,8 @@ def test_every_kind_of_memory_goes_on_with_the_same_tokens(
         found = json.loads(call(worker, "/v1/completions", body))
         return found["choices"][0]["text"], found["usage"]["prompt_tokens_details"]["cached_tokens"]
 
-    here = {"plan": plan(model_path=model, n_ctx_train=2048), "kept_states": keeping(tmp_path, idle_s=0.0)}
+    made = plan(model_path=model, n_ctx=8192, n_ctx_train=2048, kv_unified=unified)
+    here = {"plan": made, "kept_states": keeping(tmp_path, idle_s=0.0)}
     with serving(**here) as worker:
         complete(worker, begun, 1)
         wait_for(lambda: counted(worker, "written") == 1, 30.0)
