@@ -15,7 +15,6 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSize, Qt, QTimer
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
     QFileDialog,
     QHeaderView,
     QLineEdit,
@@ -23,20 +22,19 @@ from PySide6.QtWidgets import (
     QListWidgetItem,
     QPlainTextEdit,
     QSplitter,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
     QTableView,
     QVBoxLayout,
     QWidget,
 )
 
 from app.extraction import editing
-from app.extraction.schema import Field, FieldType, Rule, Schema
+from app.extraction.schema import Field, Rule, Schema
 from engine.errors import GatehouseError
 from ui.desk import Desk
 from ui.models import schema_fields as columns
-from ui.models.schema_fields import DEPTH, SchemaModel
+from ui.models.schema_fields import SchemaModel
 from ui.pages.documents.rules import RulesView
+from ui.pages.documents.schema_cells import FieldNames, FieldTypes
 from ui.theme import GRID, grown
 from ui.widgets.flow import Flow
 from ui.widgets.parts import button, column, frame, label, row
@@ -308,8 +306,8 @@ class SchemaEditor(QWidget):
         made = QTableView()
         made.setAccessibleName(self.tr("Fields of the schema"))
         made.setModel(self.model)
-        made.setItemDelegateForColumn(columns.TYPE, _Types(made))
-        made.setItemDelegateForColumn(columns.NAME, _Names(made))
+        made.setItemDelegateForColumn(columns.TYPE, FieldTypes(made))
+        made.setItemDelegateForColumn(columns.NAME, FieldNames(made))
         made.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         made.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         made.setShowGrid(False)
@@ -368,34 +366,3 @@ class SchemaEditor(QWidget):
         both = row(left, right, spacing=0)
         both.setStretch(1, 1)
         return column(both, spacing=0)
-
-
-class _Types(QStyledItemDelegate):
-    """Types are chosen, not written."""
-
-    def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: Index) -> QWidget:
-        made = QComboBox(parent)
-        made.addItems([kind.value for kind in FieldType])
-        made.activated.connect(lambda _: self._take(made))
-        return made
-
-    def _take(self, editor: QComboBox) -> None:
-        self.commitData.emit(editor)
-        self.closeEditor.emit(editor)
-
-    def setEditorData(self, editor: QWidget, index: Index) -> None:
-        if isinstance(editor, QComboBox):
-            editor.setCurrentText(str(index.data()))
-
-    def setModelData(self, editor: QWidget, model: Any, index: Index) -> None:
-        if isinstance(editor, QComboBox):
-            model.setData(index, editor.currentText())
-
-
-class _Names(QStyledItemDelegate):
-    """Fields of tables and groups stand further in."""
-
-    def initStyleOption(self, option: QStyleOptionViewItem, index: Index) -> None:
-        super().initStyleOption(option, index)
-        depth = index.data(DEPTH) or 0
-        option.text = f"{'    ' * int(depth)}{option.text}"
