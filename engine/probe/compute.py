@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,11 +69,12 @@ def _measure_context(model: Model, question: ComputeQuestion, lines: list[str]) 
     sizes = parse_sizes(lines)
     native.llama_free(context)
     owners = devices.buffer_owners()
-    width = int(native.llama_model_n_embd(model.handle))
+    projected = tuple((owners.get(name, name), size) for name, size in sizes.compute)
+    if question.n_gpu_layers > int(native.llama_model_n_layer(model.handle)):
+        row_bytes = int(native.llama_model_n_embd(model.handle)) * _ACTIVATION_BYTES
+        projected = _where_norms_belong(projected, question, sizes.copies, row_bytes)
     return ComputeAnswer(
-        compute=_without_crossing_norms(
-            [(owners.get(name, name), size) for name, size in sizes.compute], question, sizes.copies, width
-        ),
+        compute=projected,
         output_bytes=max(sizes.output_bytes, full_output_bytes),
         kv_bytes=sizes.kv_bytes,
         recurrent_bytes=sizes.recurrent_bytes,
@@ -101,26 +103,36 @@ def _context_parameters(model: Model, question: ComputeQuestion) -> tuple[Any, i
     return for_writing, 0
 
 
-def _without_crossing_norms(
-    compute: Sequence[tuple[str, int]], question: ComputeQuestion, copies: int, width: int
+def _where_norms_belong(
+    compute: Sequence[tuple[str, int]], question: ComputeQuestion, copies: int, row_bytes: int
 ) -> tuple[tuple[str, int], ...]:
-    """Take out what only the projection counts when several cards work as a pipeline.
+    """Correct what the projection of several cards gets wrong when the whole model is on them.
 
     Where a card takes over at a layer, llama.cpp puts the layer's first norm on that card, so that one row of
     activations crosses. ``ggml_backend_sched_reserve_size`` forgets that choice before it splits the graph, unlike
-    ``ggml_backend_sched_reserve``, which the worker ends up with; so rows and norms cross, each once for every copy.
+    ``ggml_backend_sched_reserve``, which the worker ends up with; so rows and norms cross. In a pipeline every copy of
+    the norms is kept: they are taken out. Otherwise the one row only shifts what lies where, and the card's peak can be
+    missed by up to that row: it is lifted to the first card's where that is so near, because their layers are alike,
+    and by the row where the card begins with the first layer whose experts are in main memory.
     Source: both functions in ggml-backend.cpp, ``llama_context::graph_get_cb``.
     """
-    if copies <= 1:
-        return tuple(compute)
-    counts = question.layers_per_card[1:]
-    taking_over = {
-        name
-        for place, (name, count) in enumerate(zip(question.more_devices, counts, strict=False), start=1)
-        if count > (1 if place == len(counts) else 0)  # the output alone has no such norm
-    }
-    crossing = copies * question.n_ubatch * width * _ACTIVATION_BYTES
-    return tuple((name, size - crossing if name in taking_over else size) for name, size in compute)
+    starts = dict(zip(question.more_devices, itertools.accumulate(question.layers_per_card), strict=False))
+    n_layer = question.n_gpu_layers - 1
+    crossing = question.n_ubatch * row_bytes
+    first = dict(compute).get(question.device or "", 0)
+    in_ram = frozenset(question.experts_in_ram)
+
+    def corrected(name: str, size: int) -> int:
+        start = starts.get(name, n_layer)
+        if start >= n_layer:
+            return size  # it takes over at no layer: the output alone has no such norm
+        if copies > 1:
+            return size - copies * crossing
+        if start in in_ram and start - 1 not in in_ram:
+            return size + crossing
+        return first if size < first <= size + crossing else size
+
+    return tuple((name, corrected(name, size)) for name, size in compute)
 
 
 @dataclass(frozen=True, slots=True)

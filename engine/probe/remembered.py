@@ -21,7 +21,7 @@ from engine.records import RecordFault, from_plain, read_object, to_plain
 
 _LIMIT = 256
 """Answers kept; the oldest go first."""
-_FORM = 3
+_FORM = 5
 """Raised when answers hold more than before: the old ones do not count any more."""
 _FILE_LIMIT_BYTES = 1024 * 1024
 

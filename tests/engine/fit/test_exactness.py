@@ -324,9 +324,19 @@ def test_placement_on_a_card_is_exact(
 def test_compute_of_a_pipeline_of_cards_is_projected(name: str, made_folder: Path) -> None:
     """Every card keeps four copies of what crosses to it, and llama.cpp's own projection counts norms among them."""
     model = make_tiny(_ALL_TINY[name], made_folder / f"tiny-{name}.gguf")
-    items, shape = read_model(model).block_count + 1, CacheShape(2_048, 4, 512, "f16")
+    items = read_model(model).block_count + 1
+    _assert_two_cards_close(model, (items // 2, items - items // 2), ())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first_in_ram", [16, 20, 26])
+def test_compute_of_two_cards_with_experts_in_ram_is_projected(first_in_ram: int, moe_model: Path) -> None:
+    _assert_two_cards_close(moe_model, (20, 11), tuple(range(first_in_ram, 30)))
+
+
+def _assert_two_cards_close(model: Path, counts: tuple[int, int], experts_in_ram: tuple[int, ...]) -> None:
+    shape, cards = CacheShape(2_048, 4, 512, "f16"), ("RPC0", "RPC1")
     with stand_in_card() as first, stand_in_card() as second:
-        counts, cards = (items // 2, items - items // 2), ("RPC0", "RPC1")
         question = ComputeQuestion(
             model_path=str(model),
             n_ctx=shape.n_ctx,
@@ -335,21 +345,23 @@ def test_compute_of_a_pipeline_of_cards_is_projected(name: str, made_folder: Pat
             n_seq_max=shape.n_seq_max,
             n_outputs_max=shape.n_seq_max,
             kv_type=shape.kv_type,
-            n_gpu_layers=items,
+            n_gpu_layers=sum(counts),
             device=cards[0],
             rpc_endpoints=(first, second),
             more_devices=cards[1:],
             layers_per_card=counts,
+            experts_in_ram=experts_in_ram,
         )
         projected = [size for name, size in measure_compute(question, _PATIENCE_S).compute if name in cards]
         loaded = _load(
             model,
             [shape],
-            n_gpu_layers=items,
+            n_gpu_layers=sum(counts),
             devices=cards,
             rpc_endpoints=(first, second),
             load_mode="read",
             layers_per_card=counts,
+            experts_in_ram=experts_in_ram,
         )
     (sizes,) = loaded.contexts
     real = [float(size) * MIB for kind, name, size in sizes if kind == "compute" and name.startswith("RPC")]
