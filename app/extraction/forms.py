@@ -38,6 +38,7 @@ _SHORT_WORD_CHARS: Final = 4
 _BETWEEN: Final = frozenset({"and", "or", "between", "und", "oder", "zwischen", "et", "y"})
 _MAX_TEXT_CHARS: Final = 300
 _FOREIGN_DATE: Final = re.compile(r"\b\d{1,2}\.?\s+[^\W\d_]{3,}\.?\s+\d{4}\b")
+_SUB_TOTAL: Final = re.compile(r"\bsub\W?\s?total\b", re.IGNORECASE)
 _NULL: Final[JsonSchema] = {"type": "null"}
 _SPECIAL: Final = re.compile(r"([.^$*+?()\[\]{}|\\/&~#-])")
 
@@ -123,7 +124,10 @@ class WindowForms:
         words = label_words(field)
         texts: list[str] = []
         if field.type in LABELLED and not self._wide:
-            texts = list(dict.fromkeys(one.text for one in self.options(field.type) if supports(one, words)))
+            named = [one for one in self.options(field.type) if supports(one, words)]
+            if not any(word.startswith("sub") for word in words):
+                named = [one for one in named if not _SUB_TOTAL.search(one.text)] or named
+            texts = list(dict.fromkeys(one.text for one in named))
         elif field.type is FieldType.TEXT and not self._wide and set(words) & FIRM_WORDS:
             texts = firm_names(self._lines)
         if not texts or sum(map(len, texts)) > _MAX_OPTIONS_CHARS:

@@ -131,3 +131,11 @@ def test_vat_ids_are_neither_prices_nor_dates_nor_accounts() -> None:
 def test_a_date_behind_another_number_is_found() -> None:
     line = "ORD #07 -REG #19- 10/03/2018 17:24"
     assert [line[a:b] for a, b in find(FieldType.DATE, line)] == ["10/03/2018"]
+
+
+def test_a_sub_total_is_no_total_where_there_is_one() -> None:
+    def offered(text: str) -> object:
+        return WindowForms(lines_of(text)).schema(RECEIPT.fields[3:])["properties"]["total"]["enum"]
+
+    assert offered("SUB TOTAL  150.00\nNET TOTAL  174.90") == ["NET TOTAL  174.90", None]
+    assert offered("SUB TOTAL  150.00\nCASH  174.90") == ["SUB TOTAL  150.00", None]
