@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM in Qt's event loop: Python only runs its handlers when Qt lets it, so a socket wakes Qt."""
+"""Requests to end, as signals in Qt's event loop: Python runs handlers only when Qt lets it, so a socket wakes Qt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, QSocketNotifier
 
-_WATCHED = (signal.SIGINT, signal.SIGTERM)
+
+def _watched() -> tuple[signal.Signals, ...]:
+    """Also the end of the terminal that it was started from, unless it is to outlive that (``nohup``)."""
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hang_up is None or signal.getsignal(hang_up) is signal.SIG_IGN:
+        return signal.SIGINT, signal.SIGTERM
+    return signal.SIGINT, signal.SIGTERM, hang_up
 
 
 class SignalWatch(QObject):
@@ -22,7 +28,7 @@ class SignalWatch(QObject):
         self._far.setblocking(False)
         self._notifier = QSocketNotifier(self._near.fileno(), QSocketNotifier.Type.Read, self)
         self._notifier.activated.connect(self._woken)
-        self._before = {number: signal.signal(number, lambda *_: None) for number in _WATCHED}
+        self._before = {number: signal.signal(number, lambda *_: None) for number in _watched()}
         self._before_fd = signal.set_wakeup_fd(self._far.fileno(), warn_on_full_buffer=False)
 
     def restore(self) -> None:
@@ -36,5 +42,5 @@ class SignalWatch(QObject):
 
     def _woken(self) -> None:
         numbers = self._near.recv(64)
-        if any(number in numbers for number in _WATCHED):
+        if any(number in numbers for number in self._before):
             self._stop()

@@ -50,7 +50,7 @@ def test_a_killed_window_does_not_lock_the_next_one_out(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", None)])
 def test_a_signal_closes_the_window_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     with running.window(tmp_path) as process:
         children = psutil.Process(process.pid).children(recursive=True)
