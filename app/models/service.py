@@ -21,7 +21,7 @@ from app.models.fitness import judge
 from app.models.lifecycle import Begin, Discard, Nothing, Observed, Target, choose_model, next_action, usual_n_ctx
 from app.models.pins import Pins, explicit
 from app.models.planner import Planner, device_words
-from app.models.records import LoadedModel, Measured, ModelCard, Removed, does_not_chat
+from app.models.records import LoadedModel, Measured, ModelCard, Removed, Serving, does_not_chat
 from app.models.shelf import Shelf
 from app.models.stand_ins import usable_endpoints
 from app.providers.provider import Endpoint
@@ -40,17 +40,6 @@ _DEFAULT_N_CTX = 4096
 
 _LOSS_KNOWN_S = 2.0
 """A dead process is noticed within milliseconds; longer means that it lives and only the connection broke."""
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """How the worker is reached by others than this process."""
-
-    host: str = "127.0.0.1"
-    port: int = 0
-    api_keys: tuple[str, ...] = ()
-    private: bool = True
-    """A fresh secret token for this process; without it and without keys the API is open."""
 
 
 @dataclass(slots=True)
@@ -136,7 +125,7 @@ class ModelsService:
         return card
 
     async def remove(self, model_id: str) -> Removed:
-        card = await self._card(model_id)
+        card = await self._shelf.card(model_id)
         if self.loaded().model_id == model_id and not card.built_in and not card.holder:
             await self.unload()  # first: a system may refuse to move a file that is mapped
         removed = await self._disposal.remove(card)
@@ -390,16 +379,8 @@ class ModelsService:
         built_in = tuple(card.id for card in cards if card.built_in)
         return choose_model(model_id, self._settings.values.last_model_id, usable, built_in)
 
-    async def _card(self, model_id: str) -> ModelCard:
-        for card in await self._shelf.cards():
-            if card.id == model_id:
-                return card
-        raise ModelFileError(
-            "no_such_model", f"There is no model {model_id} on this machine.", "See `gatehouse models`."
-        )
-
     async def _usable(self, model_id: str) -> ModelCard:
-        card = await self._card(model_id)
+        card = await self._shelf.card(model_id)
         if card.fault:
             raise ModelFileError("unusable_model", card.fault)
         return card

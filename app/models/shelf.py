@@ -14,6 +14,7 @@ from app.lanes import StoreLane
 from app.models.records import Measured, ModelCard
 from app.paths import Paths
 from app.store import measurements, model_files
+from engine.errors import ModelFileError
 from engine.gguf.split import read_model
 from engine.hub import found
 from engine.hub.found import Surroundings
@@ -33,6 +34,15 @@ class Shelf:
     def folder(self) -> Path:
         """Our own models."""
         return self._paths.models
+
+    async def card(self, model_id: str) -> ModelCard:
+        """Raises ``ModelFileError`` when there is none of that name."""
+        for card in await self.cards():
+            if card.id == model_id:
+                return card
+        raise ModelFileError(
+            "no_such_model", f"There is no model {model_id} on this machine.", "See `gatehouse models`."
+        )
 
     async def cards(self) -> tuple[ModelCard, ...]:
         return tuple(_card(model) for model in await self._models())
