@@ -33,7 +33,8 @@ from app.models.hub_token import GivenToken, HubToken
 from app.models.pins import Pins
 from app.models.planner import Planner
 from app.models.recorder import Recorder
-from app.models.service import ModelsService, Serving
+from app.models.records import Serving
+from app.models.service import ModelsService
 from app.models.shelf import Shelf
 from app.models.stand_ins import usable_endpoints
 from app.models.vectors import VectorWorker

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from app.bootstrap import Product, build
 from app.cli import printer
-from app.models.records import ModelCard
-from app.models.service import Serving
+from app.models.records import ModelCard, Serving
 from app.paths import Paths
 from app.providers.provider import Endpoint
 from app.vault.typing_in import unlocked

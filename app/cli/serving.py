@@ -20,7 +20,7 @@ from app.bootstrap import Product
 from app.cli import printer
 from app.cli.opening import ready_model
 from app.events import Event, NoticeRaised
-from app.models.service import Serving
+from app.models.records import Serving
 from app.providers.provider import Endpoint
 from engine.errors import GatehouseError, WorkerError
 

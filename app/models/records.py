@@ -64,6 +64,17 @@ def does_not_chat(card: ModelCard) -> ModelFileError:
 
 
 @dataclass(frozen=True, slots=True)
+class Serving:
+    """How the worker is reached by others than this process."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    api_keys: tuple[str, ...] = ()
+    private: bool = True
+    """A fresh secret token for this process; without it and without keys the API is open."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoadedModel:
     """The model service's whole state at one moment."""
 

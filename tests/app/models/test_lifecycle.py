@@ -17,8 +17,7 @@ from app.models.lifecycle import (
     next_action,
     usual_n_ctx,
 )
-from app.models.planner import reclaimable_bytes
-from app.models.planner import device_words
+from app.models.planner import device_words, reclaimable_bytes
 from engine.fit.plan import DeviceBytes, LoadMode, Plan, Wish
 from engine.hardware.profile import DeviceKind
 
