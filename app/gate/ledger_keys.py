@@ -9,20 +9,26 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from app.gate.chain import PLAIN_KEY
 from engine.errors import GatehouseError
-
-if TYPE_CHECKING:
-    from app.vault.vault import Vault
 
 PURPOSE: Final = "ledger"
 FORMER_FILE: Final = "ledger.former"
 _LIMIT_BYTES: Final = 64 << 10
 
 
-def ledger_keys(vault: Vault) -> Sequence[bytes]:
+class Keys(Protocol):
+    """What the ledger asks of the vault."""
+
+    @property
+    def folder(self) -> Path: ...
+    def lasting(self, purpose: str) -> bytes | None: ...
+    def needs_passphrase(self) -> bool: ...
+
+
+def ledger_keys(vault: Keys) -> Sequence[bytes]:
     """Raises ``GatehouseError`` while the store is locked."""
     key = vault.lasting(PURPOSE)
     if key is None and vault.needs_passphrase():

@@ -1,4 +1,4 @@
-"""Opening the database: connections, their settings, the schema's version, a check after a crash.
+"""Opening the database: what is expected of the file, the schema's version, a check after a crash.
 
 A store is sealed (SQLCipher, under a raw key of 32 bytes) or plain (no key). Which one it is to be, and where the key
 comes from, is ``app.vault``'s affair. Everybody in ``app.store`` takes connections, rows and errors from here.
@@ -9,13 +9,13 @@ more memory than everything else in the store.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 from app.store import faults
+from app.store.connection import KEY_BYTES, connect_to, key_literal, touch_private
 from app.store.driver import Connection, Cursor, DatabaseError, Error, IntegrityError, OperationalError, Row, connect
 from app.version import version
 from engine.errors import StoreError
@@ -32,18 +32,17 @@ __all__ = [
     "Row",
     "connect_to",
     "is_sealed",
+    "key_literal",
     "open_reader",
     "open_writer",
+    "touch_private",
 ]
 
 SCHEMA_VERSION = 5
 """The number of the last migration in ``app.store.migrations``."""
 
-KEY_BYTES = 32
 _PLAIN_HEAD = b"SQLite format 3\0"
 
-_BUSY_MS = 5_000
-"""How long a write waits for another process, e.g. the command line beside the window."""
 _SETUP_MS = 60_000
 """How long a start waits for another one that makes or upgrades the schema."""
 
@@ -92,31 +91,6 @@ def open_reader(database: Path, key: bytes | None = None) -> Connection:
     return connection
 
 
-def connect_to(database: Path, key: bytes | None, *, read_only: bool = False) -> Connection:
-    """A connection with our settings, under ``key`` if there is one. Nothing is read yet. Raises ``Error``.
-
-    ``read_only``: nothing is written, not even what another process left to be tidied.
-    """
-    name = f"{database.absolute().as_uri()}?mode=ro" if read_only else str(database)
-    # isolation_level None: transactions are begun and ended by the lane, never behind our back.
-    connection = connect(name, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False, uri=read_only)
-    if key is not None:
-        connection.execute("PRAGMA cipher_log_level = NONE")  # it would write to standard error
-        connection.execute(f"PRAGMA key = {key_literal(key)}")  # before anything is read, on every connection
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute("PRAGMA cache_size = -8192")
-    connection.execute("PRAGMA mmap_size = 0")
-    return connection
-
-
-def key_literal(key: bytes) -> str:
-    """``key`` as SQL: a raw key, which SQLCipher takes as it is. A PRAGMA takes no parameters; hex needs no escape."""
-    if len(key) != KEY_BYTES:
-        raise ValueError(f"a key of {len(key)} bytes")
-    return f"\"x'{key.hex()}'\""
-
-
 def is_sealed(database: Path) -> bool | None:
     """Whether the file is encrypted (or no database at all); ``None`` when there is nothing in it yet.
 
@@ -163,12 +137,6 @@ def alone(database: Path) -> Iterator[None]:
         yield
     finally:
         lock.close()
-
-
-def touch_private(database: Path) -> None:
-    """Create the file so that only its owner can read it; SQLite's side files inherit the mode."""
-    if not database.exists():
-        os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _was_left_open(database: Path) -> bool:

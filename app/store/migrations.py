@@ -12,7 +12,8 @@ from pathlib import Path
 from sqlite_utils import Database, Migrations
 
 from app.store import migration_documents
-from app.store.database import Connection, connect_to, touch_private
+from app.store.connection import connect_to, touch_private
+from app.store.driver import Connection
 from app.version import version
 
 _KEPT_BACKUPS = 3
