@@ -133,7 +133,7 @@ def _may_begin(forms: Sequence[list[str]], number: int) -> bool:
         return False
     above = forms[number - 1] if number else []
     below = forms[number + 1] if number + 1 < len(forms) else []
-    after_another = above and below and _POSTCODE.search(above[0]) and re.search(r"\d", below[0])
+    after_another = above and below and _POSTCODE.search(above[0]) and re.search(r"\d", below[0]) and " " in parts[0]
     return not above or bool(re.search(r"\d", parts[0]) or after_another)
 
 

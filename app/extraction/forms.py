@@ -208,7 +208,8 @@ def _label_start(line: str, start: int) -> int:
     if column and start - column <= MAX_LABEL_CHARS and re.search(r"[^\W\d_]{3,}", line[column:start]):
         return column
     words = [word.start() for word in re.finditer(r"\S+", line[:start])]
-    if len(words) > _SHORT_LINE_WORDS:
+    sentence = not column and len(line.split()) > _SHORT_LINE_WORDS and not re.search(r"\s{2,}", line)
+    if len(words) > (_PROSE_LABEL_WORDS if sentence else _SHORT_LINE_WORDS):
         return words[-_PROSE_LABEL_WORDS]  # of a sentence only what stands right before it tells values apart
     if start <= MAX_LABEL_CHARS:
         return 0
