@@ -19,6 +19,7 @@ from app.vault import keyfile, moving, sealed_secrets, tries
 from app.vault.keyfile import Envelope, KeyFile
 from app.vault.keyring import Keyring
 from app.vault.records import Lock, SecretPlace, StoreSecret, VaultState
+from app.vault.sealing import seal_with_keyring
 from app.vault.wrapping import Unopened, read_recovery_code
 from engine.errors import GatehouseError, StoreError, VaultError
 
@@ -222,7 +223,7 @@ class Vault:
         )
 
     def adopt(self, secret: StoreSecret | None) -> None:
-        """The key was changed (``app.vault.changing``)."""
+        """The key was changed (``app.vault.sealing``)."""
         with self._guard:
             self._secret, self._opened = secret, True
 
@@ -276,8 +277,6 @@ class Vault:
         if self.keyring.absent:
             self._reason = "No keyring service runs here, and nobody has chosen a passphrase."
             return
-        from app.vault.changing import seal_with_keyring  # it imports this module
-
         try:
             with alone(self.database):
                 file = keyfile.read(self.folder)
