@@ -68,7 +68,7 @@ def label_meaning(label: Label) -> str:
     """What the label does, in a sentence."""
     return {
         Label.PUBLIC: _tr("Anybody may read it."),
-        Label.INTERNAL: _tr("For this house. It may leave when you open the gate."),
+        Label.INTERNAL: _tr("For you and those you work with. It may leave when you open the gate."),
         Label.CONFIDENTIAL: _tr("Leaves for a cloud only after you have seen what would leave."),
         Label.RESTRICTED: _tr("Never leaves this machine, whatever else is set."),
     }[label]

@@ -210,7 +210,7 @@ def _rank_sentence(tier: Tier, rank: int, one: _Tried, head: _Tried | None) -> s
         times = one.decode_tok_s / max(head.decode_tok_s, 1e-9)
         return f"About {times:.1f} times as quick as {head.model.name}, the strongest that fits here."
     if rank == 0:
-        return "The strongest that fits here, by its size and its age; nobody measured it on your tasks."
+        return "The strongest that fits here, by its size and its age. Your own tasks may rank it otherwise."
     return "Nearly as strong, by its size and its age."
 
 
