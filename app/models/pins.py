@@ -52,7 +52,7 @@ def explicit(wish: Wish, plan: Plan) -> Wish:
     experts = len(plan.experts_in_ram) if plan.experts_in_ram else wish.experts_in_ram
     return replace(
         wish,
-        n_ctx=plan.n_ctx,
+        n_ctx=plan.n_ctx_each,
         kv_type=plan.kv_type,
         experts_in_ram=experts,
         n_expert_used=plan.n_expert_used or wish.n_expert_used,

@@ -67,8 +67,8 @@ class EstimatedBuffers:
         rows = _ROWS_ROUTED if facts.n_expert else _ROWS_DENSE
         rows += _ROWS_RECURRENT if facts.memory.recurrent else 0
         # Twice for models that pool: in the graph, and kept.
-        logits = 4 * facts.n_vocab * (2 * shape.n_ubatch if facts.whole_rows else shape.n_seq_max)
-        mask = 2 * shape.n_ctx * shape.n_ubatch
+        logits = 4 * facts.n_vocab * (2 * shape.n_ubatch if facts.whole_rows else shape.n_outputs_max)
+        mask = 2 * shape.n_ctx_each * shape.n_ubatch
         everything = logits * 5 // 4 + mask + rows * shape.n_ubatch * facts.n_embd * 4
         copied = 0 if self.budgets.shared else facts.weights.largest_expert_bytes
         cards = tuple(everything for _ in self.budgets.cards)
@@ -138,7 +138,7 @@ class ProbedBuffers:
             n_batch=shape.n_ubatch,
             n_ubatch=shape.n_ubatch,
             n_seq_max=shape.n_seq_max,
-            n_outputs_max=shape.n_seq_max,
+            n_outputs_max=shape.n_outputs_max,
             kv_type=shape.kv_type,
             n_gpu_layers=choice.n_gpu_layers if used else 0,
             device=used[0] if used else None,
@@ -149,6 +149,7 @@ class ProbedBuffers:
             op_offload_tokens=self._op_offload_tokens if used and choice.experts_in_ram else None,
             n_expert_used=self._n_expert_used,
             architecture=self._header.architecture if self._n_expert_used is not None else "",
+            kv_unified=shape.kv_unified,
         )
 
     def _ask(self, question: ComputeQuestion) -> ComputeAnswer | None:

@@ -43,14 +43,19 @@ def judge_carried(plan_json: str, path: Path, machine: Machine) -> Verdict:
     if not weights.total <= planned <= weights.total + weights.tied.bytes + weights.everywhere.bytes * 16:
         sentence = f"The plan that came with it is of another file: it counts {size_words(planned)} of weights, "
         return Verdict(False, f"{sentence}this one has {size_words(weights.total)}.")
-    wish = Wish(n_ctx=carried.n_ctx, kv_type=carried.kv_type, sessions=_sessions(carried))
+    wish = Wish(
+        n_ctx=carried.n_ctx_each,
+        kv_type=carried.kv_type,
+        sessions=_sessions(carried),
+        apart=not carried.kv_unified,
+    )
     here = fit_header(header, wish, machine)
-    told = f"The plan that came with it ({carried.n_ctx:,} tokens of context)"
+    told = f"The plan that came with it ({carried.n_ctx_each:,} tokens of context)"
     if isinstance(here, Misfit):
         return Verdict(False, f"{told} does not hold here. {here.sentence}")
     needed = size_words(sum(device.needed_bytes for device in here.devices))
-    if here.n_ctx < min(carried.n_ctx, header.n_ctx_train):
-        return Verdict(False, f"{told} does not hold here: {here.n_ctx:,} tokens do, in {needed}.")
+    if here.n_ctx_each < min(carried.n_ctx_each, header.n_ctx_train):
+        return Verdict(False, f"{told} does not hold here: {here.n_ctx_each:,} tokens do, in {needed}.")
     same = [device.kind for device in here.devices] == [device.kind for device in carried.devices]
     return Verdict(True, f"{told} holds here, in {needed}{'' if same else ', spread over other devices'}.")
 
@@ -62,6 +67,8 @@ def write_plan(plan: Plan) -> str:
 
 def _sessions(plan: Plan) -> int:
     """What was wished, from the sequences that ``count_sequences`` makes of it."""
+    if not plan.kv_unified:
+        return plan.n_seq_max
     recurrent = any(device.recurrent_bytes for device in plan.devices)
     spare = 1 if recurrent else max(4, plan.n_seq_max // 2)
     return max(1, plan.n_seq_max - spare)

@@ -28,14 +28,20 @@ class Case:
     rates: MachineRates
     n_seq_max: int
     n_ctx_most: int
+    """Of one part, as all contexts that are tried."""
     buffers: BufferSource
     kv_type: KvType
+    n_parts: int = 1
+    """Of the cache; 1: all sequences share it."""
     kv_reason: str = ""
     n_ubatch: int = USUAL_BATCH
     _paces: dict[CacheShape, Pace] = field(default_factory=dict, compare=False)
 
     def shape(self, n_ctx: int) -> CacheShape:
-        return CacheShape(n_ctx, self.n_seq_max, min(n_ctx, self.n_ubatch), self.kv_type)
+        """Of all parts together, when each has ``n_ctx``."""
+        n_cells = n_ctx * self.n_parts
+        n_ubatch = min(n_cells, self.n_ubatch)
+        return CacheShape(n_cells, self.n_seq_max, n_ubatch, self.kv_type, kv_unified=self.n_parts == 1)
 
     def pace(self, shape: CacheShape) -> Pace:
         """Of the profile's task; made once for each shape."""

@@ -37,6 +37,7 @@ class Concession:
     frees_bytes: int
     """On the memory that was short, about; 0: not known."""
     n_ctx: int | None = None
+    """Of one part, as in ``Wish``."""
     kv_type: KvType | None = None
     n_ubatch: int | None = None
     experts_in_ram: int | None = None
@@ -63,7 +64,8 @@ class Concession:
                 scaled = _scaled(plan, _KV_BLOCK_BYTES[self.kv_type], _KV_BLOCK_BYTES[plan.kv_type])
                 return replace(plan, kv_type=self.kv_type, devices=scaled)
             case "context" if self.n_ctx is not None:
-                return replace(plan, n_ctx=self.n_ctx, devices=_scaled(plan, self.n_ctx, plan.n_ctx))
+                n_cells = self.n_ctx * plan.n_parts
+                return replace(plan, n_ctx=n_cells, devices=_scaled(plan, n_cells, plan.n_ctx))
             case "layers" if self.n_gpu_layers is not None and not plan.layers_per_card:
                 return replace(plan, n_gpu_layers=self.n_gpu_layers)
             case _:
@@ -123,13 +125,14 @@ def _other_cells(plan: Plan, short: DeviceBytes | None, kv_type: KvType, sentenc
 
 
 def _shorter_context(plan: Plan, short: DeviceBytes | None, missing_bytes: int) -> Concession | None:
-    if plan.n_ctx <= MIN_N_CTX or (short is not None and not short.kv_bytes):
+    before, each = plan.n_ctx_each, f" for each of {plan.n_parts} users" if plan.n_parts > 1 else ""
+    if before <= MIN_N_CTX or (short is not None and not short.kv_bytes):
         return None
-    half = plan.n_ctx // 2
-    needed = plan.n_ctx - -(-missing_bytes * plan.n_ctx // short.kv_bytes) if short else half
+    half = before // 2
+    needed = before - -(-missing_bytes * before // short.kv_bytes) if short else half
     n_ctx = max(MIN_N_CTX, min(half, needed) // _CTX_STEP * _CTX_STEP)
-    frees = short.kv_bytes * (plan.n_ctx - n_ctx) // plan.n_ctx if short else 0
-    sentence = f"Take a context of {n_ctx:,} instead of {plan.n_ctx:,} tokens"
+    frees = short.kv_bytes * (before - n_ctx) // before if short else 0
+    sentence = f"Take a context of {n_ctx:,} instead of {before:,} tokens{each}"
     return Concession("context", _told(sentence, frees, short), frees, n_ctx=n_ctx)
 
 

@@ -94,7 +94,8 @@ def fit_header(
     Without a context in the wish, the largest sensible one is chosen: 8,192 tokens where they fit (fewer where they
     do not, more, up to 32,768, where cache and buffers take no more than a quarter of the free memory), and never
     more than the model was trained on. A model whose heads are too odd for a quantised cache gets one in f16; the
-    plan says so. ``reclaimable_bytes`` is main memory that a worker which is about to end will
+    plan says so. Sessions wished apart each get that context, unless the model's memory does not come in parts: then
+    all share one and the plan says so. ``reclaimable_bytes`` is main memory that a worker which is about to end will
     give back. ``described``: of another machine, whose cards cannot be asked.
     Raises: ``ModelFileError`` when llama.cpp refuses the model.
     """
@@ -134,6 +135,12 @@ def count_sequences(sessions: int, *, recurrent: bool) -> int:
     return min(_SEQUENCE_LIMIT, max(1, sessions) + spare)
 
 
+def comes_in_parts(facts: ModelFacts) -> bool:
+    """Whether sequences can have parts of the cache for themselves: only cells can be divided, not windows and states,
+    and models of vectors keep none."""
+    return not (facts.memory.recurrent or facts.memory.window or facts.whole_rows)
+
+
 def choose_load_mode(path: Path, machine: Machine) -> LoadMode:
     """Map local files, which starts at once and shares pages; read files of the network, which may vanish under us."""
     holding = [disk for disk in machine.disks if path.resolve().is_relative_to(disk.path.resolve())]
@@ -152,16 +159,19 @@ def _fit(
     buffers: BufferSource,
     experience: Experience,
 ) -> Plan | Misfit:
+    parts = wish.sessions if wish.apart and wish.sessions > 1 and comes_in_parts(facts) else 1
+    shared = count_sequences(wish.sessions, recurrent=facts.memory.recurrent)
     case = Case(
         facts=facts,
         wish=wish,
         machine=machine,
         budgets=memories,
         rates=rates,
-        n_seq_max=count_sequences(wish.sessions, recurrent=facts.memory.recurrent),
+        n_seq_max=parts if parts > 1 else shared,
         n_ctx_most=round_context(facts.n_ctx_train),
         buffers=buffers,
         kv_type=wish.kv_type or "f16",
+        n_parts=parts,
     )
     second_best: list[Plan] = []
     misfits: list[Misfit] = []
@@ -174,7 +184,7 @@ def _fit(
             continue
         if isinstance(answer, Misfit):
             misfits.append(answer)
-        elif answer.n_ctx >= _wanted(attempt):
+        elif answer.n_ctx_each >= _wanted(attempt):
             return answer
         else:
             second_best.append(answer)
@@ -259,7 +269,7 @@ def _answer(case: Case, experience: Experience) -> Plan | Misfit:
         # Nobody asked for the context that was tried; what counts is that even the least does not fit.
         wanted = min(wanted, LEAST_CONTEXT)
         placement = _place_measured(case, wanted)
-    return explain_misfit(case.facts, wanted, placement, largest, LEAST_CONTEXT)
+    return explain_misfit(case.facts, wanted, placement, largest, LEAST_CONTEXT, n_parts=case.n_parts)
 
 
 def _automatic_context(case: Case) -> int:
@@ -337,12 +347,12 @@ def _plan(case: Case, n_ctx: int, placement: Placement, experience: Experience) 
     plan = Plan(
         model_path=case.facts.path,
         model_name=case.facts.name,
-        n_ctx=n_ctx,
+        n_ctx=shape.n_ctx,
         n_ctx_train=case.facts.n_ctx_train,
         n_seq_max=case.n_seq_max,
         n_batch=shape.n_ubatch,
         n_ubatch=shape.n_ubatch,
-        n_outputs_max=case.n_seq_max,
+        n_outputs_max=shape.n_outputs_max,
         kv_type=case.kv_type,
         n_gpu_layers=choice.n_gpu_layers,
         load_mode="read" if copies or case.buffers.repacks else choose_load_mode(case.facts.path, case.machine),
@@ -352,6 +362,7 @@ def _plan(case: Case, n_ctx: int, placement: Placement, experience: Experience) 
         experts_in_ram=choice.experts_in_ram,
         n_expert_used=wish.n_expert_used,
         op_offload_tokens=offload_threshold(case.facts, case.rates, wish.n_expert_used) if copies else None,
+        kv_unified=shape.kv_unified,
     )
     speed = calibrate(_speed(case, shape, placement), case.facts.path.name, place_of(plan), experience)
     together = case.pace(shape)

@@ -43,10 +43,22 @@ class CacheShape:
     n_seq_max: int
     n_ubatch: int
     kv_type: KvType
+    kv_unified: bool = True
+    """Else each sequence has an equal part, which is a multiple of 256 too; the cells are as many."""
+
+    @property
+    def n_ctx_each(self) -> int:
+        """Cells that one sequence may take."""
+        return self.n_ctx if self.kv_unified else self.n_ctx // self.n_seq_max
+
+    @property
+    def n_outputs_max(self) -> int:
+        """Rows of a batch that may have logits: in parts there are no spare sequences, yet as many rows for guesses."""
+        return self.n_seq_max if self.kv_unified else self.n_seq_max + max(4, self.n_seq_max)
 
 
 def kv_bytes(memory: ModelMemory, shape: CacheShape, *, first_layer: int = 0, end_layer: int | None = None) -> int:
-    """Of the layers from ``first_layer`` to before ``end_layer``, with a unified cache and windows not full."""
+    """Of the layers from ``first_layer`` to before ``end_layer``, with windows not full."""
     return sum(kv_bytes_by_layer(memory, shape)[first_layer:end_layer])
 
 

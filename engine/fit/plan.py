@@ -42,7 +42,11 @@ class Wish:
     """What the person asks of a model. ``None`` leaves the choice to the planner."""
 
     n_ctx: int | None = None
+    """Tokens; of each session when they are ``apart``."""
     sessions: int = 4
+    apart: bool = False
+    """Each session has an equal part of the cache for itself, where the model's memory comes in parts; see
+    ``Plan.kv_unified``."""
     kv_type: KvType | None = None
     """``None``: f16 where it fits, else q8_0."""
     threads: int | None = None
@@ -82,7 +86,7 @@ class Plan:
     model_path: Path
     model_name: str
     n_ctx: int
-    """Cells of the KV cache, of all sequences together; a multiple of 256."""
+    """Cells of the KV cache, of all sequences together; a multiple of 256, and of each part too."""
     n_ctx_train: int
     n_seq_max: int
     n_batch: int
@@ -110,6 +114,16 @@ class Plan:
     speed: Speed | None = None
     """Predicted for one session."""
 
+    @property
+    def n_parts(self) -> int:
+        """Into so many equal parts the cache is divided; 1: it is shared."""
+        return 1 if self.kv_unified else self.n_seq_max
+
+    @property
+    def n_ctx_each(self) -> int:
+        """Cells that one sequence may take: all, or a part. This is what ``Wish.n_ctx`` means."""
+        return self.n_ctx // self.n_parts
+
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
@@ -120,3 +134,4 @@ class Misfit:
     needed_bytes: int
     free_bytes: int
     offered_n_ctx: int | None
+    """As ``Wish.n_ctx``."""

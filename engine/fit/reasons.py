@@ -36,6 +36,7 @@ def explain(plan: Plan, around: Circumstances) -> tuple[str, ...]:
     sentences = [
         *around.facts.estimated,
         _context(plan, around.wish),
+        _not_apart(plan, around),
         *_devices(plan, around),
         *_experts(plan, around),
         *_sessions(plan, around),
@@ -50,10 +51,29 @@ def explain(plan: Plan, around: Circumstances) -> tuple[str, ...]:
 
 def _context(plan: Plan, wish: Wish) -> str:
     cache = sum(device.kv_bytes + device.recurrent_bytes for device in plan.devices)
-    asked = "as wished" if wish.n_ctx and wish.n_ctx <= plan.n_ctx else "the most that is sensible here"
-    if wish.n_ctx and wish.n_ctx > plan.n_ctx:
+    n_ctx = plan.n_ctx_each
+    asked = "as wished" if wish.n_ctx and wish.n_ctx <= n_ctx else "the most that is sensible here"
+    if wish.n_ctx and wish.n_ctx > n_ctx:
         asked = f"all that the model was trained on, not {wish.n_ctx:,}"
-    return f"A context of {plan.n_ctx:,} tokens, {asked}: its cache takes {size_words(cache)}."
+    if plan.n_parts > 1:
+        return (
+            f"A context of {n_ctx:,} tokens for each of {plan.n_parts} users alone, {asked}: "
+            f"their {plan.n_ctx:,} take {size_words(cache)}."
+        )
+    return f"A context of {n_ctx:,} tokens, {asked}: its cache takes {size_words(cache)}."
+
+
+def _not_apart(plan: Plan, around: Circumstances) -> str:
+    wish, memory = around.wish, around.facts.memory
+    if not wish.apart or wish.sessions < 2 or not plan.kv_unified:
+        return ""
+    if memory.recurrent:
+        why = "this model keeps a running state, which does not come in parts"
+    elif memory.window:
+        why = f"layers of this model look back {memory.window:,} tokens only, and such a cache does not come in parts"
+    else:
+        why = "this model makes vectors and keeps no cache between requests"
+    return f"{wish.sessions} users share one context of {plan.n_ctx:,} tokens: {why}."
 
 
 def _devices(plan: Plan, around: Circumstances) -> list[str]:
@@ -183,26 +203,33 @@ def _band(band: Band) -> str:
 
 
 def explain_misfit(
-    facts: ModelFacts, n_ctx: int, placement: Placement, offered: int | None, least_context: int
+    facts: ModelFacts,
+    n_ctx: int,
+    placement: Placement,
+    offered: int | None,
+    least_context: int,
+    *,
+    n_parts: int = 1,
 ) -> Misfit:
-    """Why nothing fits, and what would."""
+    """Why nothing fits, and what would. All contexts are those of one part."""
+    each = f" for each of {n_parts} users" if n_parts > 1 else ""
     budget = placement.short_of
     on_host = budget.kind is DeviceKind.CPU
     where = "main memory" if on_host else f"the memory of {budget.name}"
     beside = sum(device.needed_bytes for device in placement.devices[:-1])
     where += f" beside {size_words(beside)} on {_names(placement)}" if beside and on_host else ""
     sentence = (
-        f"{facts.name} with a context of {n_ctx:,} tokens needs {size_words(placement.needed_bytes)} of {where}. "
+        f"{facts.name} with a context of {n_ctx:,} tokens{each} needs {size_words(placement.needed_bytes)} of {where}. "
         f"{size_words(budget.free_bytes)} are free, of which "
         f"{size_words(min(budget.reserve_bytes, budget.free_bytes))} stay "
         f"with the system, so {size_words(placement.missing_bytes)} are missing."
     )
     if offered is not None:
-        hint = f"A context of {offered:,} tokens fits."
+        hint = f"A context of {offered:,} tokens{each} fits."
     else:
         hint = (
-            f"Not even a context of {least_context:,} tokens fits: close other programs, or choose a smaller model or "
-            "a smaller quantization of this one."
+            f"Not even a context of {least_context:,} tokens{each} fits: {'serve fewer users, ' if each else ''}close "
+            "other programs, or choose a smaller model or a smaller quantization of this one."
         )
     return Misfit(sentence, hint, placement.needed_bytes, budget.usable_bytes, offered)
 

@@ -112,9 +112,9 @@ class Pace:
         self._used = n_expert_used or facts.n_expert_used
         self._rates = rates
         self.task = task
-        self.batch_tokens = max(1, min(shape.n_ubatch, task.prompt_tokens, shape.n_ctx))
+        self.batch_tokens = max(1, min(shape.n_ubatch, task.prompt_tokens, shape.n_ctx_each))
         weights = facts.weights
-        depth = self._depth = min(DEPTH_TOKENS, shape.n_ctx)
+        depth = self._depth = min(DEPTH_TOKENS, shape.n_ctx_each)
         self._kv = [
             kv_token_bytes(layer, shape.kv_type)
             * (min(depth, facts.memory.window) if layer.windowed and facts.memory.window else depth)

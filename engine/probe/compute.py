@@ -99,6 +99,7 @@ def _context_parameters(model: Model, question: ComputeQuestion) -> tuple[Any, i
         n_outputs_max=question.n_outputs_max,
         kv_type=question.kv_type,
         threads=1,
+        kv_unified=question.kv_unified,
     )
     return for_writing, 0
 

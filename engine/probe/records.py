@@ -49,6 +49,8 @@ class ComputeQuestion:
     """The file's, needed with ``n_expert_used``."""
     op_offload_tokens: int | None = None
     """As in the plan: it decides whether a card reserves room for weights that are copied to it."""
+    kv_unified: bool = True
+    """As in the plan."""
 
 
 @dataclass(frozen=True, slots=True)

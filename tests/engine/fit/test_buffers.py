@@ -19,6 +19,7 @@ from tests.large_header import make_large_header
 pytestmark = [pytest.mark.native, pytest.mark.timeout(600)]
 
 SHAPES = [CacheShape(2_048, 4, 512, "f16"), CacheShape(32_768, 8, 512, "f16"), CacheShape(8_192, 40, 2_048, "f16")]
+SHAPES += [CacheShape(20 * 1_024, 20, 512, "f16", kv_unified=False), CacheShape(2 * 8_192, 2, 512, "f16", False)]
 
 
 def _assert_generous(model: Path) -> None:
@@ -27,7 +28,11 @@ def _assert_generous(model: Path) -> None:
     probed = ProbedBuffers(header, facts, memories, measure_compute)
     for shape in SHAPES:
         real = probed.measure(shape, ALL_IN_RAM).host_bytes
-        assert real <= EstimatedBuffers(facts, memories).estimate(shape).host_bytes <= 1.5 * real
+        assert (
+            real
+            <= EstimatedBuffers(facts, memories).estimate(shape).host_bytes
+            <= (1.5 if shape.kv_unified else 1.6) * real
+        )
 
 
 def test_the_estimate_for_a_dense_model(starter: Path) -> None:

@@ -57,8 +57,9 @@ def _context(shape: CacheShape) -> dict[str, object]:
         "n_batch": shape.n_ubatch,
         "n_ubatch": shape.n_ubatch,
         "n_seq_max": shape.n_seq_max,
-        "n_outputs_max": shape.n_seq_max,
+        "n_outputs_max": shape.n_outputs_max,
         "kv_type": shape.kv_type,
+        "kv_unified": shape.kv_unified,
     }
 
 
@@ -198,10 +199,11 @@ def _assert_compute_close(model: Path, shapes: list[CacheShape]) -> None:
             n_batch=shape.n_ubatch,
             n_ubatch=shape.n_ubatch,
             n_seq_max=shape.n_seq_max,
-            n_outputs_max=shape.n_seq_max,
+            n_outputs_max=shape.n_outputs_max,
             kv_type=shape.kv_type,
             n_gpu_layers=0,
             device=None,
+            kv_unified=shape.kv_unified,
         )
         answer = measure_compute(question, _PATIENCE_S)
         real = sum(float(size) * MIB for kind, _, size in sizes if kind == "compute")
@@ -228,6 +230,20 @@ def test_compute_buffer_of_a_tiny_model_is_projected(tiny_model: Path) -> None:
 @pytest.mark.slow
 def test_compute_buffer_of_the_moe_is_projected(moe_model: Path) -> None:
     _assert_compute_close(moe_model, [CacheShape(4_096, 8, 512, "f16"), CacheShape(8_192, 1, 512, "q8_0")])
+
+
+IN_PARTS = [
+    CacheShape(3 * 1_024, 3, 512, "f16", kv_unified=False),
+    CacheShape(20 * 768, 20, 512, "q8_0", kv_unified=False),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["starter", "moe_model"])
+def test_a_cache_in_parts_is_exact(name: str, request: pytest.FixtureRequest) -> None:
+    model: Path = request.getfixturevalue(name)
+    _assert_exact(read_model(model), IN_PARTS, _load(model, IN_PARTS))
+    _assert_compute_close(model, IN_PARTS)
 
 
 @pytest.fixture(scope="module")
