@@ -1,6 +1,7 @@
 """Answers by the model on this machine: wait for it, ask it, ask once more when its process died before a word.
 
-Runs in the core thread. While the answer is written it is watched for what makes it doubtful (``app.routing``).
+Runs in the core thread. While the answer is written it is watched for what makes it doubtful (``app.routing``), and
+ended when it repeats itself (``app.chat.repetition``).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from app.chat.answer import LiveAnswer
 from app.chat.conversing import Write
 from app.chat.prompt import Part, asked_of, attached_tokens, messages_of, refuse_overflow
 from app.chat.records import ContextUse
+from app.chat.repetition import RepetitionWatch, repeating
 from app.providers.provider import Endpoint, Provider, Sampling
 from app.routing.watch import AnswerWatch
 from app.settings import Settings
@@ -75,11 +77,14 @@ class LocalAnswers:
         sampling = Sampling(values.temperature, values.top_p, values.repeat_penalty, values.max_tokens, logprobs=True)
         watch = AnswerWatch(asked_of(parts), count, endpoint.n_ctx, values.routing, attached_tokens(parts))
         self._note(live, watch)
+        circles = RepetitionWatch()
         async with aclosing(self._provider.stream(endpoint, prompt, sampling, live.conversation_id)) as chunks:
             async for chunk in chunks:
                 live.take(chunk)
                 if watch.take(chunk):
                     self._note(live, watch)
+                if circles.take(chunk.text or chunk.reasoning):
+                    raise repeating()
 
     def _note(self, live: LiveAnswer, watch: AnswerWatch) -> None:
         if watch.flag is not None:

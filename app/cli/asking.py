@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from app.bootstrap import Product
 from app.chat.prompt import build, refuse_overflow
 from app.chat.records import ContextUse
+from app.chat.repetition import RepetitionWatch, repeating
 from app.cli import printer
 from app.cli.opening import ready_model
 from app.gate.records import Flag
-from app.providers.provider import Endpoint, Sampling, Timings, Usage
+from app.providers.provider import Chunk, Endpoint, Sampling, Timings, Usage
 from app.routing.watch import AnswerWatch
 
 
@@ -26,6 +28,13 @@ class _Answer:
     timings: Timings | None = None
     ttft_s: float | None = None
     flag: Flag | None = None
+
+    def take(self, chunk: Chunk) -> None:
+        self.pieces.append(chunk.text)
+        self.reasoning.append(chunk.reasoning)
+        self.finish_reason = chunk.finish_reason or self.finish_reason
+        self.usage = chunk.usage or self.usage
+        self.timings = chunk.timings or self.timings
 
 
 def ask(product: Product, text: str, model_id: str | None, *, as_json: bool) -> None:
@@ -50,20 +59,23 @@ async def _ask(product: Product, text: str, model_id: str | None, *, show: bool)
     watch = AnswerWatch(text, count, endpoint.n_ctx, values.routing)
     answer = _Answer(endpoint)
     asked_at = time.monotonic()
-    async for chunk in product.provider.stream(endpoint, prompt, sampling):
-        if answer.ttft_s is None and (chunk.text or chunk.reasoning):
-            answer.ttft_s = time.monotonic() - asked_at
-        answer.pieces.append(chunk.text)
-        answer.reasoning.append(chunk.reasoning)
-        answer.finish_reason = chunk.finish_reason or answer.finish_reason
-        answer.usage = chunk.usage or answer.usage
-        answer.timings = chunk.timings or answer.timings
-        if show and chunk.text:
-            printer.piece(printer.from_stranger(chunk.text))
-        watch.take(chunk)
+    circles = RepetitionWatch()
+    async with aclosing(product.provider.stream(endpoint, prompt, sampling)) as chunks:
+        async for chunk in chunks:
+            if answer.ttft_s is None and (chunk.text or chunk.reasoning):
+                answer.ttft_s = time.monotonic() - asked_at
+            answer.take(chunk)
+            if show and chunk.text:
+                printer.piece(printer.from_stranger(chunk.text))
+            watch.take(chunk)
+            if circles.take(chunk.text or chunk.reasoning):
+                answer.finish_reason = "repeating"
+                break
     answer.flag = watch.flag
     if show:
         printer.line("")
+    if answer.finish_reason == "repeating":
+        printer.complain(str(repeating()))
     return answer
 
 

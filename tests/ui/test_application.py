@@ -152,7 +152,8 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.native
 @pytest.mark.slow
-def test_from_the_first_start_to_an_answer(qtbot: QtBot, application: Application) -> None:
+def test_from_the_first_start_to_an_answer(qtbot: QtBot, application: Application, paths: Paths) -> None:
+    Settings(paths.settings).update(temperature=0.0, max_tokens=48)  # the same answer every time, and a short one
     window = application.window
     window.show()
     application.build()

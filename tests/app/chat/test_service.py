@@ -250,6 +250,19 @@ async def test_worker_lost_in_mid_answer(stage: Stage) -> None:
     assert [text for text, _ in await _line(stage, conversation_id)] == ["Hello", "half an ans", "Again", "whole"]
 
 
+async def test_an_answer_that_repeats_itself_is_ended(stage: Stage) -> None:
+    answer_id = await stage.chat.send(None, "Hello")
+    script = await stage.provider.script(0)
+    block = "The light of the lighthouse shows the ships their way home through the storm, " * 2 + "said he, again.\n"
+    script.say(*[block] * 50)
+    message = await stage.finished(answer_id)
+    assert message.status is MessageStatus.INTERRUPTED
+    assert message.error == "It was repeating itself, so it was stopped. Try again, or ask a larger model."
+    assert message.text == block * 3
+    assert script.closed
+    assert message.stats is not None
+
+
 async def test_worker_lost_before_the_first_word_is_asked_again(stage: Stage) -> None:
     answer_id = await stage.chat.send(None, "Hello")
     (await stage.provider.script(0)).fail(WorkerError("connection_lost", "The connection broke."))
