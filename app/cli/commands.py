@@ -12,7 +12,7 @@ import typer
 from app.cli import documents, experts, extract, fit, hub, ledger, offline, printer, providers, route, store
 from app.cli import gate as gate_commands
 from app.cli.opening import find_model, opened_product, prompt_of
-from app.cli.options import GateOf, Json, LabelOf, ProviderOf
+from app.cli.options import Context, GateOf, Json, LabelOf, ProviderOf, Users
 from app.gate.label import DEFAULT_LABEL, DEFAULT_MODE, GateMode
 from app.models.records import ModelCard
 from app.paths import Paths
@@ -104,12 +104,14 @@ def serve(
     api_key_file: Annotated[
         Path | None, typer.Option(help="File with one key a line; GATEHOUSE_API_KEY is read as well.")
     ] = None,
+    users: Users = None,
+    n_ctx: Context = None,
     as_json: Json = False,
 ) -> None:
     """The OpenAI-compatible API for other programs; the first line is its address."""
     from app.cli import serving
 
-    settled = serving.settle(host, port, serving.read_keys(api_key_file))
+    settled = serving.settle(host, port, serving.read_keys(api_key_file), users=users, n_ctx=n_ctx)
     with opened_product(context.obj, settled) as product:
         model_id = None if model is None else find_model(product, model).id
         serving.serve(product, settled, model_id, as_json=as_json)

@@ -16,6 +16,7 @@ import typer
 from app.cli import fit_report, printer
 from app.cli.fit_report import FitAnswer
 from app.cli.opening import opened_product
+from app.cli.options import Context, Users
 from engine.errors import GatehouseError, HubError
 from engine.fit.plan import Profile, Wish
 from engine.hardware.profile import Machine
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from engine.gguf.header import Header
     from engine.hub.catalogue import Catalogue, CatalogueModel
 
-_CONTEXT_LIMIT = 1 << 26
 _SESSIONS_LIMIT = 256
 
 
@@ -57,10 +57,11 @@ def fit(
     machine: Annotated[
         str | None, typer.Option("--machine", help="Another machine: ram=16GiB,gpu=8GiB:448GB/s,cpu=50GB/s")
     ] = None,
-    n_ctx: Annotated[int | None, typer.Option("--context", min=1, max=_CONTEXT_LIMIT, help="In tokens.")] = None,
+    n_ctx: Context = None,
     sessions: Annotated[
         int | None, typer.Option("--sessions", min=1, max=_SESSIONS_LIMIT, help="At once; 4, or 1 to recommend for.")
     ] = None,
+    users: Users = None,
     profile: Annotated[str, typer.Option("--profile", help="chat or documents: what to make quick.")] = "chat",
     task: Annotated[
         str, typer.Option("--task", help="What to recommend for: chat, code, reasoning, vision, extraction, embedding.")
@@ -72,7 +73,8 @@ def fit(
     one_of("--task", task, get_args(Task))
     paths: Paths = context.obj
     # A recommendation is for one person unless somebody says otherwise.
-    wish = Wish(n_ctx=n_ctx, sessions=sessions or (4 if model else 1), profile=cast("Profile", profile))
+    at_once = users or sessions or (4 if model else 1)
+    wish = Wish(n_ctx=n_ctx, sessions=at_once, apart=users is not None, profile=cast("Profile", profile))
     subject = _subject(paths, machine, wish)
     if model is None:
         from engine.fit.recommend import recommend

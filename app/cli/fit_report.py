@@ -41,6 +41,7 @@ def plan_fields(plan: Plan) -> dict[str, object]:
         "fits": True,
         "reason": " ".join(_summary(plan)),
         "n_ctx": plan.n_ctx,
+        "n_ctx_each": plan.n_ctx_each,
         "devices": [_device_fields(device) for device in plan.devices],
         "experts_in_ram_layers": list(plan.experts_in_ram),
         "kv_type": plan.kv_type,
@@ -52,6 +53,7 @@ def plan_fields(plan: Plan) -> dict[str, object]:
         "layers_per_card": list(plan.layers_per_card),
         "n_ubatch": plan.n_ubatch,
         "n_seq_max": plan.n_seq_max,
+        "kv_unified": plan.kv_unified,
         "load_mode": plan.load_mode,
         "threads": plan.threads,
         "op_offload_tokens": plan.op_offload_tokens,
@@ -146,7 +148,8 @@ def _summary(plan: Plan) -> list[str]:
     parts = [f"{printer.size(card.needed_bytes)} on {card.name}" for card in cards]
     where = " and ".join([*parts, f"{printer.size(plan.devices[-1].needed_bytes)} in main memory"])
     kept = f", with the experts of {len(plan.experts_in_ram)} layers" if plan.experts_in_ram else ""
-    sentences = [f"It takes {where}{kept}, with a context of {plan.n_ctx:,} tokens."]
+    each = f" for each of {plan.n_parts} users" if plan.n_parts > 1 else ""
+    sentences = [f"It takes {where}{kept}, with a context of {plan.n_ctx_each:,} tokens{each}."]
     if plan.speed is not None:
         sentences.append(f"About {_band(plan.speed.decode_tok_s)} tokens a second.")
     return sentences

@@ -23,6 +23,7 @@ from app.events import Event, NoticeRaised
 from app.models.records import Serving
 from app.providers.provider import Endpoint
 from engine.errors import GatehouseError, WorkerError
+from engine.fit.plan import Plan
 
 KEY_VARIABLE = "GATEHOUSE_API_KEY"
 _MAX_KEY_FILE_BYTES = 64 << 10
@@ -44,7 +45,9 @@ def read_keys(key_file: Path | None) -> tuple[str, ...]:
     return keys
 
 
-def settle(host: str, port: int, keys: tuple[str, ...]) -> Serving:
+def settle(
+    host: str, port: int, keys: tuple[str, ...], *, users: int | None = None, n_ctx: int | None = None
+) -> Serving:
     """Check who may reach the API, and fix the port so that a restarted worker has the same.
 
     Raises ``GatehouseError`` for an open address without a key, or one that cannot be had: a model may take minutes to
@@ -56,7 +59,7 @@ def settle(host: str, port: int, keys: tuple[str, ...]) -> Serving:
             f"Others could reach {host}, so an API key is needed.",
             f"Set {KEY_VARIABLE}, give --api-key-file, or stay on 127.0.0.1.",
         )
-    return Serving(host, _had_port(host, port), keys, private=False)
+    return Serving(host, _had_port(host, port), keys, private=False, users=users, n_ctx=n_ctx)
 
 
 def serve(product: Product, serving: Serving, model_id: str | None, *, as_json: bool) -> None:
@@ -83,7 +86,7 @@ def serve(product: Product, serving: Serving, model_id: str | None, *, as_json: 
         while not (loading.done() or ending.is_set()):
             concurrent.futures.wait([loading], timeout=_GLANCE_S)
         if loading.done():
-            _announce(loading.result(), serving, as_json)
+            _announce(loading.result(), serving, product.models.loaded().plan, as_json)
         else:
             loading.cancel()
         while not ending.wait(_GLANCE_S):
@@ -96,7 +99,11 @@ def serve(product: Product, serving: Serving, model_id: str | None, *, as_json: 
         raise WorkerError(given_up[0].code, given_up[0].sentence, given_up[0].hint)
 
 
-def _announce(endpoint: Endpoint, serving: Serving, as_json: bool) -> None:
+def _announce(endpoint: Endpoint, serving: Serving, plan: Plan | None, as_json: bool) -> None:
+    parts = plan.n_parts if plan is not None else 1
+    if plan is not None and serving.users is not None and parts == 1:
+        told = f"The {serving.users} users share one context of {plan.n_ctx:,} tokens"
+        printer.complain(f"{told}: this model's memory does not come in parts.")
     if not as_json:
         printer.line(endpoint.address)
         return
@@ -105,6 +112,7 @@ def _announce(endpoint: Endpoint, serving: Serving, as_json: bool) -> None:
         "model": endpoint.model_id,
         "api_key_required": bool(serving.api_keys),
         "n_ctx": endpoint.n_ctx,
+        "users": parts if parts > 1 else None,
         "device": endpoint.device,
     }
     printer.as_json(fields, one_line=True)

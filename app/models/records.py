@@ -72,6 +72,10 @@ class Serving:
     api_keys: tuple[str, ...] = ()
     private: bool = True
     """A fresh secret token for this process; without it and without keys the API is open."""
+    users: int | None = None
+    """Each of so many has an equal part of the context alone, where the model allows it; ``None``: all share one."""
+    n_ctx: int | None = None
+    """Tokens, of each user where there are parts; ``None``: the usual context."""
 
 
 @dataclass(frozen=True, slots=True)

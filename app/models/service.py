@@ -231,7 +231,7 @@ class ModelsService:
         plan = kept.supervisor.plan
         # Without a token of its own the worker is open, or this process holds one of its keys.
         token = kept.supervisor.token or (self._serving.api_keys[0] if self._serving.api_keys else "")
-        return Endpoint(kept.supervisor.state.address, token, kept.target.model_id, plan.n_ctx, device_words(plan))
+        return Endpoint(kept.supervisor.state.address, token, kept.target.model_id, plan.n_ctx_each, device_words(plan))
 
     async def ensure_ready(self, model_id: str | None) -> Endpoint:
         while self._asked is not None:  # it is being planned
@@ -252,7 +252,7 @@ class ModelsService:
 
     def expected_n_ctx(self) -> int:
         if self._kept is not None:
-            return self._kept.supervisor.plan.n_ctx
+            return self._kept.supervisor.plan.n_ctx_each
         return self._settings.values.n_ctx or _DEFAULT_N_CTX
 
     async def explain_loss(self, endpoint: Endpoint) -> GatehouseError | None:
@@ -357,11 +357,12 @@ class ModelsService:
         self._bus.publish(LoadedModelChanged(self.loaded()))
 
     def _usual_wish(self, model_id: str) -> Wish:
-        pinned = self.pinned(model_id)
-        if pinned is not None:
-            return pinned
-        values = self._settings.values
-        return Wish(n_ctx=usual_n_ctx(model_id, values.last_model_id, values.last_n_ctx, values.n_ctx))
+        values, serving = self._settings.values, self._serving
+        n_ctx = usual_n_ctx(model_id, values.last_model_id, values.last_n_ctx, values.n_ctx)
+        wish = self.pinned(model_id) or Wish(n_ctx=n_ctx)
+        if serving.users is not None:
+            wish = replace(wish, sessions=serving.users, apart=True)
+        return wish if serving.n_ctx is None else replace(wish, n_ctx=serving.n_ctx)
 
     def _remember(self, model_id: str, wish: Wish) -> None:
         values = self._settings.values

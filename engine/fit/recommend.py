@@ -239,7 +239,7 @@ def _size_sentence(model: CatalogueModel) -> str:
 def _where_sentence(one: _Tried) -> str:
     plan = one.plan
     cards, host = plan.devices[:-1], plan.devices[-1]
-    context = f"with a context of {plan.n_ctx:,} tokens"
+    context = f"with a context of {plan.n_ctx_each:,} tokens"
     if not cards:
         return f"Takes {size_words(host.needed_bytes)} of main memory, {context}."
     on_cards = size_words(sum(card.needed_bytes for card in cards))

@@ -11,8 +11,10 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -136,6 +138,37 @@ def test_serve_is_open_on_loopback_and_ends_without_orphans(folder: Path, wait_f
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         wait_for(lambda: not psutil.pid_exists(workers[0]), 10.0)
+
+
+def test_each_of_three_users_has_a_part_and_no_more(folder: Path) -> None:
+    with _serving(folder, "--json", "--users", "3", "--context", "700") as process:
+        line = json.loads(_first_line(process))
+        assert (line["users"], line["n_ctx"]) == (3, 768)
+        listed = _get(line["address"], "/v1/models")
+        assert isinstance(listed, dict)
+        assert listed["data"][0]["meta"]["n_ctx"] == 768
+        questions = [f"Write the word number {number} in {number} words." for number in (1, 2, 3)]
+        with ThreadPoolExecutor(3) as askers:
+            answers = list(askers.map(lambda question: _ask(line["address"], question), questions))
+        assert [status for status, _ in answers] == [200, 200, 200]
+        # One user alone has no more, although the others are silent and the whole would hold it.
+        status, refusal = _ask(line["address"], "river " * 900)
+        assert status == 400
+        assert refusal["error"]["code"] == "context_length_exceeded"
+        assert "the context holds 768" in refusal["error"]["message"]
+
+
+def _ask(address: str, question: str) -> tuple[int, dict[str, Any]]:
+    body = {"messages": [{"role": "user", "content": question}], "max_tokens": 24}
+    request = urllib.request.Request(
+        address + "/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=120) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signal 9")
