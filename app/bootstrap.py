@@ -7,7 +7,7 @@ import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from app.bus import Bus
 from app.chat.attachments import DocumentTexts
@@ -110,17 +110,40 @@ class Product:
             self._lane.close()
 
     async def _close(self) -> None:
-        await self._store.close()
-        self._lane.refuse_waiting()
-        await self.chat.close()
-        await self.documents.close()
-        await self.meaning.close()
-        await self.vectors.close()
-        await self.gate.close()
-        await self.downloads.close()
-        await self.models.close()
-        await self.recorder.close()
-        await self.provider.close()
+        try:
+            await self._store.close()
+        finally:
+            self._lane.refuse_waiting()
+            await close_all(
+                self.chat,
+                self.documents,
+                self.meaning,
+                self.vectors,
+                self.gate,
+                self.downloads,
+                self.models,
+                self.recorder,
+                self.provider,
+            )
+
+
+class Closable(Protocol):
+    """What is closed once and for all."""
+
+    async def close(self) -> None: ...
+
+
+async def close_all(*parts: Closable) -> None:
+    """Close them in this order, those behind one that fails as well. Raises the first fault; others are logged."""
+    first: Exception | None = None
+    for part in parts:
+        try:
+            await part.close()
+        except Exception as error:  # noqa: BLE001 - it is logged, and the first one raised when all are closed
+            _log.exception("%s could not be closed.", type(part).__name__)
+            first = first or error
+    if first is not None:
+        raise first
 
 
 @dataclass(frozen=True, slots=True)
