@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -101,6 +102,8 @@ class HubTransport(httpx2.BaseTransport):
         self._consent, self._purpose = why
         self._resolve = resolve_name
         self._inner: dict[tuple[str, str], httpx2.HTTPTransport] = {}
+        self._making = threading.Lock()
+        """Two threads that come first must not make two pools, one of which nobody would close."""
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
@@ -129,8 +132,9 @@ class HubTransport(httpx2.BaseTransport):
         return response
 
     def close(self) -> None:
-        for inner in self._inner.values():
-            inner.close()
+        with self._making:
+            for inner in self._inner.values():
+                inner.close()
 
     def _send(
         self, request: httpx2.Request, target: Target, hub: Target, proxy: str | None, watch: _Watch
@@ -151,13 +155,14 @@ class HubTransport(httpx2.BaseTransport):
     def _way(self, target: Target, proxy: str | None) -> httpx2.HTTPTransport:
         """One pool of connections a host: two names at one address must not share a checked certificate."""
         key = (f"{target.scheme}://{target.name}", proxy or "")
-        if key not in self._inner:
-            context = trusted() if target.scheme == "https" else False
-            try:
-                self._inner[key] = httpx2.HTTPTransport(verify=context, trust_env=False, retries=0, proxy=proxy)
-            except (ImportError, ValueError) as error:
-                raise unknown_proxy(proxy) from error
-        return self._inner[key]
+        with self._making:
+            if key not in self._inner:
+                context = trusted() if target.scheme == "https" else False
+                try:
+                    self._inner[key] = httpx2.HTTPTransport(verify=context, trust_env=False, retries=0, proxy=proxy)
+                except (ImportError, ValueError) as error:
+                    raise unknown_proxy(proxy) from error
+            return self._inner[key]
 
     def _addresses(self, request: httpx2.Request, target: Target, hub: Target) -> Sequence[str]:
         try:
