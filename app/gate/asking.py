@@ -71,7 +71,13 @@ class Asking:
         fresh = Conversation("", "", 0.0, 0.0, False, None, "", 0, "")
         of = conversation or fresh
         return policy.judge(
-            Facts(of.label, of.gate, self._outside.offline.is_on, bool(await self._outside.providers.every()))
+            Facts(
+                of.label,
+                of.gate,
+                self._outside.offline.is_on,
+                bool(await self._outside.providers.every()),
+                offline_forced=self._outside.offline.is_forced,
+            )
         )
 
     async def preview(self, ask: Ask, *, with_sheet: bool = True) -> Preview:
@@ -142,6 +148,7 @@ class Asking:
     async def _show(self, sheet: Sheet, line: Line, era: int) -> Preview:
         around = Surroundings(
             offline=self._outside.offline.is_on,
+            offline_forced=self._outside.offline.is_forced,
             budget=await self._outside.ledger.budget(),
             canaries=await self._lane.read(rows.canaries),
             max_tokens=self._settings.values.max_tokens,
@@ -181,6 +188,7 @@ class Asking:
             label=strictest((facts.label, label)),
             mode=mode,
             offline=self._outside.offline.is_on,
+            offline_forced=self._outside.offline.is_forced,
             budget=await self._outside.ledger.budget() if with_budget else None,
         )
         policy.refuse(policy.judge(now))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from app.gate import budget as budgets
 from app.gate.label import GateMode, Label
+from app.gate.offline import OFFLINE_VARIABLE
 from app.gate.records import ALLOWED, Budget, Provider, Verdict
 from engine.errors import GatehouseError
 
@@ -37,6 +38,8 @@ class Facts:
     budget: Budget | None = None
     leaks: tuple[str, ...] | None = None
     """Kinds of what must not leave and is in the final bytes; ``None`` before there are any."""
+    offline_forced: bool = False
+    """The environment holds the switch on, so that no other switch helps."""
     quoted: tuple[str, ...] | None = None
     """Names of restricted conversations and documents that the final bytes quote."""
 
@@ -85,7 +88,9 @@ def _offline(facts: Facts) -> Verdict | None:
         False,
         "offline",
         "Gatehouse is switched offline: nobody else is asked.",
-        "Set-up has the switch, and so has `gatehouse offline`.",
+        f"{OFFLINE_VARIABLE} is set; start Gatehouse without it."
+        if facts.offline_forced
+        else "Set-up has the switch, and so has `gatehouse offline`.",
     )
 
 

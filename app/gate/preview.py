@@ -96,6 +96,7 @@ class Surroundings:
     """What else a preview depends on at this moment."""
 
     offline: bool
+    offline_forced: bool
     budget: Budget
     canaries: tuple[str, ...] = field(repr=False)
     max_tokens: int | None
@@ -130,6 +131,7 @@ async def make(sheet: Sheet, around: Surroundings, detect: Detect, eyes: Eyes) -
         label=label,
         mode=sheet.mode,
         offline=around.offline,
+        offline_forced=around.offline_forced,
         has_provider=True,
         provider=sheet.provider,
         with_sheet=sheet.with_sheet,

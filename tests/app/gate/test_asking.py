@@ -18,6 +18,7 @@ from app.chat.records import Message, MessageStatus
 from app.documents.records import DocumentKind, Reading
 from app.events import AnswerFlagged, AnswerGrew
 from app.gate.label import GateMode, Label
+from app.gate.offline import OFFLINE_VARIABLE
 from app.gate.records import Ask, Outcome, PreviewChange
 from app.lanes import StoreLane
 from app.paths import resolve
@@ -250,6 +251,15 @@ async def test_an_open_conversation_is_asked_at_once_and_still_scanned(stage: Ga
     assert answer.status is MessageStatus.COMPLETE
     assert IBAN not in cloud.seen()[-1].body
     assert (await stage.gate.ledger()).rows[0].consent == "open conversation"
+
+
+async def test_the_environments_switch_is_named_where_it_refuses(
+    stage: GateStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(OFFLINE_VARIABLE, "1")
+    preview = await stage.gate.preview(Ask(None, draft="A question.", mode=GateMode.OPEN))
+    assert preview.verdict.code == "offline"
+    assert OFFLINE_VARIABLE in preview.verdict.hint
 
 
 async def test_what_changed_while_the_sheet_was_open_stops_the_request(stage: GateStage, cloud: CloudDouble) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.gate.label import GateMode, Label, strictest
+from app.gate.offline import OFFLINE_VARIABLE
 from app.gate.policy import Facts, judge
 from app.gate.records import Budget, Provider
 
@@ -52,6 +53,13 @@ def test_each_fact_forbids_by_itself_and_says_so(changes: dict[str, object], cod
     verdict = judge(replace(GOOD, **changes))  # type: ignore[arg-type]
     assert (verdict.allowed, verdict.code) == (False, code)
     assert verdict.sentence.endswith(".")
+
+
+def test_offline_by_the_environment_is_told_as_such() -> None:
+    assert "Set-up has the switch" in judge(replace(GOOD, offline=True)).hint
+    forced = judge(replace(GOOD, offline=True, offline_forced=True)).hint
+    assert OFFLINE_VARIABLE in forced
+    assert "Set-up" not in forced
 
 
 @given(
