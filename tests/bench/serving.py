@@ -115,7 +115,8 @@ def report(found: Sequence[Row], missing: dict[str, str]) -> str:
     head += (
         f"llama.cpp build with `{flags}`, our worker with the same, but with a unified cache in all rows except those "
     )
-    head += "of two turns; OpenMP's threads of both sleep after the same spin; prompts of both made alike."
+    head += "of two turns, which have it in parts as `gatehouse serve --users N` plans it; "
+    head += "OpenMP's threads of both sleep after the same spin; prompts of both made alike."
     tail = "".join(f"\n\nNot measured: {name}, because {why}." for name, why in missing.items())
     return f"{head}\n\n{markdown(found)}{tail}"
 

@@ -105,9 +105,10 @@ async def single(model: Path, scale: Scale) -> list[Row]:
 async def sessions(model: Path, scale: Scale, count: int) -> list[Row]:
     """Many sessions, two turns, one system prompt; with twenty also the memory they take.
 
-    Short conversations that share little: both sides keep a part of the cache for each.
+    Short conversations that share little: both sides keep a part of the cache for each, ours as ``gatehouse serve
+    --users`` plans it.
     """
-    setting = Setting(model, count, 1024 * max(8, count), kv_unified=False)
+    setting = Setting(model, count, 1024 * max(8, count), apart=True)
 
     async def load(target: Target, mark: int) -> Outcome:
         return await two_turns(target, f"{count}/{mark}", count)

@@ -19,6 +19,9 @@ from pathlib import Path
 
 import psutil
 
+from engine.fit.fit import fit
+from engine.fit.plan import Misfit, Plan, Wish
+from engine.hardware.detect import detect
 from engine.worker.process import worker_environment
 from engine.worker.spec import WorkerSpec
 from engine.worker.supervisor import Supervisor
@@ -40,8 +43,8 @@ class Setting:
     sessions: int
     n_ctx: int
     """Cells of the KV cache, of all sessions together; each of llama-server's has an equal part for itself."""
-    kv_unified: bool = True
-    """Ours; llama-server's never is."""
+    apart: bool = False
+    """Ours has a part for each session too, as ``gatehouse serve --users`` plans it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +91,7 @@ async def both(setting: Setting) -> AsyncIterator[Pair]:
 @asynccontextmanager
 async def our_worker(setting: Setting, **more: object) -> AsyncIterator[Side]:
     """The real worker under the real supervisor. ``more`` are fields of its specification."""
-    plan = plan_for(setting.model, threads_here(), setting.sessions, setting.n_ctx)
-    plan = dataclasses.replace(plan, n_batch=MICRO_BATCH, n_ubatch=MICRO_BATCH, kv_unified=setting.kv_unified)
-    spec = WorkerSpec(plan, setting.model.stem, "127.0.0.1", 0, (), os.getpid())
+    spec = WorkerSpec(our_plan(setting), setting.model.stem, "127.0.0.1", 0, (), os.getpid())
     supervisor = Supervisor(dataclasses.replace(spec, **more))  # type: ignore[arg-type]
     began = time.perf_counter()
     supervisor.start()
@@ -101,6 +102,27 @@ async def our_worker(setting: Setting, **more: object) -> AsyncIterator[Side]:
         yield Side("Gatehouse", target, ready.pid, time.perf_counter() - began)
     finally:
         await supervisor.stop()
+
+
+def our_plan(setting: Setting) -> Plan:
+    """The plan of a setting, said outright; of sessions apart the planner's own, for the processor alone."""
+    if not setting.apart:
+        plan = plan_for(setting.model, threads_here(), setting.sessions, setting.n_ctx)
+        return dataclasses.replace(plan, n_batch=MICRO_BATCH, n_ubatch=MICRO_BATCH)
+    wish = Wish(
+        n_ctx=setting.n_ctx // setting.sessions,
+        sessions=setting.sessions,
+        apart=True,
+        kv_type="f16",
+        threads=threads_here(),
+        n_ubatch=MICRO_BATCH,
+    )
+    folder = setting.model.parent
+    here = detect(folder, folder, with_bandwidth=False, with_ggml=False)
+    planned = fit(setting.model, wish, dataclasses.replace(here, gpus=()))
+    if isinstance(planned, Misfit):
+        raise TypeError(f"{planned.sentence} {planned.hint}")
+    return planned
 
 
 def peer_flags(setting: Setting, port: int) -> list[str]:

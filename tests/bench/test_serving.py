@@ -7,11 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.serving import report
 from tests.bench.serving_client import Arrivals, Reply
 from tests.bench.serving_load import _worst_gap, percentile, words
 from tests.bench.serving_receipts import FIELDS, Receipt, differing, field_f1, load
+from tests.bench.serving_sides import MICRO_BATCH, Setting, our_plan
+from tests.made_models import STARTER
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.native
+def test_sessions_apart_are_planned_as_users_get_them() -> None:
+    setting = Setting(STARTER, 5, 8_192, apart=True)
+    plan = our_plan(setting)
+    assert (plan.kv_unified, plan.n_seq_max, plan.n_gpu_layers, plan.n_ubatch) == (False, 5, 0, MICRO_BATCH)
+    assert plan.n_ctx_each == 1_792  # the next multiple of 256, to which llama-server rounds its parts as well
+    assert "`gatehouse serve --users N`" in report([], {})
 
 
 def arrived(*pieces: bytes) -> Arrivals:

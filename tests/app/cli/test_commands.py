@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -20,8 +21,11 @@ import pytest
 from app.__main__ import UsageFault, take_data_dir
 from app.bootstrap import Product
 from app.cli import opening, printer
+from app.models.records import Serving
+from app.providers.provider import Endpoint
 from app.store import database
 from engine.errors import GatehouseError
+from tests.bench.decode import plan_for
 
 ROOT = Path(__file__).parents[3]
 
@@ -103,6 +107,7 @@ def test_models_shows_the_fault_of_a_file_in_our_folder(tmp_path: Path) -> None:
         (["serve", "-m", "nested/absent.GGUF"], 1, "absent.GGUF"),
         (["serve", "--host", "0.0.0.0"], 1, "API key is needed"),
         (["serve", "--port", "99999"], 2, "65535"),
+        (["serve", "--users", "65"], 2, "equal to 64"),
         (["serve", "--api-key-file", "nowhere.txt"], 1, "nowhere.txt"),
         (["serve", "--host", "192.0.2.7", "--json"], 1, "API key is needed"),
     ],
@@ -113,6 +118,26 @@ def test_refusals_are_one_sentence(arguments: list[str], code: int, sentence: st
     assert (done.returncode, done.stdout) == (code, "")
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_serving_says_when_users_must_share(capsys: pytest.CaptureFixture[str]) -> None:
+    from app.cli import serving
+
+    plan = plan_for(Path("model.gguf"), 1, 8, 4_096)
+    endpoint = Endpoint("http://127.0.0.1:1", "", "model", plan.n_ctx, "CPU")
+    serving._announce(endpoint, Serving(users=4), plan, True)
+    told = capsys.readouterr()
+    assert json.loads(told.out)["users"] is None
+    assert f"The 4 users share one context of {plan.n_ctx:,} tokens" in told.err
+    serving._announce(endpoint, Serving(users=4), replace(plan, n_seq_max=4, kv_unified=False), True)
+    told = capsys.readouterr()
+    assert (json.loads(told.out)["users"], told.err) == (4, "")
+
+
+def test_the_help_says_what_users_get() -> None:
+    told = " ".join(_run("serve", "--help", COLUMNS="200").stdout.split())
+    assert "Each of so many has an equal part of the context alone" in told
+    assert "--context" in told
 
 
 def test_keys_never_come_from_arguments() -> None:

@@ -71,6 +71,17 @@ def test_mixtral_on_a_described_machine(ask: Any) -> None:
     assert told["devices"][1]["kv_bytes"] == 0
 
 
+def test_users_each_have_a_context(ask: Any) -> None:
+    told = ask("mixtral-8x7b", "--machine", MACHINE, "--context", "2048", "--users", "3")
+    assert (told["n_ctx_each"], told["n_ctx"], told["n_seq_max"], told["kv_unified"]) == (2_048, 3 * 2_048, 3, False)
+    assert "with a context of 2,048 tokens for each of 3 users" in told["reason"]
+    one_pool = ask("mixtral-8x7b", "--machine", MACHINE, "--context", "6144", "--sessions", "3")
+    assert (one_pool["n_ctx_each"], one_pool["kv_unified"]) == (6_144, True)
+    assert sum(device["kv_bytes"] for device in told["devices"]) == sum(
+        device["kv_bytes"] for device in one_pool["devices"]
+    )
+
+
 def test_mixtral_on_16_gigabytes(ask: Any) -> None:
     told = ask("mixtral-8x7b", "--machine", "ram=16GiB,cpu=50GB/s")
     _assert_complete(told)
