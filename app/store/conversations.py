@@ -6,6 +6,7 @@ from typing import Any
 
 from app.chat.records import Conversation
 from app.gate.label import GateMode, Label, strictest
+from app.store import unspaced
 from app.store.database import Connection
 from engine.errors import StoreError
 
@@ -65,10 +66,12 @@ def insert(connection: Connection, conversation: Conversation) -> None:
             conversation.place_id,
         ),
     )
+    _index_unspaced(connection, conversation.id, conversation.title)
 
 
 def rename(connection: Connection, conversation_id: str, title: str) -> Conversation:
     connection.execute("UPDATE conversations SET title = ? WHERE id = ?", (title, conversation_id))
+    _index_unspaced(connection, conversation_id, title)
     return get(connection, conversation_id)
 
 
@@ -134,6 +137,8 @@ _EMPTY = (
 _REWRITE_INDEX = (
     "INSERT INTO messages_text (messages_text) VALUES ('optimize')",
     "INSERT INTO conversations_text (conversations_text) VALUES ('optimize')",
+    "INSERT INTO messages_characters (messages_characters) VALUES ('optimize')",
+    "INSERT INTO conversations_characters (conversations_characters) VALUES ('optimize')",
 )
 
 
@@ -154,6 +159,14 @@ def purge(connection: Connection) -> int:
 def preview(text: str) -> str:
     """The beginning of a text as one line."""
     return " ".join(text.split())[:_PREVIEW_CHARACTERS]
+
+
+def _index_unspaced(connection: Connection, conversation_id: str, title: str) -> None:
+    """For search; triggers index the words of all titles, and take both away."""
+    if not unspaced.holds(title):
+        return
+    rows = connection.execute("SELECT seq, title FROM conversations WHERE id = ?", (conversation_id,)).fetchall()
+    unspaced.add(connection, "conversations_characters", rows)
 
 
 def _conversation(row: tuple[Any, ...]) -> Conversation:

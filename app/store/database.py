@@ -38,7 +38,7 @@ __all__ = [
     "touch_private",
 ]
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """The number of the last migration in ``app.store.migrations``."""
 
 _PLAIN_HEAD = b"SQLite format 3\0"

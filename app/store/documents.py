@@ -110,6 +110,7 @@ def purge_unused(connection: Connection) -> int:
     ).rowcount
     if destroyed:  # until then the index only notes that words are gone, and still holds them
         connection.execute("INSERT INTO passages_text (passages_text) VALUES ('optimize')")
+        connection.execute("INSERT INTO passages_characters (passages_characters) VALUES ('optimize')")
     return destroyed
 
 

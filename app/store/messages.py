@@ -13,6 +13,7 @@ from typing import Any
 from app.chat.records import AnswerStats, Message, MessageStatus
 from app.gate.label import Label, strictest
 from app.gate.records import Flag, Tier
+from app.store import unspaced
 from app.store.database import Connection
 from engine.errors import StoreError
 
@@ -23,6 +24,7 @@ _COLUMNS = (
 )
 _STATS, _LABEL, _FLAG, _CHOSEN = 10, 22, 23, 26
 _STATUSES = {status.value: status for status in MessageStatus}
+_UNFINISHED = (MessageStatus.PENDING, MessageStatus.STREAMING)
 _PARENT = 2
 
 # Triggers drop an outline when its messages change; it is made anew when nothing more is to be expected at once.
@@ -91,18 +93,19 @@ def leaf(connection: Connection, conversation_id: str) -> Message | None:
 
 def insert(connection: Connection, messages: Iterable[Message]) -> tuple[Message, ...]:
     """Add messages, each becoming the chosen one among its siblings; returns them with their places."""
-    ids = []
+    messages = tuple(messages)
     for message in messages:
         _unchoose_siblings(connection, message.conversation_id, message.parent_id)
         connection.execute(_INSERT, (*_values(message), 1))
-        ids.append(message.id)
-    return tuple(get(connection, message_id) for message_id in ids)
+    _index_unspaced(connection, messages)
+    return tuple(get(connection, message.id) for message in messages)
 
 
 def insert_line(connection: Connection, line: Iterable[Message]) -> None:
     """Add messages to a conversation that has none yet, each the only child of the one before."""
     messages = tuple(line)
     connection.executemany(_INSERT, ((*_values(message), 1) for message in messages))
+    _index_unspaced(connection, messages)
     for conversation_id in {message.conversation_id for message in messages}:
         connection.execute(_OUTLINE, (conversation_id,))
 
@@ -132,7 +135,8 @@ def save_answer(connection: Connection, message: Message) -> None:
             message.id,
         ),
     )
-    if message.status not in (MessageStatus.PENDING, MessageStatus.STREAMING):
+    if message.status not in _UNFINISHED:
+        _index_unspaced(connection, (message,))
         connection.execute(_OUTLINE, (message.conversation_id,))
 
 
@@ -176,9 +180,12 @@ def sibling(connection: Connection, message_id: str, step: int) -> str:
 
 def interrupt_unfinished(connection: Connection, sentence: str) -> int:
     """Mark answers that a dead process left behind; their text stays. Returns how many."""
+    unfinished = tuple(status.value for status in _UNFINISHED)
+    rows = connection.execute("SELECT seq, text FROM messages WHERE status IN (?, ?)", unfinished).fetchall()
+    unspaced.add(connection, "messages_characters", rows)
     return connection.execute(
         "UPDATE messages SET status = ?, error = ? WHERE status IN (?, ?)",
-        (MessageStatus.INTERRUPTED.value, sentence, MessageStatus.PENDING.value, MessageStatus.STREAMING.value),
+        (MessageStatus.INTERRUPTED.value, sentence, *unfinished),
     ).rowcount
 
 
@@ -195,6 +202,14 @@ def _unchoose_siblings(connection: Connection, conversation_id: str, parent_id: 
         "UPDATE messages SET chosen = 0 WHERE conversation_id = ? AND parent_id IS ? AND chosen = 1",
         (conversation_id, parent_id),
     )
+
+
+def _index_unspaced(connection: Connection, messages: Iterable[Message]) -> None:
+    """For search; triggers index the words of all, and take both away. An answer is indexed when it has ended."""
+    for message in messages:
+        if message.status not in _UNFINISHED and unspaced.holds(message.text):
+            rows = connection.execute("SELECT seq, text FROM messages WHERE id = ?", (message.id,)).fetchall()
+            unspaced.add(connection, "messages_characters", rows)
 
 
 def _values(message: Message) -> tuple[object, ...]:

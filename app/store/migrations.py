@@ -11,9 +11,9 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
-from app.store import migration_documents
+from app.store import migration_characters, migration_documents, migration_prints
 from app.store.connection import connect_to, touch_private
-from app.store.driver import Connection
+from app.store.driver import Connection, connect
 from app.version import version
 
 _KEPT_BACKUPS = 3
@@ -41,7 +41,7 @@ def names() -> tuple[str, ...]:
 
 def acts() -> frozenset[tuple[str, str]]:
     """What a store does by itself, as names and statements: its triggers. It has no views."""
-    made = Database(memory=True)
+    made = Database(connect(":memory:", isolation_level=None))  # the store's SQLite: Python's own may be too old for it
     try:
         _MIGRATIONS.apply(made)
         return acts_of(made.conn)
@@ -367,31 +367,11 @@ _M004 = (
 @_step
 def m005_print_restricted_texts(db: Database) -> None:
     """Fingerprints of what is restricted, to know it again where it was pasted; ``app.store.prints``."""
-    for statement in _M005:
+    for statement in migration_prints.STATEMENTS:
         db.conn.execute(statement)
 
 
-_M005 = (
-    """
-    CREATE TABLE prints (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        message INTEGER UNIQUE REFERENCES messages (seq) ON DELETE CASCADE,
-        document INTEGER UNIQUE REFERENCES documents (seq) ON DELETE CASCADE,
-        blocks BLOB NOT NULL,
-        CHECK ((message IS NULL) <> (document IS NULL))
-    ) STRICT
-    """,
-    "CREATE INDEX messages_restricted ON messages (label) WHERE label = 'restricted'",
-    """
-    CREATE TRIGGER prints_of_messages AFTER UPDATE OF text, reasoning ON messages BEGIN
-        DELETE FROM prints WHERE message = new.seq;
-    END
-    """,
-    """
-    CREATE TRIGGER prints_of_documents AFTER UPDATE OF reading ON documents BEGIN
-        DELETE FROM prints WHERE document = new.seq;
-    END
-    """,
-    # Fingerprints under another key say nothing of the same text.
-    "INSERT OR IGNORE INTO facts (name, value) VALUES ('prints_key', lower(hex(randomblob(32))))",
-)
+@_step
+def m006_split_unspaced_texts(db: Database) -> None:
+    """Indexes for writing without spaces, filled from what is there; ``app.store.unspaced``."""
+    migration_characters.apply(db.conn)

@@ -1,4 +1,4 @@
-"""Passages of documents: their rows, words looked up by FTS5, vectors where an embedding model made some.
+"""Passages of documents: rows, words and characters looked up by FTS5, vectors where an embedding model made some.
 
 Functions run in the store lane's threads. sqlite-vec measures distances where it can be loaded; where it cannot, plain
 Python does. How a text is cut into passages is ``app.documents.passages``'s.
@@ -11,11 +11,13 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from app.store import unspaced
 from app.store.database import Connection, Error
 
 _log = logging.getLogger(__name__)
 
 _MAX_WORDS = 24
+_MAX_PARTS = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,9 @@ def replace(connection: Connection, document_id: str, passages: Iterable[tuple[i
         "INSERT INTO passages (document_id, page, start, stop, text) VALUES (?, ?, ?, ?, ?)",
         [(document_id, *passage) for passage in passages],
     )
+    if any(unspaced.holds(passage[-1]) for passage in passages):
+        written = of_document(connection, document_id)
+        unspaced.add(connection, "passages_characters", [(one.seq, one.text) for one in written])
 
 
 def of_document(connection: Connection, document_id: str) -> tuple[Passage, ...]:
@@ -55,24 +60,47 @@ def of_document(connection: Connection, document_id: str) -> tuple[Passage, ...]
 
 def by_words(connection: Connection, document_ids: Sequence[str], words: str, limit: int) -> tuple[Passage, ...]:
     """The passages that hold most of the rarest words, best first (BM25). Any of the words may be missing."""
-    query = any_of(words)
-    if query is None or not document_ids:
+    if not document_ids:
         return ()
     marks = ", ".join("?" * len(document_ids))
-    rows = connection.execute(
-        "SELECT p.seq, p.document_id, p.page, p.start, p.stop, p.text FROM passages_text"  # noqa: S608 - marks only
-        " JOIN passages AS p ON p.seq = passages_text.rowid"
-        f" WHERE passages_text MATCH ? AND p.document_id IN ({marks}) ORDER BY bm25(passages_text), p.seq LIMIT ?",
-        (query, *document_ids, limit),
-    )
-    return tuple(Passage(*row) for row in rows)
+    best: dict[int, tuple[float, Passage]] = {}
+    for table, query in (("passages_text", any_of(words)), ("passages_characters", any_part_of(words))):
+        if query is None:
+            continue
+        rows = connection.execute(
+            f"SELECT bm25({table}), p.seq, p.document_id, p.page, p.start, p.stop, p.text FROM {table}"  # noqa: S608
+            f" JOIN passages AS p ON p.seq = {table}.rowid"
+            f" WHERE {table} MATCH ? AND p.document_id IN ({marks}) ORDER BY bm25({table}), p.seq LIMIT ?",
+            (query, *document_ids, limit),
+        )
+        for score, seq, *rest in rows:  # the lower, the better
+            if seq not in best or score < best[seq][0]:
+                best[seq] = score, Passage(seq, *rest)
+    ranked = sorted(best, key=lambda seq: (best[seq][0], seq))
+    return tuple(best[seq][1] for seq in ranked[:limit])
 
 
 def any_of(words: str) -> str | None:
-    """The FTS5 expression for any of some words, each quoted, so that nobody's words become a query language."""
+    """The FTS5 expression for any of some words, each quoted, so that nobody's words become a query language.
+
+    Writing without spaces is not among them: ``any_part_of``.
+    """
+    return _any(word for word in _telling(words) if not unspaced.holds(word))
+
+
+def any_part_of(words: str) -> str | None:
+    """The same for the index of writing without spaces: pairs of its characters, and words that stand among them."""
+    parts = unspaced.parts(words)[:_MAX_PARTS]
+    return _any((*parts, *(word for word in _telling(unspaced.spaced(words)) if not unspaced.holds(word))))
+
+
+def _telling(words: str) -> list[str]:
     cleaned = "".join(character if character.isalnum() else " " for character in words)
-    kept = list(dict.fromkeys(word for word in cleaned.casefold().split() if word not in _STOP_WORDS))[:_MAX_WORDS]
-    return " OR ".join(f'"{word}"' for word in kept) or None
+    return list(dict.fromkeys(word for word in cleaned.casefold().split() if word not in _STOP_WORDS))[:_MAX_WORDS]
+
+
+def _any(words: Iterable[str]) -> str | None:
+    return " OR ".join(f'"{word}"' for word in words) or None
 
 
 def add_vectors(connection: Connection, model: str, vectors: Iterable[tuple[int, bytes]]) -> None:

@@ -58,11 +58,12 @@ def test_a_store_of_before_gets_them_and_keeps_all(tmp_path: Path) -> None:
         sample_data.fill(connection, 3, 4)
         shown = _as_shown(connection)
         for trigger, _ in migrations.acts_of(connection):
-            if trigger.startswith(("outlines_", "prints_")):
+            if trigger.startswith(("outlines_", "prints_")) or "_characters_" in trigger:
                 connection.execute(f"DROP TRIGGER {trigger}")
         for statement in (
             "DROP TABLE outlines",
             "DROP TABLE prints",
+            *(f"DROP TABLE {table}_characters" for table in ("messages", "conversations", "passages")),
             "DROP INDEX messages_restricted",
             "DELETE FROM facts WHERE name = 'prints_key'",
             "DELETE FROM _sqlite_migrations WHERE name >= 'm004'",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.chat.records import MessageStatus
 from app.lanes import StoreLane
-from app.store import conversations, driver, messages, search
+from app.store import conversations, driver, marking, messages, search
 from tests.app.written import conversation, message
 
 
@@ -111,8 +111,10 @@ def test_no_text_breaks_the_query(words: str) -> None:
     try:
         connection.execute("CREATE VIRTUAL TABLE t USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2')")
         connection.execute("INSERT INTO t VALUES (?)", (words.encode("utf-8", "replace").decode(),))
-        query = search.match_expression(words.encode("utf-8", "replace").decode())
-        if query is not None:
+        for split in (False, True):
+            query = search.match_expression(words.encode("utf-8", "replace").decode(), split=split)
+            if query is None:
+                continue
             connection.execute("SELECT count(*) FROM t WHERE t MATCH ?", (query,)).fetchone()
     finally:
         connection.close()
@@ -120,6 +122,6 @@ def test_no_text_breaks_the_query(words: str) -> None:
 
 @given(marked=st.text(alphabet="ab \n\x02\x03", max_size=30))
 def test_spans_never_leave_the_text(marked: str) -> None:
-    snippet, spans = search.unmark(marked)
+    snippet, spans = marking.unmark(marked)
     assert all(0 <= start < end <= len(snippet) for start, end in spans)
     assert list(spans) == sorted(spans)
