@@ -32,6 +32,7 @@ def register(program: typer.Typer) -> None:
     )
     group.command(name="list")(list_providers)
     group.command()(add)
+    group.command()(change)
     group.command(name="key")(set_key)
     group.command()(remove)
     group.command(name="test")(ask_for_a_word)
@@ -79,6 +80,37 @@ def add(
         printer.line(
             f"{saved.name} is set up{'' if saved.has_key else ', without a key'}. Nothing was asked of it yet."
         )
+
+
+def change(
+    context: typer.Context,
+    name: Name,
+    input_usd: Annotated[float | None, typer.Option(help="Dollars per million tokens of the prompt.")] = None,
+    output_usd: Annotated[float | None, typer.Option(help="Dollars per million tokens of the answer.")] = None,
+    n_ctx: Annotated[int | None, typer.Option("--context", help="Its context, in tokens.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Which of its models answers.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Change a provider's prices, context or model; all else and its key stay. Asks nobody."""
+    given = (input_usd, output_usd, n_ctx, model)
+    if all(value is None for value in given):
+        options = "--input-usd, --output-usd, --context and --model"
+        raise GatehouseError("nothing_to_change", "Nothing was said that should change.", f"There are {options}.")
+    with opened_product(context.obj) as product:
+        providers = product.outside.providers
+        found = product.run(providers.find(name))
+        made = dataclasses.replace(
+            found,
+            input_usd_per_mtok=found.input_usd_per_mtok if input_usd is None else input_usd,
+            output_usd_per_mtok=found.output_usd_per_mtok if output_usd is None else output_usd,
+            n_ctx=found.n_ctx if n_ctx is None else n_ctx,
+            model=found.model if model is None else model,
+        )
+        saved = product.run(providers.save(made))
+    if as_json:
+        printer.as_json(dataclasses.asdict(saved))
+    else:
+        printer.line(f"{saved.name} is changed. Nothing was asked of it.")
 
 
 def set_key(context: typer.Context, name: Name) -> None:

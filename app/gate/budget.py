@@ -31,7 +31,8 @@ def check(budget: Budget, cost_usd_at_most: float | None, provider: str) -> None
         raise GatehouseError(
             "no_price",
             f"There is a budget, and nobody said what {provider} costs, so nothing was sent.",
-            "Enter its prices per million tokens; 0 when it is free.",
+            "Enter its prices per million tokens, 0 when it is free: on the Gate page, or with"
+            " `gatehouse providers change NAME --input-usd 1 --output-usd 2`.",
         )
     for name, limit, spent in (
         ("day", budget.day_usd, budget.spent_day_usd),

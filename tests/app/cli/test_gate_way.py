@@ -91,6 +91,25 @@ def test_budgets_are_set_told_and_stop(cloud: CloudDouble, paths: Paths, capsys:
         run(paths, "ledger", "budget", "--day", "a lot")
 
 
+def test_prices_that_a_budget_asks_for_can_be_said_later(
+    cloud: CloudDouble, paths: Paths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(paths, "providers", "add", "House", cloud.base_url, "good", "--no-key", "--context", "4096") == 0
+    assert run(paths, "ledger", "budget", "--day", "1", "--month", "none") == 0
+    assert run(paths, "providers", "test", "House") == 1
+    assert "gatehouse providers change" in capsys.readouterr().err
+    assert run(paths, "providers", "change", "hou", "--input-usd", "1", "--output-usd", "0") == 0
+    capsys.readouterr()
+    assert run(paths, "providers", "list", "--json") == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    told = (one["name"], one["model"], one["n_ctx"], one["input_usd_per_mtok"], one["output_usd_per_mtok"])
+    assert told == ("House", "good", 4096, 1.0, 0.0)
+    assert run(paths, "providers", "test", "House") == 0
+    with pytest.raises(GatehouseError) as caught:
+        run(paths, "providers", "change", "House")
+    assert caught.value.code == "nothing_to_change"
+
+
 def test_a_team_server_on_the_internet_is_refused(paths: Paths) -> None:
     with pytest.raises(GatehouseError) as caught:
         run(paths, "providers", "add", "Team", "https://8.8.8.8/v1", "m", "--team")
