@@ -12,7 +12,7 @@ import concurrent.futures
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,6 +115,10 @@ class _Run:
             if self._order.out.exists() and not self._order.resume:
                 raise GatehouseError("out_exists", f"{self._order.out} is there already.", "Use another name.")
         journal = await asyncio.to_thread(Journal, path, schema, resume=self._order.resume, result=self._order.out)
+        if journal.finished and not await asyncio.to_thread(self._left, found, journal.finished):
+            await asyncio.to_thread(journal.drop)
+            printer.tell(f"All {len(found)} files are done already; {self._order.out} is whole.")
+            return 0
         extractor: LocalExtractor | None = None
         try:
             extractor = await self._extractor(schema)
@@ -133,7 +137,7 @@ class _Run:
 
     async def _write(self, found: Sequence[Found], schema: Schema, extractor: LocalExtractor, journal: Journal) -> int:
         """All files that are not in the journal yet, in order, a few at a time."""
-        waiting = deque(await asyncio.to_thread(self._left, found, journal))
+        waiting = deque(await asyncio.to_thread(self._left, found, journal.done))
         progress = _Progress(len(found), len(found) - len(waiting))
         while waiting or self._tasks:
             while waiting and len(self._tasks) < _AT_WORK:
@@ -166,9 +170,9 @@ class _Run:
         document = from_extraction(name, reading.sha256, made.extraction)
         return _Done(document, made.manifest, doubtful, time.monotonic() - asked_at)
 
-    def _left(self, found: Sequence[Found], journal: Journal) -> list[Found]:
-        """The files that the journal lacks, or has with other bytes."""
-        return [file for file in found if not _is_done(file, journal.done.get(self._shown(file.path)))]
+    def _left(self, found: Sequence[Found], done: Mapping[str, str]) -> list[Found]:
+        """The files that ``done`` lacks, or has with other bytes."""
+        return [file for file in found if not _is_done(file, done.get(self._shown(file.path)))]
 
     def _make_table(self, journal: Journal, schema: Schema) -> None:
         writer = writer_for(self._kind, self._order.out, schema)
@@ -179,7 +183,7 @@ class _Run:
         except BaseException:
             writer.drop()
             raise
-        journal.path.unlink()
+        journal.drop()
 
     async def _schema(self) -> Schema:
         """By its name, or from a file of that name."""

@@ -1,6 +1,7 @@
 """The journal of a run on the command line: one line of JSON a finished file, kept on the disk from line to line.
 
-Beside the result lies what it takes to repeat the run, ``RESULT.manifest.json``. Blocks on the disk.
+Beside the result lies what it takes to repeat the run, and which files a finished table holds, in
+``RESULT.manifest.json``. Blocks on the disk.
 """
 
 from __future__ import annotations
@@ -29,17 +30,23 @@ class Journal:
         Raises ``GatehouseError`` ``out_exists``, ``other_schema``; ``OSError``."""
         self.path = path
         self._schema = schema
-        result = result or path
-        self._beside = result.with_name(f"{result.name}.manifest.json")
+        self._result = result or path
+        self._beside = self._result.with_name(f"{self._result.name}.manifest.json")
         self._settings: dict[str, Any] = {}
+        self._files: dict[str, str] = {}
         self.done: dict[str, str] = {}
         """SHA-256 of each file that an earlier run finished."""
+        self.finished: dict[str, str] = {}
+        """The same of a result that is whole, whose journal is gone."""
         if path.exists() and path.stat().st_size > 0:
             if not resume:
                 hint = "Use --resume to go on with it, or another name."
                 raise GatehouseError("out_exists", f"{path} is there already.", hint)
             self._take_up()
-        self._file: IO[bytes] = path.open("ab")
+        elif resume and self._result is not path and self._result.exists():
+            self._check_schema()
+            self.finished = self._files
+        self._file: IO[bytes] = open(path, "ab", opener=_private)  # noqa: SIM115 - only open() takes an opener
 
     def add(self, document: ExportedDocument, manifest: Manifest | None) -> None:
         """Write a line; when this returns, it outlives a power cut."""
@@ -61,11 +68,20 @@ class Journal:
     def close(self) -> None:
         self._file.close()
 
+    def drop(self) -> None:
+        """The result is whole, or nothing was written: remove the journal, and keep beside the result what is in it."""
+        self.close()
+        written = {document.file: document.sha256 for document in self.documents() if document.status == "done"}
+        if written:
+            self._files = written
+            self._write_beside()
+        self.path.unlink()
+
     def _take_up(self) -> None:
         """Keep the lines of finished files; failed ones are tried again, and a torn line never was one."""
         self._check_schema()
         kept = self.path.with_name(f".{self.path.name}.part")
-        with self.path.open("rb") as before, kept.open("wb") as after:
+        with self.path.open("rb") as before, open(kept, "wb", opener=_private) as after:
             for line in before:
                 document = _document(line, self._schema)
                 if document is not None and document.status == "done" and document.file not in self.done:
@@ -82,16 +98,25 @@ class Journal:
             return
         settings = fields.get("settings") if isinstance(fields, dict) else None
         self._settings = settings if isinstance(settings, dict) else {}
+        files = fields.get("files") if isinstance(fields, dict) else None
+        self._files = {str(name): str(one) for name, one in files.items()} if isinstance(files, dict) else {}
         ours = json.loads(json.dumps(to_plain(self._schema)))
         for setting in self._settings.values():
             if isinstance(setting, dict) and setting.get("schema") != ours:
-                sentence = f"{self.path.name} was begun with another schema."
+                sentence = f"{self._result.name} was begun with another schema."
                 raise GatehouseError("other_schema", sentence, "Use that schema, or another name for --out.")
 
     def _write_beside(self) -> None:
         partial = self._beside.with_name(f".{self._beside.name}.part")
-        partial.write_text(json.dumps({"settings": self._settings}, ensure_ascii=False, indent=2), "utf-8")
+        fields = {"settings": self._settings, **({"files": self._files} if self._files else {})}
+        with open(partial, "w", encoding="utf-8", opener=_private) as file:
+            json.dump(fields, file, ensure_ascii=False, indent=2)
         partial.replace(self._beside)
+
+
+def _private(path: str, flags: int) -> int:
+    """For the person alone, as the tables are: what is read out of documents is as private as they are."""
+    return os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
 
 
 def _document(line: bytes, schema: Schema) -> ExportedDocument | None:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from openpyxl import load_workbook
 
+from app.cli.extracting import Order, _Run
+from app.documents.gather import gather
 from app.documents.records import Box
 from app.documents.review_records import ExportFormat, Review, ReviewAction, ReviewedValue
 from app.extraction.export import safe_text, writer_for
 from app.extraction.exported import ExportedDocument, ExportedValue, from_review, json_line
 from app.extraction.journal import Journal
+from app.extraction.manifest import hash_file
 from app.extraction.records import Evidence, Grounding, Value
 from app.extraction.schema import Field, FieldType, Schema
 from app.extraction.unfinished import Unfinished
@@ -180,3 +187,45 @@ def test_journal_goes_on_after_a_torn_line_and_tries_failures_again(tmp_path: Pa
     journal.close()
     (document,) = journal.documents()
     assert document == DOCUMENT
+
+
+async def test_a_finished_table_says_that_all_is_done_and_asks_no_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bill, out, schema = tmp_path / "bill.txt", tmp_path / "out.csv", tmp_path / "bill.json"
+    bill.write_text("Total 12.50", "utf-8")
+    schema.write_text('{"type": "object", "properties": {"total": {"type": "string"}}}', "utf-8")
+    journal = Journal(tmp_path / "out.csv.partial.jsonl", BILL, resume=False, result=out)
+    journal.add(replace(DOCUMENT, file=str(bill), sha256=hash_file(bill)), None)
+    _write(ExportFormat.CSV, out)
+    journal.drop()
+    assert not journal.path.exists()
+    order = Order((bill,), str(schema), out, None, None, resume=True, words=False)
+    nobody = cast("Any", None)  # neither a model nor a reader is touched
+    assert await _Run(nobody, order, ExportFormat.CSV).run(gather(order.paths)) == 0
+    assert "All 1 files are done already" in capsys.readouterr().err
+    assert not journal.path.exists()
+    bill.write_text("Total 13.50", "utf-8")
+    again = Journal(journal.path, BILL, resume=True, result=out)
+    assert again.finished[str(bill)] != hash_file(bill)  # so it is done again
+    again.drop()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+def test_every_result_is_for_the_person_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        journal = Journal(tmp_path / "out.jsonl", BILL, resume=False)
+        journal.add(DOCUMENT, None)
+        journal.close()
+        Journal(tmp_path / "out.jsonl", BILL, resume=True).close()
+        table = Journal(tmp_path / "t.csv.partial.jsonl", BILL, resume=False, result=tmp_path / "t.csv")
+        table.add(DOCUMENT, None)
+        table.drop()
+        for kind in (ExportFormat.CSV, ExportFormat.XLSX, ExportFormat.SQLITE):
+            _write(kind, tmp_path / f"out.{kind.value}")
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert {"out.jsonl", "t.csv.manifest.json", "out.csv", "out.xlsx"} <= set(modes)
+    assert set(modes.values()) == {0o600}, modes
