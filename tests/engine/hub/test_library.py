@@ -181,11 +181,11 @@ class TestCache:
             b"\xff\xfe",
             b"[]",
             b"{}",
-            b'{"version": 3, "models": 7}',
+            b'{"version": 4, "models": 7}',
             b'{"version": 99, "models": {}}',
-            b'{"version": 3, "models": {"PATH": {"signature": [["a.gguf", 1]], "facts": null, "fault": ""}}}',
-            b'{"version": 3, "models": {"PATH": {"signature": [], "facts": {"name": 3}, "fault": ""}}}',
-            b'{"version": 3, "models": {"PATH": {"signature": [], "facts": null, "fault": 5}}}',
+            b'{"version": 4, "models": {"PATH": {"signature": [["a.gguf", 1]], "facts": null, "fault": ""}}}',
+            b'{"version": 4, "models": {"PATH": {"signature": [], "facts": {"name": 3}, "fault": ""}}}',
+            b'{"version": 4, "models": {"PATH": {"signature": [], "facts": null, "fault": 5}}}',
         ],
     )
     def test_a_damaged_cache_is_an_empty_one(self, folder: Path, cache: Path, content: bytes) -> None:
@@ -194,7 +194,7 @@ class TestCache:
         cache.parent.mkdir()
         cache.write_bytes(content.replace(b"PATH", str(path).encode()))
         assert scan([folder], cache_file=cache) == expected
-        assert json.loads(cache.read_text())["version"] == 3
+        assert json.loads(cache.read_text())["version"] == 4
 
     def test_facts_of_a_wrong_type_are_not_believed(self, folder: Path, cache: Path) -> None:
         _model(folder / "a.gguf")
