@@ -18,7 +18,7 @@ from app.cli.fit_report import FitAnswer
 from app.cli.opening import opened_product
 from app.cli.options import Context, Users
 from engine.errors import GatehouseError, HubError
-from engine.fit.plan import Profile, Wish
+from engine.fit.plan import Misfit, Profile, Wish
 from engine.hardware.profile import Machine
 from engine.hub.catalogue import Task
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from engine.hub.catalogue import Catalogue, CatalogueModel
 
 _SESSIONS_LIMIT = 256
+EXIT_MISFIT = 3
+"""It was answered, and the answer is no."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,10 @@ def fit(
     ] = "chat",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Whether a model fits, where it would lie and how fast it would be; without a model, which to take."""
+    """Whether a model fits, where it would lie and how fast it would be; without a model, which to take.
+
+    Ends with 3 when the model does not fit.
+    """
     one_of("--profile", profile, get_args(Profile))
     one_of("--task", task, get_args(Task))
     paths: Paths = context.obj
@@ -92,6 +97,8 @@ def fit(
         printer.as_json(fit_report.fields_of(answer, subject.machine))
     else:
         fit_report.print_answer(answer, subject.machine)
+    if isinstance(answer.answer, Misfit):
+        raise typer.Exit(EXIT_MISFIT)
 
 
 def one_of(option: str, value: str, known: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.cli import commands
+from app.cli.fit import EXIT_MISFIT
 from app.paths import Paths, resolve
 from engine.errors import GatehouseError
 from engine.gguf.split import read_model
@@ -40,8 +41,9 @@ def paths(tmp_path: Path) -> Paths:
 @pytest.fixture
 def ask(paths: Paths, capsys: pytest.CaptureFixture[str]) -> Any:
     def run(*arguments: str) -> dict[str, Any]:
-        assert commands.run(["fit", *arguments, "--json"], paths) == 0
+        code = commands.run(["fit", *arguments, "--json"], paths)
         told: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert code == (0 if told.get("fits", True) else EXIT_MISFIT)
         return told
 
     return run
