@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli import printer
+from app.cli.opening import find_model
 from app.models.expert_counts import ask_worker, read_experts, switch_experts
 from app.providers.provider import Endpoint
 from engine.errors import GatehouseError
@@ -57,7 +58,7 @@ def register(program: typer.Typer) -> None:
 
 def experts(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Its name, or a part of it.")],
+    model: Annotated[str, typer.Argument(help="Its name, a part of it, or a GGUF file.")],
     prompt_file: Annotated[Path, typer.Option("--prompt-file", help='Text to read and answer; "-": standard input.')],
     max_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Length of the answer.")] = 64,
     counts: Annotated[str, typer.Option(help="Also try these numbers of experts per token, e.g. 4,8,12.")] = "",
@@ -71,7 +72,8 @@ def experts(
     text, wanted = _read_prompt(prompt_file), _read_counts(counts)
     product = build(paths, exclusive=False, vault=unlocked(paths))
     try:
-        report = product.run(_report(product, model, text, max_tokens, wanted))
+        chosen = find_model(product, model).id
+        report = product.run(_report(product, chosen, text, max_tokens, wanted))
     finally:
         product.close()
     if as_json:
@@ -80,12 +82,8 @@ def experts(
         _print(report)
 
 
-async def _report(product: Product, name: str, text: str, max_tokens: int, counts: tuple[int, ...]) -> dict[str, Any]:
+async def _report(product: Product, chosen: str, text: str, max_tokens: int, counts: tuple[int, ...]) -> dict[str, Any]:
     models = product.services.models
-    cards = [card.id for card in await models.models() if name.casefold() in card.id.casefold()]
-    chosen = name if name in cards else (cards[0] if len(cards) == 1 else "")
-    if not chosen:
-        raise GatehouseError("no_such_model", f"{len(cards)} models match {name!r}.", "Try: gatehouse models")
     endpoint = await product.models.ensure_ready(chosen)
     plain = await answer(endpoint, text, max_tokens)
     await switch_experts(endpoint, watching=True)

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from app.cli import commands
 from app.cli.experts import _read_counts, _same_beginning
+from app.paths import resolve
 from engine.errors import GatehouseError
 from tests.made_models import make_moe
 
@@ -60,3 +62,12 @@ def test_the_command_counts_and_measures(tmp_path: Path) -> None:
     # All experts are equal, so more of them change nothing but the speed.
     assert own["same_beginning"] == more["same_beginning"] == 1.0
     assert min(own["decode_tok_s"], more["decode_tok_s"]) > 0
+
+
+@pytest.mark.native
+def test_an_unknown_model_is_refused_as_by_every_command(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("A text.", "utf-8")
+    with pytest.raises(GatehouseError, match="There is no model 'nobody'") as caught:
+        commands.run(["experts", "nobody", "--prompt-file", str(text)], resolve(tmp_path / "data"))
+    assert caught.value.code == "no_such_model"
