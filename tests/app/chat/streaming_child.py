@@ -25,8 +25,9 @@ async def main(database: Path) -> None:
     sys.stdout.write(f"{answer_id}\n")
     said = 0
     while True:
-        script.say("word " * 3)
-        said += 15
+        text = f"words {said} "  # never the same: what repeats itself is stopped
+        script.say(text)
+        said += len(text)
         sys.stdout.write(f"{said}\n")
         sys.stdout.flush()
         await asyncio.sleep(0.002)
