@@ -13,6 +13,7 @@ from engine.worker.allowance import Resident, beyond_reported, read_resident
 from tests.engine.fit.test_measured import BUFFERS, PLAN
 from tests.engine.served import KEY, WorkerProcess, spec
 from tests.engine.worker.test_applied import made_plan
+from tests.fetched_models import MODELS, Fetched, installed
 
 MIB = 1 << 20
 
@@ -68,7 +69,22 @@ def _fill(plan: Plan) -> tuple[int, int]:
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="the system tells the parts of a process's memory apart")
 def test_the_peak_of_a_worker_is_planned(starter: Path) -> None:
-    plan = made_plan(starter, (), ())
+    _peak_is_planned(starter)
+
+
+@pytest.mark.models
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+@pytest.mark.skipif(sys.platform != "linux", reason="the system tells the parts of a process's memory apart")
+def test_the_peak_of_a_worker_of_a_fetched_model_is_planned(model: Fetched) -> None:
+    path = installed(model)
+    if path is None:
+        pytest.skip(f"{model.name} is not fetched: python -m tests.fetched_models")
+    _peak_is_planned(path)
+
+
+def _peak_is_planned(model: Path) -> None:
+    plan = made_plan(model, (), ())
     allowance, _ = _fill(plan)
     _, peak = _fill(plan)  # the next one is planned with what the first one took
     assert plan.devices[-1].needed_bytes + allowance == pytest.approx(peak, rel=0.05)
