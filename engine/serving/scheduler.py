@@ -23,6 +23,7 @@ from engine.serving.policy import (
     Manner,
     Pace,
     Turns,
+    go_ahead,
     how_together,
     is_batch,
     is_watched,
@@ -309,9 +310,11 @@ class Scheduler:
         if manner is Manner.SMALL:
             budget = min(budget, self._tile_rows - 1 - n_rows)
         elif manner is Manner.APART:
-            if not slices or self._prompt_steps < prompt_steps(self.pace, len(prompts) - sum(map(is_batch, prompts))):
+            n_waiting = len(prompts) - sum(map(is_batch, prompts))
+            if not slices or self._prompt_steps < prompt_steps(self.pace, n_waiting, n_rows):
                 self._prompt_steps += 1
-                budget = min(rows, prompt_rows(self.pace, n_watched, self._n_batch, least, apart=True))
+                apart = go_ahead(n_rows, len(prompts))
+                budget = min(rows, prompt_rows(self.pace, n_watched, self._n_batch, least, apart=apart))
                 slices, n_decoding, n_rows = [], 0, 0
                 prompts = prompts[:1] + [sequence for sequence in prompts[1:] if sequence.pending >= LEAST_TILED]
             else:

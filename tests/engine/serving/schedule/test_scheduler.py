@@ -476,11 +476,14 @@ def test_several_who_wait_for_their_first_word_get_several_steps_of_three() -> N
     assert [advance(made, 0.1).n_decoding for _ in range(6)] == [0, 0, 1, 0, 0, 1]
 
 
-@pytest.mark.parametrize(("row_s", "n_prompts", "expected"), [(0.001, 0, 1), (0.001, 2, 2), (0.001, 9, 3), (0.1, 9, 1)])
-def test_a_pause_of_answers_is_three_steps_at_most_and_one_where_steps_are_long(
-    row_s: float, n_prompts: int, expected: int
+@pytest.mark.parametrize(
+    ("row_s", "n_prompts", "n_decoding", "expected"),
+    [(0.001, 0, 1, 1), (0.001, 2, 1, 2), (0.001, 6, 2, 3), (0.001, 6, 3, 1), (0.1, 6, 1, 1)],
+)
+def test_a_pause_of_answers_is_three_steps_at_most_and_one_where_steps_are_long_or_many_are_at_work(
+    row_s: float, n_prompts: int, n_decoding: int, expected: int
 ) -> None:
-    assert prompt_steps(Pace(row_s=row_s), n_prompts) == expected
+    assert prompt_steps(Pace(row_s=row_s), n_prompts, n_decoding) == expected
 
 
 def test_parts_of_a_cache_are_computed_answers_up_and_prompts_down() -> None:
