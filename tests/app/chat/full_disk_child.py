@@ -21,7 +21,7 @@ from engine.errors import StoreError
 from tests.app.chat.doubles import ReadyHost, ScriptedProvider
 
 # Without spaces: the double counts a token a word, and the context is not what this is about.
-_ANSWER = "A-sentence-that-is-long-enough-to-need-room-on-the-disk." * 4000
+_ANSWER = "".join(f"Sentence-{number:05d}-is-long-enough-to-need-room-on-the-disk." for number in range(4000))
 
 
 def _fill(path: Path) -> None:

@@ -25,7 +25,7 @@ async def main(database: Path) -> None:
     sys.stdout.write(f"{answer_id}\n")
     said = 0
     while True:
-        text = f"words {said} "  # never the same: what repeats itself is stopped
+        text = f"word {said:09d} "  # 15 characters, never the same: what repeats itself is stopped
         script.say(text)
         said += len(text)
         sys.stdout.write(f"{said}\n")
