@@ -25,7 +25,7 @@ test: setup ## Format, lint, types and every test
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-check: setup ## The fast part of the tests, under two minutes
+check: setup ## The fast part of the tests, on every core
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
